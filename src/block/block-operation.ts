@@ -1,0 +1,52 @@
+import { BlockStatus } from './block-status.ts'
+
+export const BlockKind = {
+  read: 0,
+  write: 1,
+  /** Zero exactly these bytes; gives the space back where whole blocks allow (UNMAP, TRIM). */
+  trim: 2,
+  /** Zero exactly these bytes, keeping the space reserved (WRITE ZEROES with NO_HOLE). */
+  zero: 3,
+  /** Everything acknowledged before this operation was submitted is durable when it completes. */
+  flush: 4,
+  /** `data` holds the compare half, then the write half, each `lengthBytes` long. Atomic. */
+  compareAndWrite: 5,
+  /** Compares `data` with the medium (VERIFY with BYTCHK=01b). */
+  verify: 6,
+} as const
+export type BlockKind = (typeof BlockKind)[keyof typeof BlockKind]
+
+/** Receives an operation when it has ended. Called exactly once per submit(), never from inside it. */
+export interface BlockCompletion {
+  blockDone(operation: BlockOperation): void
+}
+
+const NO_DATA = Buffer.alloc(0)
+
+/**
+ * One asynchronous operation on a block device. Whoever issues operations preallocates them and uses each
+ * again after blockDone. Between submit() and blockDone the fields and `data` belong to the device.
+ */
+export class BlockOperation {
+  kind: BlockKind = BlockKind.read
+  offsetBytes = 0
+  lengthBytes = 0
+  /** Payload of writes, target of reads. Must stay valid and unchanged until blockDone. */
+  data: Buffer = NO_DATA
+  /** Where in `data` the payload begins. */
+  dataAt = 0
+  /** The write is durable on every in-sync replica before it completes (FUA). */
+  fua = false
+  status: BlockStatus = BlockStatus.ok
+  /** Device offset of the first byte at fault, with mediumError and miscompare. */
+  failedAtBytes = 0
+  completion: BlockCompletion
+  /** Scratch for the device that holds the operation: intrusive list links and its phase. */
+  next: BlockOperation | null = null
+  previous: BlockOperation | null = null
+  phase = 0
+
+  constructor(completion: BlockCompletion) {
+    this.completion = completion
+  }
+}

@@ -1,0 +1,82 @@
+import type { PeerInfo, SessionInfo, TargetRecord, VolumeRecord } from './records.ts'
+
+export interface VolumeShown extends VolumeRecord {
+  /** Bytes that hold data here. */
+  readonly usedBytes: number
+  readonly targets: readonly { readonly iqn: string; readonly lun: number; readonly readOnly: boolean }[]
+  /** Ready to paste: iscsi://portal/iqn/lun and the like. */
+  readonly uris: readonly string[]
+  readonly sessions: number
+}
+
+export interface Job {
+  readonly id: string
+  readonly kind: 'delete' | 'scrub'
+  readonly subject: string
+  readonly doneBytes: number
+  readonly totalBytes: number
+  readonly state: 'running' | 'done' | 'failed'
+  readonly error: string | null
+}
+
+export interface NewVolume {
+  readonly name: string
+  readonly sizeBytes: number
+  readonly blockSizeBytes?: 512 | 4096
+  readonly replicas?: number
+  readonly minReplicas?: number
+  readonly readOnly?: boolean
+  readonly allowDegraded?: boolean
+  /** A target of its own with LUN 0, unless false. */
+  readonly target?: boolean
+}
+
+export interface ClusterEvent {
+  readonly at: string
+  readonly kind: string
+  readonly subject: string
+  readonly message: string
+}
+
+/**
+ * Everything an operator can do, behind the REST API. Each call either takes effect in the metadata, durably,
+ * or throws a HoldfastError that names the thing at fault. TARGET is an IQN, or what follows our colon.
+ */
+export interface Control {
+  createVolume(volume: NewVolume): Promise<VolumeShown>
+  listVolumes(): Promise<VolumeShown[]>
+  showVolume(name: string): Promise<VolumeShown>
+  setVolume(name: string, change: { readOnly?: boolean }): Promise<VolumeShown>
+  resizeVolume(name: string, sizeBytes: number): Promise<VolumeShown>
+  /** Refuses with ERR_VOLUME_BUSY while a session uses it, unless `force`, which ends those sessions. */
+  deleteVolume(name: string, options: { force: boolean }): Promise<Job>
+
+  listTargets(): Promise<TargetRecord[]>
+  showTarget(target: string): Promise<TargetRecord>
+  createTarget(target: string): Promise<TargetRecord>
+  deleteTarget(target: string, options: { force: boolean }): Promise<void>
+  addLun(target: string, lun: number, volume: string, options: { readOnly: boolean }): Promise<TargetRecord>
+  removeLun(target: string, lun: number, options: { force: boolean }): Promise<TargetRecord>
+  addAcl(target: string, initiator: string): Promise<TargetRecord>
+  /** Also ends the sessions of that initiator. */
+  removeAcl(target: string, initiator: string): Promise<TargetRecord>
+  setChap(target: string, chap: ChapChange): Promise<TargetRecord>
+  clearChap(target: string, initiator: string | null): Promise<TargetRecord>
+  setDiscoveryChap(chap: Omit<ChapChange, 'initiator'>): Promise<void>
+  clearDiscoveryChap(): Promise<void>
+
+  listSessions(): Promise<SessionInfo[]>
+  kickSession(id: string): Promise<void>
+  listPeers(): Promise<PeerInfo[]>
+  listEvents(limit: number): Promise<ClusterEvent[]>
+  jobs(): Job[]
+  startScrub(options: { bytesPerSecond?: number }): Promise<Job>
+}
+
+export interface ChapChange {
+  readonly initiator?: string
+  readonly user: string
+  readonly secret: string
+  readonly mutualUser?: string
+  readonly mutualSecret?: string
+}

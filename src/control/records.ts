@@ -1,0 +1,71 @@
+/** What the metadata holds and what the API shows. Sizes are bytes, times ISO 8601. */
+export interface VolumeRecord {
+  readonly name: string
+  readonly uuid: string
+  readonly sizeBytes: number
+  readonly blockSizeBytes: 512 | 4096
+  readonly replicas: number
+  readonly minReplicas: number
+  readonly readOnly: boolean
+  readonly removable: boolean
+  /** 32 lower-case hex digits. */
+  readonly naa: string
+  readonly createdAt: string
+  /** A volume being deleted is refused to everybody, and the deletion is finished after a restart. */
+  readonly state: 'ready' | 'deleting'
+  readonly epoch: number
+  readonly generation: number
+  readonly setVersion: number
+}
+
+export interface ChapRecord {
+  readonly user: string
+  readonly secret: string
+  readonly mutualUser?: string
+  readonly mutualSecret?: string
+}
+
+export interface LunRecord {
+  readonly lun: number
+  readonly volume: string
+  readonly readOnly: boolean
+}
+
+export interface TargetRecord {
+  readonly iqn: string
+  readonly luns: readonly LunRecord[]
+  /** Initiator IQNs; empty means open to all. */
+  readonly acl: readonly string[]
+  readonly chap: ChapRecord | null
+  /** Overrides `chap` for single initiators. */
+  readonly chapByInitiator: Readonly<Record<string, ChapRecord>>
+  readonly createdAt: string
+}
+
+export interface SessionInfo {
+  readonly id: string
+  readonly protocol: 'iscsi' | 'nbd'
+  readonly kind: 'normal' | 'discovery'
+  readonly initiator: string
+  readonly isid: string | null
+  readonly target: string | null
+  readonly portal: string
+  readonly remoteAddress: string
+  readonly connectedAt: string
+  readonly commandsInFlight: number
+  readonly readBytes: number
+  readonly writtenBytes: number
+  readonly headerDigest: boolean
+  readonly dataDigest: boolean
+}
+
+export interface PeerInfo {
+  readonly id: string
+  /** The peer's small number: target portal group tag and relative port id. */
+  readonly number: number
+  readonly addresses: readonly string[]
+  readonly labels: Readonly<Record<string, string>>
+  readonly state: 'up' | 'down' | 'draining'
+  readonly capacityBytes: number
+  readonly usedBytes: number
+}

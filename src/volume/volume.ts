@@ -1,0 +1,28 @@
+import type { BlockDevice } from '../block/block-device.ts'
+import type { ClientIdentity } from './client-identity.ts'
+import type { Reservations } from './reservations.ts'
+
+export interface VolumeHandle extends BlockDevice {
+  /** Aborts what has not begun, waits for the rest. */
+  close(): Promise<void>
+}
+
+export type VolumeChange = 'resized' | 'writeProtection'
+
+/** A volume as it is served here: one per volume and daemon, shared by every protocol and target. */
+export interface Volume {
+  readonly name: string
+  /** Canonical text form. */
+  readonly uuid: string
+  /** NAA-6 designator, 16 bytes, frozen when the volume was made. SPC-5 §7.7.6.6.6. */
+  readonly naa: Buffer
+  readonly blockSizeBytes: 512 | 4096
+  readonly sizeBytes: number
+  readonly readOnly: boolean
+  readonly removable: boolean
+  /** Persistent reservations: state of the volume, enforced by every handle. */
+  readonly reservations: Reservations
+  open(client: ClientIdentity): VolumeHandle
+  /** `listener` is called after each change; the answer takes it off again. */
+  onChange(listener: (change: VolumeChange) => void): () => void
+}
