@@ -1,0 +1,76 @@
+import type { ScsiTarget } from '../scsi/scsi-target.ts'
+import type { Volume } from '../volume/volume.ts'
+import type { SessionInfo, VolumeRecord } from './records.ts'
+
+/** Whoever has sessions of clients: the iSCSI target, the NBD server. */
+export interface SessionSource {
+  /** Of both kinds; `SessionInfo.id` is unique among all sources (the protocol is part of it). */
+  sessions(): readonly SessionInfo[]
+  /** Ends the session; false when there is none of this id here. `reason` goes to the log. */
+  kick(id: string, reason: string): boolean | Promise<boolean>
+}
+
+/** A volume that this daemon serves, and what control may do to it. */
+export interface ServedVolume extends Volume {
+  /** Takes over size and write protection of a newer record and tells its onChange listeners. */
+  apply(record: VolumeRecord): void
+  /** Waits for what is in flight, flushes, and lets go. Everything is refused from the call on. */
+  close(): Promise<void>
+}
+
+/** Where the data of volumes lives. All calls are idempotent: control repeats them after a crash. */
+export interface VolumeHost {
+  /** Makes the descriptors durable. Called once per volume before anybody may see it. */
+  createVolume(record: VolumeRecord): Promise<void>
+  openVolume(record: VolumeRecord): Promise<ServedVolume>
+  /** Makes room up to `record.sizeBytes`; the served volume's apply() follows. */
+  growVolume(record: VolumeRecord): Promise<void>
+  /** Gives all space back; no such volume here counts as done. The served one has been closed before. */
+  deleteVolume(record: VolumeRecord, progress: (freedBytes: number) => void): Promise<void>
+  /** Bytes that hold data of this volume here. */
+  usedBytes(record: VolumeRecord): number
+}
+
+export interface ServedLun {
+  readonly volume: Volume
+  readonly readOnly: boolean
+}
+
+/** A SCSI target device with a LUN map that changes while initiators are logged in. */
+export interface ServedTarget extends ScsiTarget {
+  /**
+   * The whole new map. Units that stay (same volume and access) are not disturbed; the others go and come, and
+   * initiators hear REPORTED LUNS DATA HAS CHANGED. Resolves when nothing of a removed unit is in flight.
+   */
+  setLuns(luns: ReadonlyMap<number, ServedLun>): Promise<void>
+}
+
+export type TargetFactory = (iqn: string) => ServedTarget
+
+/** An iSCSI listener that is up. `address` is `ip:port` or `[ip6]:port`, a wildcard ip included. */
+export interface Portal {
+  /** As in PortalContact.listener. */
+  readonly listener: number
+  readonly address: string
+  /** --advertise-iscsi of this listener, or null. */
+  readonly advertised: string | null
+}
+
+/** What control shows and asks of the brick here; a Brick has this shape. */
+export interface BrickStatus {
+  readonly capacity: { readonly limitBytes: number; readonly usedBytes: number }
+  startScrub(options?: { bytesPerSecond?: number }): void
+  readonly scrub: {
+    readonly checkedBytes: number
+    readonly totalBytes: number
+    readonly badBlocks: number
+    readonly endedAtMs: number | null
+  } | null
+}
+
+/** The part of a pino logger that control uses. */
+export interface Log {
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
