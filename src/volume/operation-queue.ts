@@ -1,0 +1,85 @@
+/** How an entry holds its range: reads share it, a write has it alone, a clear only keeps writes out. */
+export const RangeHold = { read: 0, write: 1, clear: 2 } as const
+export type RangeHold = (typeof RangeHold)[keyof typeof RangeHold]
+
+/** Something that holds, or waits for, a range of whole blocks. Links belong to the queue. */
+export interface RangeEntry {
+  startBytes: number
+  endBytes: number
+  hold: RangeHold
+  waiting: boolean
+  nextEntry: RangeEntry | null
+  previousEntry: RangeEntry | null
+  /** The range is free: go. */
+  begin(): void
+}
+
+/**
+ * The owner's block locks (PROTOCOL rule 9): operations in the order of their arrival, each holding its range
+ * from arrival to completion. One that overlaps an earlier one which it may not share a range with waits, so
+ * overlapping operations never fly together and nobody is overtaken for ever.
+ *
+ * The list holds only operations that could not finish in place: usually none, at most the sum of the queue
+ * depths of the sessions, which is why a walk beats an interval tree.
+ */
+export class OperationQueue {
+  #first: RangeEntry | null = null
+  #last: RangeEntry | null = null
+  #waiting = 0
+
+  get isEmpty(): boolean {
+    return this.#first === null
+  }
+
+  get first(): RangeEntry | null {
+    return this.#first
+  }
+
+  /** Would an operation on [startBytes, endBytes) have to wait? */
+  conflicts(startBytes: number, endBytes: number, hold: RangeHold): boolean {
+    return this.#conflictsBefore(null, startBytes, endBytes, hold)
+  }
+
+  /** Appends `entry`, and begins it at once if its range is free. */
+  enter(entry: RangeEntry): void {
+    const waits = this.conflicts(entry.startBytes, entry.endBytes, entry.hold)
+    entry.previousEntry = this.#last
+    entry.nextEntry = null
+    if (this.#last === null) this.#first = entry
+    else this.#last.nextEntry = entry
+    this.#last = entry
+    entry.waiting = waits
+    if (waits) this.#waiting++
+    else entry.begin()
+  }
+
+  /** Takes `entry` out, whether it holds or waits, and begins those that it kept waiting. */
+  leave(entry: RangeEntry): void {
+    if (entry.previousEntry === null) this.#first = entry.nextEntry
+    else entry.previousEntry.nextEntry = entry.nextEntry
+    if (entry.nextEntry === null) this.#last = entry.previousEntry
+    else entry.nextEntry.previousEntry = entry.previousEntry
+    entry.nextEntry = entry.previousEntry = null
+    if (entry.waiting) this.#waiting--
+    entry.waiting = false
+    if (this.#waiting > 0) this.#beginFreed()
+  }
+
+  #beginFreed(): void {
+    for (let entry = this.#first; entry !== null && this.#waiting > 0; entry = entry.nextEntry) {
+      if (!entry.waiting) continue
+      if (this.#conflictsBefore(entry, entry.startBytes, entry.endBytes, entry.hold)) continue
+      entry.waiting = false
+      this.#waiting--
+      entry.begin()
+    }
+  }
+
+  #conflictsBefore(stop: RangeEntry | null, startBytes: number, endBytes: number, hold: RangeHold): boolean {
+    for (let entry = this.#first; entry !== stop && entry !== null; entry = entry.nextEntry) {
+      if (entry.endBytes <= startBytes || entry.startBytes >= endBytes) continue
+      if (entry.hold === RangeHold.write || hold === RangeHold.write) return true
+    }
+    return false
+  }
+}

@@ -1,0 +1,237 @@
+import type { BlockExtent } from '../block/block-device.ts'
+import { BlockKind, type BlockOperation } from '../block/block-operation.ts'
+import { BlockStatus } from '../block/block-status.ts'
+import { invariant } from '../lib/invariant.ts'
+import type { VolumeExtents } from '../store/brick.ts'
+import { alignDown, alignUp, isAligned } from './block-alignment.ts'
+import type { ClientIdentity } from './client-identity.ts'
+import { OperationQueue, RangeHold } from './operation-queue.ts'
+import type { Reservations } from './reservations.ts'
+import { SegmentKeeper } from './segment-keeper.ts'
+import { SubBlockIo } from './sub-block-io.ts'
+import type { Volume, VolumeChange } from './volume.ts'
+import { OwnedVolumeHandle } from './volume-handle.ts'
+import { type TaskOwner, VolumeTask } from './volume-task.ts'
+
+/** Finished tasks kept for the next operations; more than this at once is rare. */
+const IDLE_TASKS_MAX = 256
+
+export interface VolumeDescription {
+  readonly name: string
+  readonly uuid: string
+  readonly naa: Buffer
+  readonly blockSizeBytes: 512 | 4096
+  readonly sizeBytes: number
+  readonly readOnly: boolean
+  readonly removable: boolean
+}
+
+/**
+ * The owner of a volume: the one place that orders its writes. Operations that can finish in place never
+ * enter the queue; the others become tasks that hold their blocks until they end.
+ */
+export class OwnedVolume implements Volume {
+  readonly name: string
+  readonly uuid: string
+  readonly naa: Buffer
+  readonly blockSizeBytes: 512 | 4096
+  readonly removable: boolean
+  readonly reservations: Reservations
+  readonly extentsOfBrick: VolumeExtents
+  readonly segments: SegmentKeeper
+  #sizeBytes: number
+  #readOnly: boolean
+  #failedAtBytes = 0
+  #serving = true
+  readonly #queue = new OperationQueue()
+  readonly #idleTasks: VolumeTask[] = []
+  readonly #subBlock: SubBlockIo
+  readonly #taskOwner: TaskOwner
+  readonly #handles = new Set<OwnedVolumeHandle>()
+  readonly #listeners = new Set<(change: VolumeChange) => void>()
+
+  constructor(description: VolumeDescription, extents: VolumeExtents, reservations: Reservations) {
+    this.name = description.name
+    this.uuid = description.uuid
+    this.naa = description.naa
+    this.blockSizeBytes = description.blockSizeBytes
+    this.removable = description.removable
+    this.#sizeBytes = description.sizeBytes
+    this.#readOnly = description.readOnly
+    this.reservations = reservations
+    this.extentsOfBrick = extents
+    this.#subBlock = new SubBlockIo(extents)
+    this.#taskOwner = {
+      extents,
+      admit: task => this.#refusalOfTask(task),
+      taskDone: task => this.#taskDone(task),
+    }
+    this.segments = new SegmentKeeper(extents, this.#queue)
+  }
+
+  get sizeBytes(): number {
+    return this.#sizeBytes
+  }
+
+  get readOnly(): boolean {
+    return this.#readOnly
+  }
+
+  get failedAtBytes(): number {
+    return this.#failedAtBytes
+  }
+
+  get openHandles(): number {
+    return this.#handles.size
+  }
+
+  open(client: ClientIdentity): OwnedVolumeHandle {
+    const handle = new OwnedVolumeHandle(this, client)
+    this.#handles.add(handle)
+    return handle
+  }
+
+  handleClosed(handle: OwnedVolumeHandle): void {
+    this.#handles.delete(handle)
+  }
+
+  onChange(listener: (change: VolumeChange) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** The bricks have room for the new size already; nothing in flight is disturbed. */
+  grow(sizeBytes: number): void {
+    invariant(sizeBytes >= this.#sizeBytes, 'a volume never shrinks')
+    if (sizeBytes === this.#sizeBytes) return
+    this.#sizeBytes = sizeBytes
+    this.#tell('resized')
+  }
+
+  setReadOnly(readOnly: boolean): void {
+    if (readOnly === this.#readOnly) return
+    this.#readOnly = readOnly
+    this.#tell('writeProtection')
+  }
+
+  readNow(
+    handle: OwnedVolumeHandle,
+    offsetBytes: number,
+    lengthBytes: number,
+    into: Buffer,
+    at: number,
+  ): BlockStatus {
+    const refusal = this.#refusalOf(handle, BlockKind.read, offsetBytes, lengthBytes)
+    if (refusal !== BlockStatus.ok) return refusal
+    if (!this.#queue.isEmpty && this.#blocked(offsetBytes, lengthBytes, RangeHold.read))
+      return BlockStatus.wouldBlock
+    const io = isAligned(offsetBytes, lengthBytes) ? this.extentsOfBrick : this.#subBlock
+    const status = io.readNow(offsetBytes, lengthBytes, into, at)
+    if (status === BlockStatus.mediumError) this.#failedAtBytes = io.failedAtBytes
+    return status
+  }
+
+  writeNow(
+    handle: OwnedVolumeHandle,
+    offsetBytes: number,
+    lengthBytes: number,
+    from: Buffer,
+    at: number,
+  ): BlockStatus {
+    const refusal = this.#refusalOf(handle, BlockKind.write, offsetBytes, lengthBytes)
+    if (refusal !== BlockStatus.ok) return refusal
+    if (!this.#queue.isEmpty && this.#blocked(offsetBytes, lengthBytes, RangeHold.write))
+      return BlockStatus.wouldBlock
+    const io = isAligned(offsetBytes, lengthBytes) ? this.extentsOfBrick : this.#subBlock
+    const status = io.writeNow(offsetBytes, lengthBytes, from, at)
+    if (status === BlockStatus.mediumError) this.#failedAtBytes = io.failedAtBytes
+    return status
+  }
+
+  submit(handle: OwnedVolumeHandle, operation: BlockOperation): void {
+    operation.status = BlockStatus.ok
+    const task = this.#idleTasks.pop() ?? new VolumeTask(this.#taskOwner)
+    task.prepare(operation, handle)
+    // blockDone is never called from inside submit, and a task may be refused as soon as it begins.
+    task.queued = this.#refusalOfTask(task) === BlockStatus.ok
+    if (task.queued) this.#queue.enter(task)
+    else setImmediate(() => task.begin())
+  }
+
+  abort(operation: BlockOperation): void {
+    for (let entry = this.#queue.first; entry !== null; entry = entry.nextEntry) {
+      if (entry instanceof VolumeTask && entry.operation === operation) return this.#cancel(entry)
+    }
+  }
+
+  abortAll(handle: OwnedVolumeHandle): void {
+    for (let entry = this.#queue.first; entry !== null; ) {
+      const following = entry.nextEntry
+      if (entry instanceof VolumeTask && entry.origin === handle) this.#cancel(entry)
+      entry = following
+    }
+  }
+
+  extents(offsetBytes: number, lengthBytes: number): Promise<BlockExtent[]> {
+    return this.extentsOfBrick.extents(offsetBytes, lengthBytes)
+  }
+
+  /** Refuses what is new with unavailable, ends what waits, lets the rest finish. */
+  async close(): Promise<void> {
+    this.#serving = false
+    this.segments.stop()
+    await Promise.all([...this.#handles].map(handle => handle.close()))
+  }
+
+  #taskDone(task: VolumeTask): void {
+    const { operation } = task
+    const handle = task.origin as OwnedVolumeHandle
+    if (task.queued) this.#queue.leave(task)
+    if (this.#idleTasks.length < IDLE_TASKS_MAX) this.#idleTasks.push(task)
+    handle.operationEnded()
+    operation.completion.blockDone(operation)
+  }
+
+  #tell(change: VolumeChange): void {
+    for (const listener of this.#listeners) listener(change)
+  }
+
+  /** Why a client may not do this, in the order in which SCSI wants to hear it. */
+  #refusalOf(
+    handle: OwnedVolumeHandle,
+    kind: BlockKind,
+    offsetBytes: number,
+    lengthBytes: number,
+  ): BlockStatus {
+    if (!this.#serving || handle.closed) return BlockStatus.unavailable
+    if (offsetBytes + lengthBytes > this.#sizeBytes) return BlockStatus.outOfRange
+    const { client } = handle
+    if (kind === BlockKind.read || kind === BlockKind.verify) {
+      if (client.protocol !== 'internal' && !this.reservations.permits(client, 'read')) {
+        return BlockStatus.reservationConflict
+      }
+      return BlockStatus.ok
+    }
+    if (client.protocol === 'internal') return BlockStatus.ok
+    if (!this.reservations.permits(client, 'write')) return BlockStatus.reservationConflict
+    return this.#readOnly && kind !== BlockKind.flush ? BlockStatus.writeProtected : BlockStatus.ok
+  }
+
+  #refusalOfTask(task: VolumeTask): BlockStatus {
+    if (task.cancelled) return BlockStatus.aborted
+    const { kind, offsetBytes, lengthBytes } = task.operation
+    return this.#refusalOf(task.origin as OwnedVolumeHandle, kind, offsetBytes, lengthBytes)
+  }
+
+  #blocked(offsetBytes: number, lengthBytes: number, hold: RangeHold): boolean {
+    return this.#queue.conflicts(alignDown(offsetBytes), alignUp(offsetBytes + lengthBytes), hold)
+  }
+
+  #cancel(task: VolumeTask): void {
+    task.cancelled = true
+    if (!task.waiting) return
+    this.#queue.leave(task)
+    task.queued = false
+    setImmediate(() => task.begin())
+  }
+}
