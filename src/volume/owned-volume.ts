@@ -37,8 +37,8 @@ export class OwnedVolume implements Volume {
   readonly blockSizeBytes: 512 | 4096
   readonly removable: boolean
   readonly reservations: Reservations
-  readonly extentsOfBrick: VolumeExtents
   readonly segments: SegmentKeeper
+  readonly #extents: VolumeExtents
   #sizeBytes: number
   #readOnly: boolean
   #failedAtBytes = 0
@@ -59,7 +59,7 @@ export class OwnedVolume implements Volume {
     this.#sizeBytes = description.sizeBytes
     this.#readOnly = description.readOnly
     this.reservations = reservations
-    this.extentsOfBrick = extents
+    this.#extents = extents
     this.#subBlock = new SubBlockIo(extents)
     this.#taskOwner = {
       extents,
@@ -125,7 +125,7 @@ export class OwnedVolume implements Volume {
     if (refusal !== BlockStatus.ok) return refusal
     if (!this.#queue.isEmpty && this.#blocked(offsetBytes, lengthBytes, RangeHold.read))
       return BlockStatus.wouldBlock
-    const io = isAligned(offsetBytes, lengthBytes) ? this.extentsOfBrick : this.#subBlock
+    const io = isAligned(offsetBytes, lengthBytes) ? this.#extents : this.#subBlock
     const status = io.readNow(offsetBytes, lengthBytes, into, at)
     if (status === BlockStatus.mediumError) this.#failedAtBytes = io.failedAtBytes
     return status
@@ -142,7 +142,7 @@ export class OwnedVolume implements Volume {
     if (refusal !== BlockStatus.ok) return refusal
     if (!this.#queue.isEmpty && this.#blocked(offsetBytes, lengthBytes, RangeHold.write))
       return BlockStatus.wouldBlock
-    const io = isAligned(offsetBytes, lengthBytes) ? this.extentsOfBrick : this.#subBlock
+    const io = isAligned(offsetBytes, lengthBytes) ? this.#extents : this.#subBlock
     const status = io.writeNow(offsetBytes, lengthBytes, from, at)
     if (status === BlockStatus.mediumError) this.#failedAtBytes = io.failedAtBytes
     return status
@@ -173,7 +173,7 @@ export class OwnedVolume implements Volume {
   }
 
   extents(offsetBytes: number, lengthBytes: number): Promise<BlockExtent[]> {
-    return this.extentsOfBrick.extents(offsetBytes, lengthBytes)
+    return this.#extents.extents(offsetBytes, lengthBytes)
   }
 
   /** Refuses what is new with unavailable, ends what waits, lets the rest finish. */
