@@ -16,6 +16,8 @@ export interface VolumeExtents {
   /** Kinds read, write, trim, zero and flush. Once submitted it is applied; there is no taking back. */
   submit(operation: BlockOperation): void
   extents(offsetBytes: number, lengthBytes: number): Promise<BlockExtent[]>
+  /** Space that this volume takes here: 256 KiB per touched region, minus what trims gave back. */
+  readonly usedBytes: number
 
   /** The volume's generation: every stamp written from now on carries it (PROTOCOL rule 11). Never falls. */
   generation: number

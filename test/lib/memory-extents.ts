@@ -8,6 +8,7 @@ export class MemoryExtents implements VolumeExtents {
   readonly bytes: Buffer
   generation = 1
   failedAtBytes = 0
+  usedBytes = 0
   /** Answer wouldBlock to every *Now call. */
   neverInline = false
   /** Keep submitted operations until release() is called. */
