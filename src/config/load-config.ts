@@ -1,0 +1,97 @@
+import { readFileSync } from 'node:fs'
+import { HoldfastError } from '../errors/holdfast-error.ts'
+import type { ConfigField } from './fields.ts'
+import { formatHostPort, isLoopback } from './host-port.ts'
+import { type Config, configSchema } from './schema.ts'
+import { type GivenValue, readEnvironmentValues, readFileValues, readFlagValues } from './sources.ts'
+
+export interface ConfigSources {
+  readonly file?: string
+  readonly environment?: Readonly<Record<string, string | undefined>>
+  /** By key, as the command line gave them. */
+  readonly flags?: Readonly<Record<string, unknown>>
+  readonly readFile?: (name: string) => string
+}
+
+/**
+ * Flags win over the environment, that over the file, that over the defaults. The answer is frozen.
+ * Throws ERR_CONFIG_INVALID with a sentence that names the value at fault and where it was given.
+ */
+export function loadConfig(sources: ConfigSources): Config {
+  const readFile = sources.readFile ?? readTextFile
+  const given = [
+    ...(sources.file === undefined ? [] : readFileValues(readFile(sources.file), sources.file)),
+    ...readEnvironmentValues(sources.environment ?? {}),
+    ...readFlagValues(sources.flags ?? {}),
+  ]
+  const config = decode(given)
+  const withToken = { ...config, api: { ...config.api, token: tokenOf(config, readFile) } }
+  checkTogether(withToken)
+  return deepFreeze(withToken)
+}
+
+function decode(given: readonly GivenValue[]): Config {
+  const origins = new Map<string, string>()
+  const raw: Record<string, unknown> = {}
+  for (const { field, value, origin } of given) {
+    put(raw, field, value)
+    origins.set(field.path.join('.'), origin)
+  }
+  const result = configSchema.safeParse(raw)
+  if (result.success) return result.data
+  const issue = result.error.issues[0]!
+  const origin = [...origins].find(([path]) => `${issue.path.join('.')}.`.startsWith(`${path}.`))?.[1]
+  const what = issue.code === 'invalid_union' ? 'has the wrong type' : issue.message
+  throw invalid(`${origin ?? issue.path.join('.')}: ${what.charAt(0).toLowerCase()}${what.slice(1)}`)
+}
+
+function put(raw: Record<string, unknown>, field: ConfigField, value: unknown): void {
+  let at = raw
+  for (const part of field.path.slice(0, -1)) {
+    at[part] ??= {}
+    at = at[part] as Record<string, unknown>
+  }
+  at[field.path.at(-1)!] = value
+}
+
+function tokenOf(config: Config, readFile: (name: string) => string): string | null {
+  const { token, tokenFile } = config.api
+  if (tokenFile === null) return token
+  if (token !== null) throw invalid('give api.token or api.tokenFile, not both')
+  const line = readFile(tokenFile).split('\n')[0]!.trim()
+  if (line.length < 16) throw invalid(`the token in ${tokenFile} must have 16 characters or more`)
+  return line
+}
+
+function checkTogether(config: Config): void {
+  if (config.advertiseIscsi.length > config.iscsi.listen.length) {
+    throw invalid('there are more advertise-iscsi addresses than iscsi listeners')
+  }
+  const { listen, tls, token } = config.api
+  if (!isLoopback(listen.host) && (tls === null || token === null)) {
+    const address = formatHostPort(listen)
+    throw invalid(
+      `the API on ${address} can be reached by others, so it needs api.tls and api.token (or api.tokenFile)`,
+    )
+  }
+}
+
+function readTextFile(name: string): string {
+  try {
+    return readFileSync(name, 'utf8')
+  } catch (error) {
+    throw invalid(`${name} cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`)
+  }
+}
+
+function invalid(message: string): HoldfastError {
+  return new HoldfastError('ERR_CONFIG_INVALID', message)
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    for (const inner of Object.values(value)) deepFreeze(inner)
+    Object.freeze(value)
+  }
+  return value
+}
