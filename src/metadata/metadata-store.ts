@@ -31,10 +31,14 @@ export type Operation =
   | { readonly do: 'get'; readonly key: string }
 
 export interface Transaction {
-  /** All must hold for `then` to run; otherwise `else` runs. At most TRANSACTION_OPERATIONS_MAX of each. */
+  /**
+   * All must hold for `success` to run; otherwise `failure` does. At most TRANSACTION_OPERATIONS_MAX of each. A key
+   * that is put twice, or put and deleted, in one branch is refused. A key that is missing has version and
+   * modRevision 0; comparing its value always fails.
+   */
   readonly compare: readonly Compare[]
-  readonly then: readonly Operation[]
-  readonly else?: readonly Operation[]
+  readonly success: readonly Operation[]
+  readonly failure?: readonly Operation[]
 }
 
 export interface TransactionResult {
@@ -79,13 +83,16 @@ export interface MetadataStore extends AsyncDisposable {
     prefix: string,
     options?: { readonly limit?: number; readonly startAfter?: string },
   ): Promise<RangeResult>
+  /** Rejects with ERR_METADATA_LEASE when a put names a lease that is gone; nothing is applied then. */
   transact(transaction: Transaction): Promise<TransactionResult>
-  /** Every event from `startRevision` on (inclusive), history included. */
+  /** Every event from `startRevision` on (inclusive), history included; 0 means from now on. */
   watch(prefix: string, startRevision: bigint, listener: WatchListener): Promise<Watch>
-  /** Forgets history before `revision`. */
+  /** Forgets history before `revision`; nothing happens if that is forgotten already. Refuses the future. */
   compact(revision: bigint): Promise<void>
+  /** The store may raise a short TTL; keepLeaseAlive answers the real one. */
   grantLease(ttlSeconds: number): Promise<bigint>
   /** Resets the lease's time; answers the TTL in seconds, 0 when the lease is gone. */
   keepLeaseAlive(lease: bigint): Promise<number>
+  /** Deletes the keys of the lease, all in one revision; a lease that is gone is no error. */
   revokeLease(lease: bigint): Promise<void>
 }

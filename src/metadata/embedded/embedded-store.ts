@@ -1,9 +1,286 @@
-import type { MetadataStore } from '../metadata-store.ts'
+import { randomBytes } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { open, type RootDatabase } from 'lmdb'
+import { HoldfastError } from '../../errors/holdfast-error.ts'
+import { invariant } from '../../lib/invariant.ts'
+import type {
+  KeyValue,
+  MetadataStore,
+  RangeResult,
+  Transaction,
+  TransactionResult,
+  Watch,
+  WatchEvent,
+  WatchListener,
+} from '../metadata-store.ts'
+import { checkTransaction } from '../transaction-rules.ts'
+import {
+  type Applied,
+  applyRevoke,
+  applyTransaction,
+  readCompacted,
+  readKey,
+  readRevision,
+  type Tables,
+} from './apply.ts'
+import { checkFormat } from './format.ts'
+import { LeaseClock, type MonotonicClock, processClock } from './lease-clock.ts'
+import {
+  currentKey,
+  decodeEvent,
+  decodeRecord,
+  encodeU64,
+  endOfPrefix,
+  HISTORY_END,
+  historyKey,
+  KEY_BYTES_MAX,
+  keyOfCurrent,
+  LEASES_END,
+  LEASES_START,
+  leaseKey,
+  leaseOfKey,
+  metaKey,
+  revisionOfHistory,
+  VALUE_BYTES_MAX,
+} from './tables.ts'
+import { type History, WatchHub } from './watch-hub.ts'
 
 export interface EmbeddedStoreOptions {
-  /** Made if it is not there. One daemon at a time. */
+  /** Made if it is not there, for its owner's eyes only: it holds CHAP secrets. One daemon at a time. */
   readonly directory: string
+  readonly clock?: MonotonicClock
+  /** Compacts by itself once twice as many revisions are kept. */
+  readonly historyRevisions?: number
 }
 
-/** Opens the metadata of a single machine. Rejects with ERR_METADATA_FORMAT on a newer or foreign format. */
-export declare function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<MetadataStore>
+const HISTORY_REVISIONS_DEFAULT = 10_000
+/** History entries that one transaction forgets: the loop is held for about 5 ms. */
+const FORGET_BATCH = 1000
+const LEASE_TTL_SECONDS_MIN = 1
+
+function* decodeEvents(entries: Iterable<{ key: Uint8Array; value: Buffer }>): Generator<WatchEvent> {
+  for (const { key, value } of entries) yield decodeEvent(value, revisionOfHistory(key))
+}
+
+class EmbeddedStore implements MetadataStore {
+  readonly #db: RootDatabase<Buffer, Buffer>
+  readonly #tables: Tables
+  readonly #hub: WatchHub
+  readonly #leases: LeaseClock
+  readonly #historyRevisions: number
+  /** Set by the first failed commit: what is on disk is then known only after a restart. */
+  #failure: HoldfastError | null = null
+  #closed = false
+  #forgetting: Promise<void> = Promise.resolve()
+
+  constructor(db: RootDatabase<Buffer, Buffer>, clock: MonotonicClock, historyRevisions: number) {
+    this.#db = db
+    this.#tables = db as unknown as Tables
+    this.#historyRevisions = historyRevisions
+    this.#leases = new LeaseClock(clock, expired => {
+      for (const lease of expired) this.revokeLease(lease).catch(() => {})
+    })
+    this.#hub = new WatchHub(this.#history())
+    for (const { key, value } of this.#tables.getRange({ start: LEASES_START, end: LEASES_END })) {
+      this.#leases.add(leaseOfKey(key), value.readUInt32BE())
+    }
+    this.#startForgetting()
+  }
+
+  async get(key: string): Promise<KeyValue | null> {
+    this.#readNow()
+    return readKey(this.#tables, key)
+  }
+
+  async range(
+    prefix: string,
+    options: { readonly limit?: number; readonly startAfter?: string } = {},
+  ): Promise<RangeResult> {
+    this.#readNow()
+    const { limit = 0, startAfter } = options
+    const first = currentKey(prefix)
+    // The smallest key after another one is that key with a zero byte appended.
+    const after = startAfter === undefined ? first : Buffer.concat([currentKey(startAfter), Buffer.of(0)])
+    const start = Buffer.compare(first, after) > 0 ? first : after
+    const entries: KeyValue[] = []
+    let more = false
+    for (const { key, value } of this.#tables.getRange({ start, end: endOfPrefix(first) })) {
+      more = limit > 0 && entries.length === limit
+      if (more) break
+      entries.push(decodeRecord(keyOfCurrent(key), value))
+    }
+    return { entries, revision: readRevision(this.#tables), more }
+  }
+
+  async transact(transaction: Transaction): Promise<TransactionResult> {
+    checkTransaction(transaction)
+    for (const operation of [...transaction.success, ...(transaction.failure ?? [])]) {
+      if (operation.do !== 'put') continue
+      const tooLong = Buffer.byteLength(operation.key) > KEY_BYTES_MAX
+      if (tooLong || operation.value.length > VALUE_BYTES_MAX) {
+        const what = `'${operation.key.slice(0, 64)}': the ${tooLong ? 'key' : 'value'} is too long`
+        throw new HoldfastError('ERR_ARGUMENT_INVALID', `metadata transaction refused: ${what}`)
+      }
+    }
+    const { succeeded, revision, found } = await this.#apply(() =>
+      applyTransaction(this.#tables, transaction),
+    )
+    return { succeeded, revision, found }
+  }
+
+  async watch(prefix: string, startRevision: bigint, listener: WatchListener): Promise<Watch> {
+    this.#readNow()
+    const start = startRevision > 0n ? startRevision : readRevision(this.#tables) + 1n
+    return this.#hub.watch(prefix, start, listener)
+  }
+
+  async compact(revision: bigint): Promise<void> {
+    await this.#commit(() => {
+      if (revision > readRevision(this.#tables)) {
+        throw new HoldfastError('ERR_ARGUMENT_INVALID', `revision ${revision} is in the future`)
+      }
+      if (revision > readCompacted(this.#tables)) {
+        this.#tables.put(metaKey('compacted'), encodeU64(revision))
+      }
+    })
+    this.#startForgetting()
+    await this.#forgetting
+  }
+
+  async grantLease(ttlSeconds: number): Promise<bigint> {
+    const ttl = Math.max(LEASE_TTL_SECONDS_MIN, Math.ceil(ttlSeconds))
+    const lease = (randomBytes(8).readBigUInt64BE() >> 1n) | 1n
+    const value = Buffer.alloc(4)
+    value.writeUInt32BE(ttl)
+    await this.#commit(() => this.#tables.put(leaseKey(lease), value))
+    this.#leases.add(lease, ttl)
+    return lease
+  }
+
+  async keepLeaseAlive(lease: bigint): Promise<number> {
+    this.#refuseIfUnusable()
+    return this.#leases.renew(lease)
+  }
+
+  async revokeLease(lease: bigint): Promise<void> {
+    this.#leases.remove(lease)
+    await this.#apply(() => applyRevoke(this.#tables, lease))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#leases.stop()
+    this.#hub.closeAll()
+    await this.#forgetting
+    await this.#db.close()
+  }
+
+  #history(): History {
+    const tables = this.#tables
+    return {
+      readFrom: revision => {
+        this.#db.resetReadTxn()
+        const range = { start: historyKey(revision), end: HISTORY_END }
+        return {
+          newest: readRevision(tables),
+          compacted: readCompacted(tables),
+          events: decodeEvents(tables.getRange(range)),
+        }
+      },
+    }
+  }
+
+  /** Reads that follow see every transaction that has resolved. */
+  #readNow(): void {
+    this.#refuseIfUnusable()
+    this.#db.resetReadTxn()
+  }
+
+  #refuseIfUnusable(): void {
+    if (this.#failure !== null) throw this.#failure
+    if (this.#closed) throw new HoldfastError('ERR_METADATA_UNAVAILABLE', 'the metadata store is closed')
+  }
+
+  async #apply(change: () => Applied): Promise<Applied> {
+    const applied = await this.#commit(change)
+    if (applied.events.length > 0) {
+      this.#hub.committed(applied.events, applied.revision)
+      const kept = applied.revision - readCompacted(this.#tables)
+      if (kept >= 2 * this.#historyRevisions) {
+        this.compact(applied.revision - BigInt(this.#historyRevisions)).catch(() => {})
+      }
+    }
+    return applied
+  }
+
+  /** Runs `change` in a write transaction and resolves when that is on the disk. */
+  async #commit<T>(change: () => T): Promise<T> {
+    this.#refuseIfUnusable()
+    try {
+      // A child transaction: if `change` throws, nothing of it stays in the batch that LMDB commits.
+      return await this.#db.childTransaction(change)
+    } catch (error) {
+      if (error instanceof HoldfastError) throw error
+      invariant(error instanceof Error, 'LMDB rejects with errors')
+      throw this.#fail(error)
+    }
+  }
+
+  #fail(error: Error & { commitError?: Promise<never> }): HoldfastError {
+    // LMDB's own reason comes in a promise that nobody may be waiting for.
+    error.commitError?.catch(() => {})
+    const message = `the metadata store could not write and needs a restart: ${error.message}`
+    this.#failure ??= new HoldfastError('ERR_METADATA_UNAVAILABLE', message, { cause: error })
+    this.#hub.loseAll(this.#failure)
+    return this.#failure
+  }
+
+  #startForgetting(): void {
+    this.#forgetting = this.#forgetting.then(() => this.#forget()).catch(() => {})
+  }
+
+  async #forget(): Promise<void> {
+    for (;;) {
+      if (this.#closed || this.#failure !== null) return
+      this.#db.resetReadTxn()
+      const range = {
+        start: historyKey(0n),
+        end: historyKey(readCompacted(this.#tables)),
+        limit: FORGET_BATCH,
+      }
+      const old = [...this.#tables.getKeys(range)].map(key => Buffer.from(key))
+      if (old.length === 0) return
+      await this.#commit(() => {
+        for (const key of old) this.#tables.remove(key)
+      })
+    }
+  }
+}
+
+/**
+ * Opens the metadata of a single machine. Rejects with ERR_METADATA_FORMAT when what is there was written by a
+ * newer version or by something else. Every lease that was alive starts its TTL afresh, as after etcd's restart.
+ */
+export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<MetadataStore> {
+  await mkdir(options.directory, { recursive: true, mode: 0o700 })
+  const db = open<Buffer, Buffer>({
+    path: options.directory,
+    noSubdir: false,
+    encoding: 'binary',
+    keyEncoding: 'binary',
+    // A commit resolves only once it is on the disk.
+    overlappingSync: false,
+  })
+  try {
+    await checkFormat(db as unknown as Tables, change => db.transaction(change), options.directory)
+  } catch (error) {
+    await db.close()
+    throw error
+  }
+  return new EmbeddedStore(
+    db,
+    options.clock ?? processClock,
+    options.historyRevisions ?? HISTORY_REVISIONS_DEFAULT,
+  )
+}
