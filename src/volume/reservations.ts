@@ -1,4 +1,132 @@
-/** Placeholder seam, replaced by the SCSI work. */
-export interface Reservations {
-  permits(client: import('./client-identity.ts').ClientIdentity, access: 'read' | 'write'): boolean
+import type { ClientIdentity } from './client-identity.ts'
+import { decodeReservations, encodeReservations } from './reservations/reservation-codec.ts'
+import {
+  isAccessPermitted,
+  NO_RESERVATIONS,
+  type RegistrantName,
+  type ReservationState,
+} from './reservations/reservation-state.ts'
+import {
+  type ReservationAction,
+  type ReservationNotice,
+  type ReservationRefusal,
+  stepReservations,
+} from './reservations/step-reservations.ts'
+
+export interface StoredReservations {
+  readonly bytes: Buffer
+  /** Names what is stored for a later compare-and-set, such as the key's modRevision; 0n: nothing is stored. */
+  readonly token: bigint
+}
+
+/** Where a volume's reservations are kept: the metadata store, in production. */
+export interface ReservationStorage {
+  load(): Promise<StoredReservations | null>
+  /** Stores `next` only over what `previousToken` names, durably, and answers the new token; otherwise rejects. */
+  save(next: Buffer, previousToken: bigint): Promise<bigint>
+}
+
+/** Whoever serves a volume to initiators: told of what a change means to its registrants. */
+export interface ReservationListener {
+  reservationNotice(notice: ReservationNotice): void
+  /** Takes back the registrants' commands; resolves when none of them can have an effect any more. */
+  abortTasksOf(registrants: readonly RegistrantName[]): Promise<void>
+}
+
+const READ = 1
+const WRITE = 2
+
+/**
+ * Persistent reservations of one volume, shared by every protocol and target that serves it: enforced through
+ * permits(), changed through change(), which stores the new state before it takes effect.
+ */
+export class Reservations {
+  readonly #storage: ReservationStorage
+  readonly #listeners = new Set<ReservationListener>()
+  #state: ReservationState = NO_RESERVATIONS
+  #token = 0n
+  /** A save failed, perhaps after it took effect: what is stored has to be read again before the next change. */
+  #isInDoubt = false
+  #permitted = new WeakMap<ClientIdentity, number>()
+  #changes: Promise<unknown> = Promise.resolve()
+
+  constructor(storage: ReservationStorage) {
+    this.#storage = storage
+  }
+
+  /**
+   * Reads what is stored. After the start of a daemon (`afterPowerLoss`) only reservations made with APTPL
+   * are still there, and PRGENERATION begins at 0. SPC-5 §5.14.5. Rejects when the storage cannot be read.
+   */
+  async load(options: { readonly afterPowerLoss: boolean }): Promise<void> {
+    const stored = await this.#storage.load()
+    const state = stored === null ? NO_RESERVATIONS : decodeReservations(stored.bytes)
+    this.#token = stored?.token ?? 0n
+    this.#isInDoubt = false
+    if (!options.afterPowerLoss || stored === null) return this.#become(state)
+    const kept = state.persistsThroughPowerLoss ? { ...state, generation: 0 } : NO_RESERVATIONS
+    // Stored at once: a later reload must not bring back what the loss of power ended.
+    this.#token = await this.#storage.save(encodeReservations(kept), this.#token)
+    this.#become(kept)
+  }
+
+  get state(): ReservationState {
+    return this.#state
+  }
+
+  /** Whether `client` may read or write now. Costs nothing while there is no reservation. */
+  permits(client: ClientIdentity, access: 'read' | 'write'): boolean {
+    if (this.#state.reservation === null) return true
+    let permitted = this.#permitted.get(client)
+    if (permitted === undefined) {
+      const reads = isAccessPermitted(this.#state, client, 'read')
+      const writes = isAccessPermitted(this.#state, client, 'write')
+      permitted = (reads ? READ : 0) | (writes ? WRITE : 0)
+      this.#permitted.set(client, permitted)
+    }
+    return (permitted & (access === 'read' ? READ : WRITE)) !== 0
+  }
+
+  /** `listener` is told from now on; the answer takes it off again. */
+  listen(listener: ReservationListener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /**
+   * Carries out one action: stored first, in force next, other registrants told, then with PREEMPT AND ABORT
+   * their commands taken back. Rejects, with nothing assumed, when the storage fails. One change at a time.
+   */
+  change(client: ClientIdentity, action: ReservationAction): Promise<'done' | ReservationRefusal> {
+    const change = this.#changes.then(() => this.#change(client, action))
+    this.#changes = change.catch(() => {})
+    return change
+  }
+
+  async #change(client: ClientIdentity, action: ReservationAction): Promise<'done' | ReservationRefusal> {
+    if (this.#isInDoubt) await this.load({ afterPowerLoss: false })
+    const outcome = stepReservations(this.#state, client, action)
+    if (outcome.result !== 'done') return outcome.result
+    if (outcome.state !== this.#state) {
+      try {
+        this.#token = await this.#storage.save(encodeReservations(outcome.state), this.#token)
+      } catch (error) {
+        this.#isInDoubt = true
+        throw error
+      }
+      this.#become(outcome.state)
+    }
+    for (const listener of this.#listeners) {
+      for (const notice of outcome.notices) listener.reservationNotice(notice)
+    }
+    if (outcome.abort.length > 0) {
+      await Promise.all([...this.#listeners].map(listener => listener.abortTasksOf(outcome.abort)))
+    }
+    return 'done'
+  }
+
+  #become(state: ReservationState): void {
+    this.#state = state
+    this.#permitted = new WeakMap()
+  }
 }
