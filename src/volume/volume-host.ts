@@ -1,0 +1,118 @@
+import { HoldfastError } from '../errors/holdfast-error.ts'
+import type { Brick, VolumeExtents } from '../store/brick.ts'
+import { alignUp } from './block-alignment.ts'
+import { OwnedVolume } from './owned-volume.ts'
+import { type ReservationStorage, Reservations } from './reservations.ts'
+import { SEGMENT_QUIET_MS } from './segment-keeper.ts'
+
+/** How often quiet segments are looked for. */
+const CLEAR_EVERY_MS = 5_000
+
+/** What the host needs to know of a volume; a record of the catalogue has this shape. */
+export interface HostedVolume {
+  readonly name: string
+  readonly uuid: string
+  readonly sizeBytes: number
+  readonly blockSizeBytes: 512 | 4096
+  readonly readOnly: boolean
+  readonly removable: boolean
+  /** 32 hex digits. */
+  readonly naa: string
+  readonly epoch: number
+  readonly generation: number
+  readonly setVersion: number
+}
+
+export interface VolumeHostOptions {
+  readonly brick: Brick
+  readonly reservationStorage: (volume: HostedVolume) => ReservationStorage
+  /** Milliseconds of the clock that the brick stamps its segments with. */
+  readonly nowMs: () => number
+  /** A clear failed: the brick has told why already, the segments stay active. */
+  readonly clearFailed: (volume: string, error: unknown) => void
+}
+
+/** A volume that is served from the brick of this daemon. */
+export class HostedOwnedVolume extends OwnedVolume {
+  readonly usedBytes: () => number
+  readonly #closed: () => void
+
+  constructor(volume: HostedVolume, extents: VolumeExtents, reservations: Reservations, closed: () => void) {
+    super({ ...volume, naa: Buffer.from(volume.naa, 'hex') }, extents, reservations)
+    this.usedBytes = () => extents.usedBytes
+    this.#closed = closed
+  }
+
+  /** Takes over size and write protection of a newer record. */
+  apply(volume: HostedVolume): void {
+    this.grow(volume.sizeBytes)
+    this.setReadOnly(volume.readOnly)
+  }
+
+  override async close(): Promise<void> {
+    await super.close()
+    this.#closed()
+  }
+}
+
+/** Opens volumes on one brick, owns them, and orders their quiet segments to be cleared. */
+export class VolumeHost implements AsyncDisposable {
+  readonly #options: VolumeHostOptions
+  readonly #open = new Map<string, HostedOwnedVolume>()
+  readonly #timer: NodeJS.Timeout
+
+  constructor(options: VolumeHostOptions) {
+    this.#options = options
+    this.#timer = setInterval(() => void this.clearQuietSegments(SEGMENT_QUIET_MS), CLEAR_EVERY_MS)
+    this.#timer.unref()
+  }
+
+  createVolume(volume: HostedVolume): Promise<void> {
+    const { uuid, epoch, setVersion } = volume
+    return this.#options.brick.createVolume({ uuid, sizeBytes: alignUp(volume.sizeBytes), epoch, setVersion })
+  }
+
+  async openVolume(volume: HostedVolume): Promise<HostedOwnedVolume> {
+    const extents = await this.#options.brick.openVolume(volume.uuid)
+    extents.generation = volume.generation
+    const reservations = new Reservations(this.#options.reservationStorage(volume))
+    await reservations.load({ afterPowerLoss: true })
+    const opened = new HostedOwnedVolume(volume, extents, reservations, () => this.#open.delete(volume.uuid))
+    this.#open.set(volume.uuid, opened)
+    return opened
+  }
+
+  growVolume(volume: HostedVolume): Promise<void> {
+    return this.#options.brick.growVolume(volume.uuid, alignUp(volume.sizeBytes))
+  }
+
+  async deleteVolume(volume: HostedVolume, progress: (freedBytes: number) => void): Promise<void> {
+    try {
+      await this.#options.brick.deleteVolume(volume.uuid, progress)
+    } catch (error) {
+      // A deletion that a crash interrupted is repeated: nothing left here is what was asked for.
+      if (!(error instanceof HoldfastError && error.code === 'ERR_VOLUME_NOT_FOUND')) throw error
+    }
+  }
+
+  usedBytes(volume: HostedVolume): number {
+    return this.#open.get(volume.uuid)?.usedBytes() ?? 0
+  }
+
+  /** Clears, in every open volume, what has had no write for `quietMs`. */
+  async clearQuietSegments(quietMs: number, atMost?: number): Promise<void> {
+    const since = this.#options.nowMs() - quietMs
+    for (const volume of this.#open.values()) {
+      try {
+        await volume.segments.clearQuiet(since, atMost)
+      } catch (error) {
+        this.#options.clearFailed(volume.name, error)
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer)
+    await Promise.all([...this.#open.values()].map(volume => volume.close()))
+  }
+}
