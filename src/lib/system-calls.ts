@@ -1,0 +1,202 @@
+import fs from 'node:fs'
+import { createRequire } from 'node:module'
+import { constants } from 'node:os'
+
+/**
+ * The system calls behind the store, without exceptions: each answers what the call did, or a negative errno.
+ * They go through koffi, found by name in the process so that a preloaded recorder sees them; where koffi does
+ * not load, node:fs serves what it can and the rest answers -ENOSYS (see `nativeCalls`).
+ */
+
+const { EAGAIN, EINTR, ENOSYS, EOPNOTSUPP } = constants.errno
+export const Errno = constants.errno
+
+/** fallocate(2): keep the file's size, make a hole. */
+export const FALLOC_KEEP_SIZE = 0x01
+export const FALLOC_PUNCH_HOLE = 0x02
+const RWF_NOWAIT = 0x08
+const LOCK_EX = 2
+const LOCK_NB = 4
+const SYNC_FILE_RANGE_WAIT_BEFORE = 1
+const SYNC_FILE_RANGE_WRITE = 2
+const SYNC_FILE_RANGE_WAIT_AFTER = 4
+const TWO_TO_32 = 2 ** 32
+
+interface NativeLibrary {
+  func(name: string, result: string, parameters: string[]): (...values: (number | Buffer)[]) => number
+}
+interface Koffi {
+  load(path: string | null): NativeLibrary
+  address(value: Buffer): bigint
+  errno(): number
+}
+
+function loadKoffi(): Koffi | null {
+  try {
+    const koffi = createRequire(import.meta.url)('koffi') as Koffi
+    koffi.load(null)
+    return koffi
+  } catch {
+    return null
+  }
+}
+
+const koffi = loadKoffi()
+const libc = koffi?.load(null) ?? null
+const native =
+  libc === null
+    ? null
+    : {
+        pread: libc.func('pread', 'int64_t', ['int', 'uintptr_t', 'size_t', 'int64_t']),
+        pwrite: libc.func('pwrite', 'int64_t', ['int', 'uintptr_t', 'size_t', 'int64_t']),
+        preadv2: libc.func('preadv2', 'int64_t', ['int', 'uintptr_t', 'int', 'int64_t', 'int']),
+        fallocate: libc.func('fallocate', 'int', ['int', 'int', 'int64_t', 'int64_t']),
+        flock: libc.func('flock', 'int', ['int', 'int']),
+        syncFileRange: libc.func('sync_file_range', 'int', ['int', 'int64_t', 'int64_t', 'uint']),
+      }
+
+/** False where koffi does not load: no hole punching, no flock, no reads that refuse to wait. */
+export const nativeCalls = native !== null
+
+// struct iovec {void *base; size_t length}, filled anew for each call.
+const iovec = Buffer.alloc(16)
+const iovecWords = new Uint32Array(iovec.buffer, iovec.byteOffset, 4)
+const iovecAddress = koffi === null ? 0 : Number(koffi.address(iovec))
+
+let recentBuffer: Buffer | null = null
+let recentAddress = 0
+const addresses = new WeakMap<Buffer, number>()
+
+/** Where a Buffer's bytes lie; they never move while it lives. Exact as a number: user space ends at 2^47. */
+function addressOf(buffer: Buffer): number {
+  if (buffer === recentBuffer) return recentAddress
+  let address = addresses.get(buffer)
+  if (address === undefined) {
+    address = Number(koffi!.address(buffer))
+    addresses.set(buffer, address)
+  }
+  recentBuffer = buffer
+  recentAddress = address
+  return address
+}
+
+function resultOf(result: number): number {
+  return result >= 0 ? result : -koffi!.errno()
+}
+
+function errnoOf(error: unknown): number {
+  const errno = (error as NodeJS.ErrnoException).errno
+  if (typeof errno !== 'number') throw error
+  return errno
+}
+
+/** Bytes read from the page cache, -EAGAIN when that would wait for a disk, -EOPNOTSUPP where it cannot tell. */
+export function preadNow(
+  fd: number,
+  into: Buffer,
+  at: number,
+  lengthBytes: number,
+  offsetBytes: number,
+): number {
+  if (native === null) return -EOPNOTSUPP
+  const base = addressOf(into) + at
+  iovecWords[0] = base % TWO_TO_32
+  iovecWords[1] = Math.floor(base / TWO_TO_32)
+  iovecWords[2] = lengthBytes
+  const result = native.preadv2(fd, iovecAddress, 1, offsetBytes, RWF_NOWAIT)
+  if (result >= 0) return result
+  const errno = koffi!.errno()
+  return errno === EINTR ? -EAGAIN : -errno
+}
+
+/** Bytes read, fewer than asked only at the end of the file. May wait for the disk. */
+export function pread(
+  fd: number,
+  into: Buffer,
+  at: number,
+  lengthBytes: number,
+  offsetBytes: number,
+): number {
+  let done = 0
+  while (done < lengthBytes) {
+    const result = preadOnce(fd, into, at + done, lengthBytes - done, offsetBytes + done)
+    if (result === -EINTR) continue
+    if (result < 0) return result
+    if (result === 0) break
+    done += result
+  }
+  return done
+}
+
+function preadOnce(fd: number, into: Buffer, at: number, lengthBytes: number, offsetBytes: number): number {
+  if (native !== null) return resultOf(native.pread(fd, addressOf(into) + at, lengthBytes, offsetBytes))
+  try {
+    return fs.readSync(fd, into, at, lengthBytes, offsetBytes)
+  } catch (error) {
+    return errnoOf(error)
+  }
+}
+
+/** Writes all of it to the page cache: `lengthBytes`, or a negative errno after none or a part of it. */
+export function pwrite(
+  fd: number,
+  from: Buffer,
+  at: number,
+  lengthBytes: number,
+  offsetBytes: number,
+): number {
+  let done = 0
+  while (done < lengthBytes) {
+    const result = pwriteOnce(fd, from, at + done, lengthBytes - done, offsetBytes + done)
+    if (result === -EINTR) continue
+    if (result < 0) return result
+    done += result
+  }
+  return done
+}
+
+function pwriteOnce(fd: number, from: Buffer, at: number, lengthBytes: number, offsetBytes: number): number {
+  if (native !== null) return resultOf(native.pwrite(fd, addressOf(from) + at, lengthBytes, offsetBytes))
+  try {
+    return fs.writeSync(fd, from, at, lengthBytes, offsetBytes)
+  } catch (error) {
+    return errnoOf(error)
+  }
+}
+
+/** fallocate(2); `mode` of FALLOC_*. */
+export function fallocate(fd: number, mode: number, offsetBytes: number, lengthBytes: number): number {
+  if (native === null) return -ENOSYS
+  for (;;) {
+    const result = resultOf(native.fallocate(fd, mode, offsetBytes, lengthBytes))
+    if (result !== -EINTR) return result
+  }
+}
+
+/** flock(2), exclusive, without waiting: -EWOULDBLOCK when another process holds it. */
+export function lockFile(fd: number): number {
+  return native === null ? -ENOSYS : resultOf(native.flock(fd, LOCK_EX | LOCK_NB))
+}
+
+/** Writes a range's dirty pages out and waits for them; gives no durability. sync_file_range(2). */
+export function writeBack(fd: number, offsetBytes: number, lengthBytes: number): number {
+  if (native === null) return -ENOSYS
+  const flags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER
+  return resultOf(native.syncFileRange(fd, offsetBytes, lengthBytes, flags))
+}
+
+/** fdatasync(2); waits for the disk. */
+export function fdatasync(fd: number): number {
+  try {
+    fs.fdatasyncSync(fd)
+    return 0
+  } catch (error) {
+    return errnoOf(error)
+  }
+}
+
+/** `ENOSPC` for -28 or 28. */
+export function errnoName(errno: number): string {
+  const found = Object.entries(constants.errno).find(([, value]) => value === Math.abs(errno))
+  return found?.[0] ?? `errno ${Math.abs(errno)}`
+}
