@@ -1,0 +1,60 @@
+/** One thing that is measured. */
+export interface Point {
+  readonly name: string
+  readonly mode: 'randread' | 'randwrite' | 'read' | 'write'
+  readonly blockBytes: number
+  readonly queueDepth: number
+  readonly flush?: boolean
+  readonly connections?: number
+  /** How many times tgt's operations a second we want to reach. */
+  readonly goal?: number
+  /** Measured only when asked for by name. */
+  readonly onRequest?: boolean
+}
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+export const POINTS: readonly Point[] = [
+  { name: 'randread-4k-qd1', mode: 'randread', blockBytes: 4 * KIB, queueDepth: 1, goal: 1.5 },
+  { name: 'randread-4k-qd32', mode: 'randread', blockBytes: 4 * KIB, queueDepth: 32, goal: 3.5 },
+  { name: 'randwrite-4k-qd1', mode: 'randwrite', blockBytes: 4 * KIB, queueDepth: 1, goal: 1.5 },
+  { name: 'randwrite-4k-qd32', mode: 'randwrite', blockBytes: 4 * KIB, queueDepth: 32, goal: 2.5 },
+  { name: 'read-1m-qd1', mode: 'read', blockBytes: MIB, queueDepth: 1 },
+  { name: 'read-1m-qd8', mode: 'read', blockBytes: MIB, queueDepth: 8, goal: 1.7 },
+  { name: 'write-1m-qd1', mode: 'write', blockBytes: MIB, queueDepth: 1 },
+  { name: 'write-1m-qd8', mode: 'write', blockBytes: MIB, queueDepth: 8, goal: 1.5 },
+  {
+    name: 'write-flush-4k-qd1',
+    mode: 'randwrite',
+    blockBytes: 4 * KIB,
+    queueDepth: 1,
+    flush: true,
+    onRequest: true,
+  },
+  {
+    name: 'randread-4k-4x32',
+    mode: 'randread',
+    blockBytes: 4 * KIB,
+    queueDepth: 32,
+    connections: 4,
+    onRequest: true,
+  },
+]
+
+/** Points by name, or by a part of it ("qd32"); the standard ones when nothing is asked for. */
+export function choosePoints(names: readonly string[]): readonly Point[] {
+  if (names.length === 0) return POINTS.filter(point => point.onRequest !== true)
+  const chosen = POINTS.filter(point => names.some(name => point.name.includes(name)))
+  if (chosen.length === 0) throw new Error(`no such point; there are ${POINTS.map(p => p.name).join(', ')}`)
+  return chosen
+}
+
+/** The load generator's arguments for a point. */
+export function loadArguments(point: Point): string[] {
+  return [
+    ...['--mode', point.mode, '--block', String(point.blockBytes), '--depth', String(point.queueDepth)],
+    ...['--connections', String(point.connections ?? 1)],
+    ...(point.flush ? ['--flush'] : []),
+  ]
+}

@@ -1,0 +1,139 @@
+import { DISTURBED_CORE_SHARE, type Measurement } from './measure.ts'
+import type { Point } from './points.ts'
+import { pairedRatios, type Spread, spread } from './statistics.ts'
+
+const LARGE_BLOCK_BYTES = 64 * 1024
+const MB = 1e6
+const GB = 1e9
+
+export interface PointSummary {
+  readonly point: string
+  readonly server: string
+  /** Operations a second, or MB a second for blocks of 64 KiB and more. */
+  readonly rate: Spread
+  readonly rateUnit: 'ops/s' | 'MB/s'
+  /** Server CPU seconds per 100,000 operations, or per GB. */
+  readonly serverCpu: Spread
+  readonly latencyP50Us: number
+  readonly latencyP99Us: number
+  readonly latencyP999Us: number
+  /** Share of its core that the client used: near 1, the client is what was measured. */
+  readonly clientCoreShare: number
+}
+
+export interface PointRatio {
+  readonly point: string
+  /** Ours over tgt's, per round. */
+  readonly rate: Spread
+  readonly serverCpu: Spread
+  readonly goal: number | null
+}
+
+function rateOf(m: Measurement, point: Point): number {
+  return point.blockBytes >= LARGE_BLOCK_BYTES ? m.bytesPerSecond / MB : m.operationsPerSecond
+}
+
+function cpuOf(m: Measurement, point: Point): number {
+  const large = point.blockBytes >= LARGE_BLOCK_BYTES
+  return m.serverCpuSeconds / (large ? (m.operations * point.blockBytes) / GB : m.operations / 100_000)
+}
+
+function select(all: readonly Measurement[], server: string, point: Point): Measurement[] {
+  return all.filter(m => m.server === server && m.point === point.name).toSorted((a, b) => a.round - b.round)
+}
+
+export function summarize(all: readonly Measurement[], server: string, point: Point): PointSummary {
+  const rounds = select(all, server, point)
+  return {
+    point: point.name,
+    server,
+    rate: spread(rounds.map(m => rateOf(m, point))),
+    rateUnit: point.blockBytes >= LARGE_BLOCK_BYTES ? 'MB/s' : 'ops/s',
+    serverCpu: spread(rounds.map(m => cpuOf(m, point))),
+    latencyP50Us: spread(rounds.map(m => m.latencyUs.p50)).median,
+    latencyP99Us: spread(rounds.map(m => m.latencyUs.p99)).median,
+    latencyP999Us: spread(rounds.map(m => m.latencyUs.p999)).median,
+    clientCoreShare: spread(rounds.map(m => m.clientCpuSeconds / m.seconds)).median,
+  }
+}
+
+/** Our figures over tgt's. */
+export function compare(all: readonly Measurement[], point: Point): PointRatio {
+  const ours = select(all, 'holdfast', point)
+  const theirs = select(all, 'tgt', point)
+  const ratio = (of: (m: Measurement, point: Point) => number) =>
+    pairedRatios(
+      ours.map(m => of(m, point)),
+      theirs.map(m => of(m, point)),
+    )
+  return { point: point.name, rate: ratio(rateOf), serverCpu: ratio(cpuOf), goal: point.goal ?? null }
+}
+
+function amount(value: number): string {
+  return value >= 10_000
+    ? `${(value / 1000).toFixed(1)}k`
+    : value >= 100
+      ? value.toFixed(0)
+      : value.toFixed(2)
+}
+
+function spreadText(s: Spread): string {
+  return `${amount(s.median)} (${amount(s.min)}-${amount(s.max)})`
+}
+
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] as string[]).map((_, column) =>
+    Math.max(...rows.map(row => (row[column] as string).length)),
+  )
+  return rows
+    .map(row =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] as number))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+export function summaryTable(summaries: readonly PointSummary[]): string {
+  const head = [
+    'point',
+    'server',
+    'rate',
+    '',
+    'CPU s per 100k ops | GB',
+    'p50 µs',
+    'p99 µs',
+    'p99.9 µs',
+    'client core',
+  ]
+  const rows = summaries.map(s => [
+    ...[s.point, s.server, spreadText(s.rate), s.rateUnit, spreadText(s.serverCpu)],
+    ...[amount(s.latencyP50Us), amount(s.latencyP99Us), amount(s.latencyP999Us)],
+    `${Math.round(s.clientCoreShare * 100)} %`,
+  ])
+  return table([head, ...rows])
+}
+
+export function ratioTable(ratios: readonly PointRatio[]): string {
+  const head = ['holdfast / tgt', 'rate', 'goal', '', 'CPU per operation']
+  const rows = ratios.map(r => {
+    const verdict = r.goal === null ? '' : r.rate.median >= r.goal ? 'reached' : 'missed'
+    return [
+      r.point,
+      `${spreadText(r.rate)}x`,
+      r.goal === null ? '' : `${r.goal}x`,
+      verdict,
+      `${spreadText(r.serverCpu)}x`,
+    ]
+  })
+  return table([head, ...rows])
+}
+
+/** A sentence about measurements during which something else ran, or null. */
+export function disturbance(all: readonly Measurement[]): string | null {
+  const disturbed = all.filter(m => m.othersCoreShare > DISTURBED_CORE_SHARE)
+  if (disturbed.length === 0) return null
+  const percent = Math.round(DISTURBED_CORE_SHARE * 100)
+  return `disturbed: in ${disturbed.length} of ${all.length} measurements others (kernel writeback included) used more than ${percent} % of a core`
+}
