@@ -1,4 +1,5 @@
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
+import { startWorker } from '../../lib/start-worker.ts'
 import type { FileTask, FileThread } from './file-task.ts'
 
 interface Waiting {
@@ -18,8 +19,7 @@ export function startFileThread(): FileThread {
   }
 
   function start(): Worker {
-    const entry = import.meta.url.endsWith('.ts') ? './file-thread-worker.ts' : './file-thread-worker.js'
-    const started = new Worker(new URL(entry, import.meta.url))
+    const started = startWorker('file-thread-worker', import.meta.url)
     started.on('message', (result: number) => waiting.shift()?.resolve(result))
     started.on('error', error => die(error instanceof Error ? error : new Error(String(error))))
     started.on('exit', code => die(new Error(`a file thread ended with code ${code}`)))
