@@ -89,13 +89,18 @@ const limits = z.strictObject({
     reason:
       'From the connection to the end of its login. Slow initiators need two seconds, idle sockets never end.',
   }),
-  bytesInFlight: field(size(MiB, 2 ** 32).default(16 * MiB), {
+  commandsPerSession: field(count(1, 1024).default(128), {
+    value: 'COUNT',
+    unit: 'commands',
+    reason: 'Width of a session\'s command window (MaxCmdSN); more only adds latency.',
+  }),
+  bytesInFlight: field(size(MiB, 2 ** 32).default(4 * MiB), {
     value: 'SIZE',
     unit: 'bytes per session',
     reason:
       'Answers that wait to be sent; above it the session is not read. A client that never reads costs this much.',
   }),
-  nopInterval: field(duration(0, HOUR).default(10_000), {
+  nopInterval: field(duration(0, HOUR).default(15_000), {
     value: 'DURATION',
     unit: 'duration',
     reason: 'A session that was silent for this long is pinged; 0 turns pings off.',
@@ -104,6 +109,11 @@ const limits = z.strictObject({
     value: 'DURATION',
     unit: 'duration',
     reason: 'A ping unanswered for this long ends the session, so that dead initiators hold nothing.',
+  }),
+  stopGrace: field(duration(0, 600_000).default(5_000), {
+    value: 'DURATION',
+    unit: 'duration',
+    reason: 'From asking initiators to log out, at a stop, to closing what is still open.',
   }),
 })
 

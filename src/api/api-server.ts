@@ -1,0 +1,47 @@
+import fastify, { type FastifyInstance } from 'fastify'
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import type { Log } from '../lib/log.ts'
+import type { ApiBackend } from './backend.ts'
+import { installGuard } from './guard.ts'
+import { installOpenApi } from './openapi.ts'
+import { installProblems } from './problem.ts'
+import { healthRoutes } from './routes/health.ts'
+import { operationRoutes } from './routes/operations.ts'
+import { targetRoutes } from './routes/targets.ts'
+import { volumeDataRoutes } from './routes/volume-data.ts'
+import { volumeRoutes } from './routes/volumes.ts'
+
+export interface ApiOptions {
+  readonly backend: ApiBackend
+  readonly log: Log
+  readonly version: string
+  readonly token: string | null
+  /** PEM. */
+  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null
+}
+
+const CONNECTIONS_MAX = 256
+const BODY_BYTES_MAX = 64 * 1024
+
+/** The REST API, ready to listen or to inject(). Whoever makes it closes it. */
+export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
+  const { backend, log, version } = options
+  const app = fastify({
+    bodyLimit: BODY_BYTES_MAX,
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: 512 },
+    ...(options.tls === null ? {} : { https: options.tls }),
+  }) as FastifyInstance
+  app.server.maxConnections = CONNECTIONS_MAX
+  app.setValidatorCompiler(validatorCompiler)
+  app.setSerializerCompiler(serializerCompiler)
+  installProblems(app, log)
+  installGuard(app, { token: options.token })
+  await installOpenApi(app, version)
+  await app.register(healthRoutes, { backend })
+  for (const routes of [volumeRoutes, volumeDataRoutes, targetRoutes, operationRoutes]) {
+    await app.register(routes, { prefix: '/v1', backend })
+  }
+  await app.ready()
+  return app
+}

@@ -1,0 +1,63 @@
+import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify'
+import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
+import { type CauseCode, causes } from '../errors/causes.ts'
+import { HoldfastError } from '../errors/holdfast-error.ts'
+import type { Log } from '../lib/log.ts'
+
+export const PROBLEM_TYPE = 'application/problem+json'
+
+export interface Problem {
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly detail: string
+  readonly code: CauseCode
+}
+
+/** RFC 9457. `status` differs from the table's only where the HTTP layer itself refused. */
+export function problemOf(code: CauseCode, detail: string, status: number = causes[code].http): Problem {
+  return { type: `urn:holdfast:error:${code}`, title: causes[code].says, status, detail, code }
+}
+
+/** What a thrown error says to the client; anything unexpected says nothing of itself. */
+export function problemOfError(error: unknown): Problem {
+  if (error instanceof HoldfastError) return problemOf(error.code, error.message)
+  if (hasZodFastifySchemaValidationErrors(error)) {
+    const issue = error.validation[0]!
+    const where = issue.instancePath
+      .split('/')
+      .filter(part => part !== '')
+      .join('.')
+    const subject = where === '' ? (error.validationContext ?? 'request') : where
+    return problemOf('ERR_ARGUMENT_INVALID', `${subject}: ${issue.message}`)
+  }
+  const status = (error as FastifyError).statusCode ?? 500
+  // fastify's own refusals: a body that is no JSON, too large, or of another type.
+  if (status >= 400 && status < 500) {
+    return problemOf('ERR_ARGUMENT_INVALID', (error as FastifyError).message, status)
+  }
+  return problemOf('ERR_INTERNAL', causes.ERR_INTERNAL.says)
+}
+
+export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
+  return reply
+    .code(problem.status)
+    .type(PROBLEM_TYPE)
+    .serializer((payload: unknown) => JSON.stringify(payload))
+    .send(problem)
+}
+
+export function installProblems(app: FastifyInstance, log: Log): void {
+  app.setErrorHandler((error, request, reply) => {
+    const answer = problemOfError(error)
+    if (answer.status >= 500)
+      log.error({ err: error, method: request.method, path: request.url }, 'request failed')
+    return sendProblem(reply, answer)
+  })
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(
+      reply,
+      problemOf('ERR_PATH_NOT_FOUND', `the API has no ${request.method} ${request.url.split('?')[0]}`),
+    ),
+  )
+}

@@ -1,0 +1,178 @@
+import { z } from 'zod'
+import { causes } from '../errors/causes.ts'
+
+/** Shapes of requests and answers: they check both and become the OpenAPI document. */
+
+const bytes = z.number().int().min(0).describe('bytes')
+const time = z.string().describe('ISO 8601')
+const list = <T extends z.ZodType>(item: T) => z.array(item).readonly()
+
+export const problem = z
+  .object({
+    type: z.string().describe('urn:holdfast:error:CODE'),
+    title: z.string().describe('what this code always means'),
+    status: z.number().int(),
+    detail: z.string().describe('one sentence for a person, naming the thing at fault'),
+    code: z.enum(Object.keys(causes) as [string, ...string[]]),
+  })
+  .describe('RFC 9457 problem details')
+
+export const nameParameter = z.object({ name: z.string().min(1).max(256) })
+export const forceQuery = z.object({
+  force: z.stringbool().default(false).describe('also when a session is using it'),
+})
+
+export const volume = z.object({
+  name: z.string(),
+  uuid: z.string(),
+  sizeBytes: bytes,
+  usedBytes: bytes.describe('bytes that hold data'),
+  blockSizeBytes: z.union([z.literal(512), z.literal(4096)]),
+  replicas: z.number().int(),
+  minReplicas: z.number().int(),
+  readOnly: z.boolean(),
+  removable: z.boolean(),
+  naa: z.string().describe('NAA-6 designator, 32 hex digits'),
+  createdAt: time,
+  state: z.enum(['ready', 'deleting']),
+  epoch: z.number().int(),
+  generation: z.number().int(),
+  setVersion: z.number().int(),
+  targets: list(z.object({ iqn: z.string(), lun: z.number().int(), readOnly: z.boolean() })),
+  uris: list(z.string()).describe('ready to paste'),
+  sessions: z.number().int(),
+})
+
+export const newVolume = z.strictObject({
+  name: z.string().max(256).describe('[a-z0-9][a-z0-9.-]{0,127}'),
+  sizeBytes: z.number(),
+  blockSizeBytes: z.union([z.literal(512), z.literal(4096)]).optional(),
+  replicas: z.number().int().min(1).max(16).optional(),
+  minReplicas: z.number().int().min(1).max(16).optional(),
+  readOnly: z.boolean().optional(),
+  allowDegraded: z.boolean().optional(),
+  target: z.boolean().optional().describe('a target of its own with LUN 0, unless false'),
+})
+
+export const volumeChange = z.strictObject({ readOnly: z.boolean().optional() })
+export const resize = z.strictObject({ sizeBytes: z.number() })
+
+export const job = z.object({
+  id: z.string(),
+  kind: z.enum(['delete', 'scrub']),
+  subject: z.string(),
+  doneBytes: bytes,
+  totalBytes: bytes,
+  state: z.enum(['running', 'done', 'failed']),
+  error: z.string().nullable(),
+})
+
+const chapShown = z.object({
+  user: z.string(),
+  mutualUser: z.string().nullable(),
+})
+
+export const target = z.object({
+  iqn: z.string(),
+  luns: list(z.object({ lun: z.number().int(), volume: z.string(), readOnly: z.boolean() })),
+  acl: list(z.string()).describe('initiator names; empty means open to all'),
+  chap: chapShown.nullable().describe('secrets are never shown'),
+  chapByInitiator: z.record(z.string(), chapShown),
+  createdAt: time,
+})
+
+export const targetParameter = z.object({
+  target: z.string().min(1).max(256).describe('an IQN, or what follows the colon of ours'),
+})
+export const lunParameter = targetParameter.extend({ lun: z.coerce.number().int().min(0).max(16383) })
+export const aclParameter = targetParameter.extend({ initiator: z.string().min(1).max(256) })
+export const newTarget = z.strictObject({ target: z.string().min(1).max(256) })
+export const newLun = z.strictObject({
+  volume: z.string().max(256),
+  readOnly: z.boolean().default(false),
+})
+
+const secret = z.string().max(1024).describe('12 to 255 bytes')
+export const discoveryChap = z.strictObject({
+  user: z.string().min(1).max(256),
+  secret,
+  mutualUser: z.string().min(1).max(256).optional(),
+  mutualSecret: secret.optional(),
+})
+export const targetChap = discoveryChap.extend({
+  initiator: z.string().min(1).max(256).optional().describe('only for this initiator'),
+})
+export const chapOwner = z.object({ initiator: z.string().min(1).max(256).optional() })
+
+export const session = z.object({
+  id: z.string(),
+  protocol: z.enum(['iscsi', 'nbd']),
+  kind: z.enum(['normal', 'discovery']),
+  initiator: z.string(),
+  isid: z.string().nullable(),
+  target: z.string().nullable(),
+  portal: z.string(),
+  remoteAddress: z.string(),
+  connectedAt: time,
+  commandsInFlight: z.number().int(),
+  readBytes: bytes,
+  writtenBytes: bytes,
+  headerDigest: z.boolean(),
+  dataDigest: z.boolean(),
+})
+
+export const peer = z.object({
+  id: z.string(),
+  number: z.number().int(),
+  addresses: list(z.string()),
+  labels: z.record(z.string(), z.string()),
+  state: z.enum(['up', 'down', 'draining']),
+  capacityBytes: bytes,
+  usedBytes: bytes,
+})
+
+export const event = z.object({ at: time, kind: z.string(), subject: z.string(), message: z.string() })
+export const eventsQuery = z.object({ limit: z.coerce.number().int().min(1).max(1000).default(100) })
+
+export const scrub = z.object({
+  state: z.enum(['never', 'running', 'ended']),
+  checkedBytes: bytes,
+  totalBytes: bytes,
+  badBlocks: z.number().int(),
+  settledBlocks: z.number().int().describe('in doubt after an unclean stop, checksum recomputed'),
+  startedAt: time.nullable(),
+  endedAt: time.nullable(),
+})
+export const scrubStart = z.strictObject({ bytesPerSecond: z.number().int().min(4096).optional() })
+
+export const status = z.object({
+  version: z.string(),
+  state: z.enum(['serving', 'stopping', 'failed']),
+  startedAt: time,
+  clusterId: z.string(),
+  peer: z.string(),
+  portals: list(z.object({ address: z.string(), advertised: z.string().nullable() })),
+  volumes: z.number().int(),
+  sessions: z.number().int(),
+  brick: z.object({
+    state: z.enum(['warm', 'cold']),
+    failure: z.string().nullable(),
+    limitBytes: bytes,
+    usedBytes: bytes,
+    warnAtBytes: bytes,
+    dirtyBytes: bytes,
+    dirtyCapBytes: bytes,
+  }),
+  residentBytes: bytes,
+})
+
+export const finding = z.object({
+  check: z.string(),
+  state: z.enum(['ok', 'warning', 'failure']),
+  says: z.string(),
+})
+
+export const imported = z.object({
+  imageBytes: bytes,
+  dataBytes: bytes.describe('written; the rest of the volume reads as zeroes'),
+})
