@@ -1,9 +1,16 @@
+import { randomUUID } from 'node:crypto'
+import { HoldfastError } from '../errors/holdfast-error.ts'
+import { parseName } from '../lib/names.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
+import { change } from './draft.ts'
+import { EventSource } from './events.ts'
+import { keys, LAYOUT_VERSION } from './layout.ts'
 
 export interface OwnPeer {
   /** [a-z0-9][a-z0-9.-]{0,127} */
   readonly id: string
   readonly addresses: readonly string[]
+  /** `host` names a failure domain; a peer without it is a host of its own. */
   readonly labels: Readonly<Record<string, string>>
 }
 
@@ -16,15 +23,67 @@ export interface Cluster {
   readonly founded: boolean
 }
 
-/** Founds the cluster in empty metadata, or joins it, and enters or refreshes this peer's record. */
-export declare function joinCluster(store: MetadataStore, peer: OwnPeer): Promise<Cluster>
+/** Target portal group tags are 16 bits (RFC 7143 §13.9). */
+const PEER_NUMBER_MAX = 0xffff
+
+/**
+ * Founds the cluster in empty metadata, or joins it, and enters or refreshes this peer's record. Rejects with
+ * ERR_METADATA_FORMAT when the metadata is of a newer layout, ERR_NAME_INVALID for the peer's id.
+ */
+export async function joinCluster(
+  store: MetadataStore,
+  peer: OwnPeer,
+  now: () => number = Date.now,
+): Promise<Cluster> {
+  const id = parseName('peer', peer.id)
+  const events = new EventSource(now, id)
+  const { result } = await change(store, events, async draft => {
+    const found = await draft.read('cluster', keys.cluster)
+    if (found !== null && found.layout !== LAYOUT_VERSION) {
+      const message = `the metadata has layout ${found.layout}, this version knows ${LAYOUT_VERSION}`
+      throw new HoldfastError('ERR_METADATA_FORMAT', message)
+    }
+    const cluster = found ?? {
+      layout: LAYOUT_VERSION,
+      id: randomUUID(),
+      createdAt: new Date(now()).toISOString(),
+      nextPeerNumber: 1,
+    }
+    if (found === null) draft.event('cluster.founded', cluster.id, 'cluster founded')
+    const known = await draft.read('peer', keys.peer(id))
+    const number = known?.number ?? cluster.nextPeerNumber
+    if (number > PEER_NUMBER_MAX) {
+      throw new HoldfastError('ERR_ARGUMENT_INVALID', `all ${PEER_NUMBER_MAX} peer numbers have been given`)
+    }
+    if (known === null) {
+      draft.put('cluster', keys.cluster, { ...cluster, nextPeerNumber: number + 1 })
+      draft.event('peer.joined', id, `peer ${id} joined as number ${number}`)
+    }
+    draft.put('peer', keys.peer(id), { number, addresses: peer.addresses, labels: peer.labels })
+    return { clusterId: cluster.id, peerId: id, peerNumber: number, founded: found === null }
+  })
+  return result
+}
 
 /**
  * Raises the brick's open counter in the metadata (PROTOCOL rule 1). Rejects with ERR_BRICK_STALE when the
  * metadata has seen this or a higher counter: the brick was cloned or restored.
  */
-export declare function checkInBrick(
+export async function checkInBrick(
   store: MetadataStore,
   brick: { readonly uuid: string; readonly openCounter: number },
   peerId: string,
-): Promise<void>
+): Promise<void> {
+  const events = new EventSource(Date.now, peerId)
+  await change(store, events, async draft => {
+    const known = await draft.read('brick', keys.brick(brick.uuid))
+    if (known !== null && known.openCounter >= brick.openCounter) {
+      throw new HoldfastError(
+        'ERR_BRICK_STALE',
+        `brick ${brick.uuid} says it was opened ${brick.openCounter} times, the metadata has seen ` +
+          `${known.openCounter}: it is a copy or was restored from one`,
+      )
+    }
+    draft.put('brick', keys.brick(brick.uuid), { peer: peerId, openCounter: brick.openCounter })
+  })
+}

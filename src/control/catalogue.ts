@@ -1,0 +1,172 @@
+import { HoldfastError } from '../errors/holdfast-error.ts'
+import type { MetadataStore, Watch, WatchEvent } from '../metadata/metadata-store.ts'
+import { type CatalogueChange, Model, noChange } from './model.ts'
+import type { Log } from './ports.ts'
+
+const PAGE_KEYS = 500
+const RELOAD_AFTER_MS = { first: 100, most: 5000 } as const
+/** How long a change of ours may take to come back through the watch. */
+const CATCH_UP_MS = 5000
+
+type Listener = (change: CatalogueChange) => void
+
+/** The metadata in memory, kept up to date by a watch: look-ups wait for nothing. */
+export class Catalogue implements AsyncDisposable {
+  readonly #store: MetadataStore
+  readonly #log: Log
+  readonly #listeners = new Set<Listener>()
+  readonly #waiting = new Set<() => void>()
+  #model = new Model()
+  #revision = 0n
+  #current = false
+  #watch: Watch | null = null
+  #reload: NodeJS.Timeout | null = null
+  #reloadAfterMs: number = RELOAD_AFTER_MS.first
+  #closed = false
+
+  private constructor(store: MetadataStore, log: Log) {
+    this.#store = store
+    this.#log = log
+  }
+
+  /** Reads everything once; rejects when that fails, so that nobody starts on half a catalogue. */
+  static async open(store: MetadataStore, log: Log): Promise<Catalogue> {
+    const catalogue = new Catalogue(store, log)
+    await catalogue.#load()
+    return catalogue
+  }
+
+  get model(): Model {
+    return this.#model
+  }
+
+  /** False while the metadata cannot be read: then nothing may be concluded from what is missing here. */
+  get current(): boolean {
+    return this.#current
+  }
+
+  /** `listener` is called after the model has changed, with what did; the answer takes it off again. */
+  onChange(listener: Listener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Resolves when the model holds `revision`; rejects with ERR_METADATA_UNAVAILABLE after 5 s. */
+  async reached(revision: bigint): Promise<void> {
+    const deadline = Date.now() + CATCH_UP_MS
+    while (this.#revision < revision) {
+      const left = deadline - Date.now()
+      if (left <= 0 || this.#closed) throw new HoldfastError('ERR_METADATA_UNAVAILABLE')
+      await this.#nextChange(left)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true
+    this.#current = false
+    if (this.#reload !== null) clearTimeout(this.#reload)
+    this.#listeners.clear()
+    this.#wake()
+    await this.#watch?.[Symbol.asyncDispose]()
+  }
+
+  async #load(): Promise<void> {
+    const model = new Model()
+    const change = noChange()
+    let startAfter: string | undefined
+    let first = 0n
+    let newest = 0n
+    for (;;) {
+      const page = await this.#store.range('', {
+        limit: PAGE_KEYS,
+        ...(startAfter === undefined ? {} : { startAfter }),
+      })
+      first ||= page.revision
+      newest = page.revision
+      for (const entry of page.entries) model.apply(entry.key, entry, entry.modRevision, change)
+      startAfter = page.entries.at(-1)?.key
+      if (!page.more || startAfter === undefined) break
+    }
+    await this.#follow(model, first, newest, change)
+  }
+
+  /** Watches from the first page on: whatever changed while the pages were read comes again, and in full. */
+  async #follow(model: Model, first: bigint, newest: bigint, change: CatalogueChange): Promise<void> {
+    let live = true
+    let revision = first
+    let caughtUp: () => void = () => {}
+    let failed: (error: Error) => void = () => {}
+    const ready = new Promise<void>((resolve, reject) => {
+      caughtUp = resolve
+      failed = reject
+    })
+    // A watch may be lost while it is still being made.
+    ready.catch(() => {})
+    const watch = await this.#store.watch('', first + 1n, {
+      changed: (events, at) => {
+        if (!live) return
+        const changed = noChange()
+        applyEvents(model, events, changed)
+        revision = at
+        if (this.#model === model) this.#advance(at, changed)
+        else if (at >= newest) caughtUp()
+      },
+      lost: error => {
+        live = false
+        failed(error)
+        if (this.#model === model) this.#lose(error)
+      },
+    })
+    if (newest > first) await ready
+    if (!live) await ready
+    for (const name of this.#model.volumeNames) change.volumes.add(name)
+    for (const name of this.#model.targetNames) change.targets.add(name)
+    this.#watch = watch
+    this.#model = model
+    this.#current = true
+    this.#reloadAfterMs = RELOAD_AFTER_MS.first
+    this.#advance(revision, change)
+  }
+
+  #advance(revision: bigint, change: CatalogueChange): void {
+    this.#revision = revision
+    if (change.volumes.size > 0 || change.targets.size > 0) {
+      for (const listener of [...this.#listeners]) listener(change)
+    }
+    this.#wake()
+  }
+
+  #lose(error: Error): void {
+    if (this.#closed) return
+    if (this.#current) this.#log.warn({ err: error }, 'the catalogue lost its watch and loads again')
+    this.#current = false
+    this.#reload = setTimeout(() => {
+      this.#load().catch((failure: Error) => this.#lose(failure))
+    }, this.#reloadAfterMs)
+    this.#reload.unref()
+    this.#reloadAfterMs = Math.min(2 * this.#reloadAfterMs, RELOAD_AFTER_MS.most)
+  }
+
+  async #nextChange(withinMs: number): Promise<void> {
+    await new Promise<void>(resolve => {
+      const done = () => {
+        clearTimeout(timer)
+        this.#waiting.delete(done)
+        resolve()
+      }
+      const timer = setTimeout(done, withinMs)
+      this.#waiting.add(done)
+    })
+  }
+
+  #wake(): void {
+    for (const done of [...this.#waiting]) done()
+  }
+}
+
+function applyEvents(model: Model, events: readonly WatchEvent[], change: CatalogueChange): void {
+  for (const event of events) {
+    if (event.type === 'put') model.apply(event.entry.key, event.entry, event.entry.modRevision, change)
+    else model.apply(event.key, null, event.modRevision, change)
+  }
+}

@@ -1,0 +1,151 @@
+import { HoldfastError } from '../errors/holdfast-error.ts'
+import type { ChapRecord, LunRecord } from './records.ts'
+
+/** Layout 1 of the metadata: every key and what its value holds. docs/design/002-metadata-layout.md. */
+export const LAYOUT_VERSION = 1
+
+/** A range is the unit of placement, 64 extents; a page holds the placement of 64 ranges. */
+export const RANGE_BYTES = 4 * 2 ** 30
+export const RANGES_PER_PAGE = 64
+
+export const keys = {
+  cluster: 'cluster',
+  discoveryChap: 'auth/discovery',
+  volumes: 'v/',
+  targets: 't/',
+  peers: 'p/',
+  events: 'e/',
+  volume: (name: string) => `v/${name}/`,
+  head: (name: string) => `v/${name}/h`,
+  /** Eight hex digits, so that pages sort by number. */
+  page: (name: string, page: number) => `v/${name}/r/${page.toString(16).padStart(8, '0')}`,
+  reservations: (name: string) => `v/${name}/pr`,
+  target: (iqn: string) => `t/${iqn}`,
+  peer: (id: string) => `p/${id}`,
+  brick: (uuid: string) => `b/${uuid}`,
+  event: (id: string) => `e/${id}`,
+} as const
+
+/** A brick that left the in-sync sets of a volume. PROTOCOL.md "Layout in etcd". */
+export interface OutBrick {
+  readonly uuid: string
+  /** Generation that its removal began. */
+  readonly since: number
+  /** Hex, one bit per range, lowest first: still in sync there. */
+  readonly inSync: string
+}
+
+/** v/<vol>/h: the one compare-and-set unit of a volume. */
+export interface VolumeHead {
+  readonly uuid: string
+  readonly state: 'creating' | 'ready' | 'deleting'
+  readonly epoch: number
+  readonly replicas: number
+  readonly minReplicas: number
+  readonly generation: number
+  readonly setVersion: number
+  readonly lossGeneration: number
+  /** What is under way, and the peer that finishes or undoes it after its restart. */
+  readonly pending: { readonly kind: 'create' | 'delete'; readonly by: string } | null
+  readonly out: readonly OutBrick[]
+  readonly sizeBytes: number
+  readonly blockSizeBytes: 512 | 4096
+  readonly readOnly: boolean
+  readonly removable: boolean
+  readonly naa: string
+  readonly createdAt: string
+}
+
+/** v/<vol>/r/<page>: per range the small numbers of the peers that hold it, at most four (during a move). */
+export interface PlacementPage {
+  readonly ranges: readonly (readonly number[])[]
+}
+
+/** t/<iqn> */
+export interface TargetValue {
+  readonly luns: readonly LunRecord[]
+  readonly openToAll: boolean
+  readonly acl: readonly string[]
+  readonly chap: ChapRecord | null
+  readonly chapByInitiator: Readonly<Record<string, ChapRecord>>
+  readonly createdAt: string
+}
+
+/** p/<id> */
+export interface PeerValue {
+  readonly number: number
+  readonly addresses: readonly string[]
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** cluster */
+export interface ClusterValue {
+  readonly layout: number
+  readonly id: string
+  readonly createdAt: string
+  readonly nextPeerNumber: number
+}
+
+/** b/<uuid> */
+export interface BrickValue {
+  readonly peer: string
+  readonly openCounter: number
+}
+
+/** e/<id>; the ids sort by time. */
+export interface EventValue {
+  readonly at: string
+  readonly kind: string
+  readonly subject: string
+  readonly message: string
+}
+
+/** Kinds of values with their versions and types. A version is raised when an older reader would misread. */
+export interface Values {
+  cluster: ClusterValue
+  volume: VolumeHead
+  placement: PlacementPage
+  target: TargetValue
+  chap: ChapRecord
+  peer: PeerValue
+  brick: BrickValue
+  event: EventValue
+}
+export type Kind = keyof Values
+
+const VERSIONS: Record<Kind, number> = {
+  cluster: 1,
+  volume: 1,
+  placement: 1,
+  target: 1,
+  chap: 1,
+  peer: 1,
+  brick: 1,
+  event: 1,
+}
+const MAGIC = 'holdfast'
+
+/** A line `holdfast KIND VERSION`, then JSON: magic and version are the first bytes, and etcdctl shows it. */
+export function encodeValue<K extends Kind>(kind: K, value: Values[K]): Buffer {
+  return Buffer.from(`${MAGIC} ${kind} ${VERSIONS[kind]}\n${JSON.stringify(value)}`)
+}
+
+/** Throws ERR_METADATA_FORMAT, naming the key, for another magic or kind, a newer version and broken JSON. */
+export function decodeValue<K extends Kind>(kind: K, key: string, bytes: Buffer): Values[K] {
+  const end = bytes.indexOf(0x0a)
+  const [magic, found, version] = bytes.toString('utf8', 0, Math.max(0, end)).split(' ')
+  if (magic !== MAGIC || found !== kind) {
+    throw new HoldfastError('ERR_METADATA_FORMAT', `metadata key '${key}' does not hold a ${kind} of Holdfast`)
+  }
+  if (Number(version) !== VERSIONS[kind]) {
+    throw new HoldfastError(
+      'ERR_METADATA_FORMAT',
+      `metadata key '${key}' has format ${version}, this version knows ${VERSIONS[kind]}: use a newer holdfast`,
+    )
+  }
+  try {
+    return JSON.parse(bytes.toString('utf8', end + 1)) as Values[K]
+  } catch (error) {
+    throw new HoldfastError('ERR_METADATA_FORMAT', `metadata key '${key}' is damaged`, { cause: error })
+  }
+}
