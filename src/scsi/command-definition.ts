@@ -1,0 +1,37 @@
+import type { CommandPhase } from './scsi-target.ts'
+import type { Task } from './task.ts'
+
+/**
+ * One command of the device server: its CDB layout, its checks and what it does. The table that finds it
+ * (command-table.ts) also answers REPORT SUPPORTED OPERATION CODES.
+ */
+export interface CommandDefinition {
+  readonly name: string
+  readonly operationCode: number
+  /** The low five bits of byte 1, for operation codes that several commands share. */
+  readonly serviceAction?: number
+  /**
+   * CDB usage data (SPC-5 §6.37.3), one byte per CDB byte, without operation code and service action: the bits
+   * that are evaluated. Any other bit that is set is refused with INVALID FIELD IN CDB.
+   */
+  readonly usage: readonly number[]
+  /** Under a persistent reservation of somebody else: allowed to 'all', or as a read or a write would be. */
+  readonly reservation: 'all' | 'read' | 'write'
+  /** Changes the medium: refused while the unit is write protected. */
+  readonly writes?: boolean
+  /** Needs the medium: refused while the unit is stopped. */
+  readonly needsMedium?: boolean
+  /** Neither reports pending unit attentions nor is held up by them. SAM-5 §5.14.1. */
+  readonly ignoresAttentions?: boolean
+  /** RECOMMENDED COMMAND TIMEOUT, in seconds. */
+  readonly timeoutSeconds: number
+  /** Which counter of IoStats it adds to. */
+  readonly counts: 'read' | 'write' | 'other'
+  /**
+   * Checks what can be checked without data and sets `task.command.dataOutLength`. Answers 'ready', 'needsData',
+   * or what one of the task's fail* methods answers.
+   */
+  begin(task: Task): CommandPhase
+  /** Does it. Ends in task.good(), a fail* method, task.stream() or an operation with a continuation. */
+  execute(task: Task): void
+}

@@ -1,0 +1,196 @@
+import { IoStats } from '../lib/io-stats.ts'
+import type { RegistrantName } from '../volume/reservations/reservation-state.ts'
+import type { ReservationNotice } from '../volume/reservations/step-reservations.ts'
+import type { Volume } from '../volume/volume.ts'
+import type { CommandDefinition } from './command-definition.ts'
+import { findCommand, firstForeignByte, isOperationCodeKnown } from './command-table.ts'
+import type { ItlNexus } from './itl-nexus.ts'
+import { ModeState } from './mode-state.ts'
+import { type ScsiCommand, ScsiStatus, TaskAttribute } from './scsi-command.ts'
+import type { CommandPhase } from './scsi-target.ts'
+import { Sense } from './sense.ts'
+import type { TargetDevice } from './target-device.ts'
+import type { Task } from './task.ts'
+import { TaskSet } from './task-set.ts'
+import { Attention } from './unit-attention.ts'
+
+/** A volume under a LUN of one target: its device server, task set, mode pages and unit attentions. */
+export class LogicalUnit {
+  readonly target: TargetDevice
+  readonly lun: number
+  readonly volume: Volume
+  readonly tasks = new TaskSet()
+  readonly stats = new IoStats()
+  readonly modes = new ModeState()
+  /** START STOP UNIT stopped it, for everybody. SBC-4 §5.31. */
+  isStopped = false
+  #isReadOnlyLun: boolean
+  readonly #links = new Set<ItlNexus>()
+  readonly #stopListening: (() => void)[]
+
+  constructor(target: TargetDevice, lun: number, volume: Volume, readOnly: boolean) {
+    this.target = target
+    this.lun = lun
+    this.volume = volume
+    this.#isReadOnlyLun = readOnly
+    this.#stopListening = [
+      volume.onChange(change => {
+        this.establish(
+          change === 'resized' ? Attention.capacityDataHasChanged : Attention.modeParametersChanged,
+        )
+      }),
+      volume.reservations.listen(this),
+    ]
+  }
+
+  get links(): Iterable<ItlNexus> {
+    return this.#links
+  }
+
+  get isReadOnlyLun(): boolean {
+    return this.#isReadOnlyLun
+  }
+
+  set isReadOnlyLun(readOnly: boolean) {
+    if (this.#isReadOnlyLun === readOnly) return
+    this.#isReadOnlyLun = readOnly
+    this.establish(Attention.modeParametersChanged)
+  }
+
+  /** Write protection that is not the initiators' own doing: it shows as WP, as SWP does. */
+  get isReadOnly(): boolean {
+    return this.#isReadOnlyLun || this.volume.readOnly
+  }
+
+  link(link: ItlNexus): void {
+    this.#links.add(link)
+  }
+
+  unlink(link: ItlNexus): void {
+    this.#links.delete(link)
+  }
+
+  close(): void {
+    for (const stop of this.#stopListening) stop()
+  }
+
+  /** Establishes a unit attention for every nexus, or every one but the one that caused it. */
+  establish(attention: Attention, except: ItlNexus | null = null): void {
+    for (const link of this.#links) if (link !== except) link.establish(attention)
+  }
+
+  /** Enters the task set and checks everything that is common to all commands, in SAM-5's order. */
+  begin(task: Task, link: ItlNexus): CommandPhase {
+    const { command } = task
+    const { cdb } = command
+    const entry = findCommand(cdb)
+    const definition = entry === null ? UNKNOWN_COMMAND : entry.definition
+    task.link = link
+    task.definition = definition
+    task.startedAtMs = this.target.clock()
+    this.tasks.enter(task)
+    this.stats.inFlight += 1
+    if (command.attribute === TaskAttribute.aca) return task.fail(Sense.invalidMessageError)
+    if (link.hasNews && definition.ignoresAttentions !== true) return this.#tellNews(task)
+    if (entry === null) return this.#refuseUnknown(task)
+    const foreign = firstForeignByte(entry, cdb)
+    if (foreign >= 0) return task.failField(foreign)
+    if (
+      definition.reservation !== 'all' &&
+      !this.volume.reservations.permits(link.client, definition.reservation)
+    ) {
+      return task.failStatus(ScsiStatus.reservationConflict)
+    }
+    if (this.isStopped && definition.needsMedium === true) {
+      return task.fail(Sense.initializingCommandRequired)
+    }
+    if (definition.writes === true) {
+      if (this.isReadOnly) return task.fail(Sense.writeProtected)
+      if (this.modes.softwareWriteProtect) return task.fail(Sense.logicalUnitSoftwareWriteProtected)
+    }
+    return definition.begin(task)
+  }
+
+  taskLeaves(task: Task, command: ScsiCommand): void {
+    this.tasks.leave(task)
+    const { stats } = this
+    stats.inFlight -= 1
+    if (command.status !== ScsiStatus.good || command.aborted) stats.errors += 1
+    switch (task.definition.counts) {
+      case 'read':
+        stats.reads += 1
+        stats.readBytes += command.dataInLength
+        break
+      case 'write':
+        stats.writes += 1
+        stats.writtenBytes += Math.min(command.dataOutReceived, task.lengthBytes)
+        break
+      default:
+        stats.others += 1
+    }
+    stats.addLatency((this.target.clock() - task.startedAtMs) * 1000)
+  }
+
+  reservationNotice(notice: ReservationNotice): void {
+    for (const link of this.#links) {
+      if (link.registrant === notice.registrant) link.establish(Attention[notice.kind])
+    }
+  }
+
+  async abortTasksOf(registrants: readonly RegistrantName[]): Promise<void> {
+    const isVictim = (link: ItlNexus) => link.registrant !== null && registrants.includes(link.registrant)
+    await new Promise<void>(resolve => this.abortTasks(task => isVictim(task.link), resolve))
+    for (const link of this.#links) {
+      if (isVictim(link)) link.establish(Attention.commandsClearedByAnotherInitiator)
+    }
+  }
+
+  /** Takes back every task that `matches`; `done` comes when the last one can have no effect any more. */
+  abortTasks(matches: (task: Task) => boolean, done: () => void): void {
+    const victims = this.tasks.find(matches)
+    let left = victims.length
+    if (left === 0) return done()
+    const ended = { taskEnded: () => void (--left === 0 && done()) }
+    for (const victim of victims) victim.abort(ended)
+  }
+
+  /** Logical unit reset: SAM-5 §6.3.3. Reservations of the persistent kind stay. */
+  reset(attention: Attention, done: () => void): void {
+    this.abortTasks(
+      () => true,
+      () => {
+        this.modes.reset()
+        this.isStopped = false
+        this.establish(attention)
+        done()
+      },
+    )
+  }
+
+  #tellNews(task: Task): CommandPhase {
+    const { link } = task
+    const deferred = link.deferredError
+    if (deferred !== null) {
+      link.deferredError = null
+      return task.fail(deferred, { deferred: true })
+    }
+    return task.fail(link.attentions.take()!)
+  }
+
+  #refuseUnknown(task: Task): CommandPhase {
+    // A known operation code with an unknown service action is a bad field, not a bad command. SPC-5 §4.2.5.1.
+    if (isOperationCodeKnown(task.command.cdb[0]!)) return task.failField(1, 4)
+    return task.fail(Sense.invalidCommandOperationCode, { field: { inCdb: true, byte: 0 } })
+  }
+}
+
+const UNKNOWN_COMMAND: CommandDefinition = {
+  name: 'unknown',
+  operationCode: -1,
+  usage: [],
+  reservation: 'all',
+  timeoutSeconds: 0,
+  counts: 'other',
+  begin: task => task.fail(Sense.invalidCommandOperationCode),
+  execute: task => task.good(),
+}

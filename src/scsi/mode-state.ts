@@ -1,0 +1,18 @@
+/**
+ * What initiators set with MODE SELECT, of one logical unit and for all nexuses alike. Not saved: a reset or
+ * a start of the daemon brings the defaults back.
+ */
+export class ModeState {
+  /** WCE: off, every write is durable before it is answered. SBC-4 §6.5.6. */
+  writeCacheEnabled = true
+  /** D_SENSE. SPC-5 §7.5.9. */
+  descriptorSense = false
+  /** SWP. SPC-5 §7.5.9. */
+  softwareWriteProtect = false
+
+  reset(): void {
+    this.writeCacheEnabled = true
+    this.descriptorSense = false
+    this.softwareWriteProtect = false
+  }
+}

@@ -1,0 +1,185 @@
+import { invariant } from '../lib/invariant.ts'
+import type { ClientIdentity } from '../volume/client-identity.ts'
+import type { Volume } from '../volume/volume.ts'
+import { ItlNexus } from './itl-nexus.ts'
+import { LUN_MAX } from './limits.ts'
+import { LogicalUnit } from './logical-unit.ts'
+import type { Nexus } from './nexus.ts'
+import { type ScsiCommand, ScsiStatus } from './scsi-command.ts'
+import {
+  CommandPhase,
+  type ScsiTarget,
+  type TaskManagementFunction,
+  type TaskManagementResponse,
+} from './scsi-target.ts'
+import type { DeviceIdentity } from './standard-inquiry.ts'
+import { Task, TaskState } from './task.ts'
+import { manageTasks } from './task-management.ts'
+import { Attention } from './unit-attention.ts'
+import { answerVacant } from './vacant-unit.ts'
+
+export interface UnitAssignment {
+  readonly volume: Volume
+  readonly readOnly: boolean
+}
+
+export interface TargetDeviceOptions {
+  /** The target's iSCSI name. */
+  readonly name: string
+  readonly identity: DeviceIdentity
+  /** `scsi.reportNexusLoss`: SAM's unit attention for every new nexus, which stock Linux turns into errors. */
+  readonly reportNexusLoss?: boolean
+  /** Monotonic milliseconds, for latencies. */
+  readonly clock?: () => number
+}
+
+interface AttachedNexus {
+  readonly nexus: Nexus
+  readonly client: ClientIdentity
+  readonly links: Map<number, ItlNexus>
+}
+
+/** A SCSI target device: LUNs that are volumes, and the nexuses that reach them. SAM-5 §4.5.4. */
+export class TargetDevice implements ScsiTarget {
+  readonly name: string
+  readonly identity: DeviceIdentity
+  readonly clock: () => number
+  readonly #reportNexusLoss: boolean
+  readonly #units = new Map<number, LogicalUnit>()
+  readonly #nexuses = new Map<number, AttachedNexus>()
+
+  constructor(options: TargetDeviceOptions) {
+    this.name = options.name
+    this.identity = options.identity
+    this.#reportNexusLoss = options.reportNexusLoss ?? false
+    this.clock = options.clock ?? (() => performance.now())
+  }
+
+  get luns(): readonly number[] {
+    return [...this.#units.keys()].sort((a, b) => a - b)
+  }
+
+  unit(lun: number): LogicalUnit | undefined {
+    return this.#units.get(lun)
+  }
+
+  get units(): Iterable<LogicalUnit> {
+    return this.#units.values()
+  }
+
+  /**
+   * Makes these the logical units. A LUN whose volume stays keeps its commands and mode pages; others are
+   * taken away with their commands aborted. Every nexus is told: REPORTED LUNS DATA HAS CHANGED. Resolves
+   * when nothing of a removed unit runs any more.
+   */
+  async setUnits(assignments: ReadonlyMap<number, UnitAssignment>): Promise<void> {
+    const removals: Promise<void>[] = []
+    let hasChanged = false
+    for (const [lun, unit] of this.#units) {
+      const wanted = assignments.get(lun)
+      if (wanted?.volume === unit.volume) {
+        unit.isReadOnlyLun = wanted.readOnly
+        continue
+      }
+      hasChanged = true
+      removals.push(this.#remove(unit))
+    }
+    for (const [lun, { volume, readOnly }] of assignments) {
+      invariant(Number.isInteger(lun) && lun >= 0 && lun <= LUN_MAX, 'a LUN fits flat space addressing')
+      if (this.#units.has(lun)) continue
+      hasChanged = true
+      const unit = new LogicalUnit(this, lun, volume, readOnly)
+      this.#units.set(lun, unit)
+      for (const attached of this.#nexuses.values()) this.#connect(attached, unit)
+    }
+    if (hasChanged) {
+      for (const unit of this.#units.values()) unit.establish(Attention.reportedLunsDataHasChanged)
+    }
+    await Promise.all(removals)
+  }
+
+  attach(nexus: Nexus): void {
+    const { initiatorName, isid, targetPortalGroupTag } = nexus
+    const client: ClientIdentity = { protocol: 'iscsi', initiatorName, isid, targetPortalGroupTag }
+    const attached: AttachedNexus = { nexus, client, links: new Map() }
+    this.#nexuses.set(nexus.id, attached)
+    for (const unit of this.#units.values()) {
+      const link = this.#connect(attached, unit)
+      if (this.#reportNexusLoss) link.establish(Attention.powerOn)
+    }
+  }
+
+  detach(nexus: Nexus, done: () => void): void {
+    const attached = this.#nexuses.get(nexus.id)
+    if (attached === undefined) return done()
+    this.#nexuses.delete(nexus.id)
+    const links = [...attached.links.values()]
+    Promise.all(links.map(link => this.#disconnect(link))).then(done, done)
+  }
+
+  begin(command: ScsiCommand): CommandPhase {
+    const task = taskOf(command)
+    command.status = ScsiStatus.good
+    command.senseLength = 0
+    command.dataIn = null
+    command.dataInSource = null
+    command.dataInLength = 0
+    command.dataOutLength = 0
+    command.aborted = false
+    const attached = this.#nexuses.get(command.nexus.id)
+    invariant(attached !== undefined, 'a command comes through an attached nexus')
+    const link = attached.links.get(command.lun)
+    if (link === undefined) {
+      answerVacant(command, this)
+      return CommandPhase.answered
+    }
+    return link.unit.begin(task, link)
+  }
+
+  execute(command: ScsiCommand): void {
+    const task = taskOf(command)
+    // Task management may have ended it while its data was under way.
+    if (task.state === TaskState.entered) task.link.unit.tasks.run(task)
+  }
+
+  manageTasks(
+    fn: TaskManagementFunction,
+    nexus: Nexus,
+    lun: number,
+    command: ScsiCommand | null,
+    done: (response: TaskManagementResponse) => void,
+  ): void {
+    const link = this.#nexuses.get(nexus.id)?.links.get(lun)
+    manageTasks(this, fn, link, command === null ? null : taskOf(command), done)
+  }
+
+  /** Clears a unit attention of this nexus at every logical unit. */
+  clearAttention(nexus: Nexus, attention: Attention): void {
+    for (const link of this.#nexuses.get(nexus.id)?.links.values() ?? []) link.attentions.clear(attention)
+  }
+
+  #connect(attached: AttachedNexus, unit: LogicalUnit): ItlNexus {
+    const link = new ItlNexus(attached.nexus, unit, attached.client)
+    attached.links.set(unit.lun, link)
+    unit.link(link)
+    return link
+  }
+
+  async #disconnect(link: ItlNexus): Promise<void> {
+    await new Promise<void>(resolve => link.unit.abortTasks(task => task.link === link, resolve))
+    link.unit.unlink(link)
+    await link.close()
+  }
+
+  async #remove(unit: LogicalUnit): Promise<void> {
+    this.#units.delete(unit.lun)
+    for (const attached of this.#nexuses.values()) attached.links.delete(unit.lun)
+    unit.close()
+    await Promise.all([...unit.links].map(link => this.#disconnect(link)))
+  }
+}
+
+function taskOf(command: ScsiCommand): Task {
+  if (command.task === null) command.task = new Task(command)
+  return command.task as Task
+}

@@ -1,0 +1,232 @@
+import { type BlockCompletion, BlockKind, BlockOperation } from '../block/block-operation.ts'
+import { BlockStatus } from '../block/block-status.ts'
+import { invariant } from '../lib/invariant.ts'
+import { setBlockFailure } from './block-failure.ts'
+import type { CommandDefinition } from './command-definition.ts'
+import type { ItlNexus } from './itl-nexus.ts'
+import {
+  type DataInReceiver,
+  DataInResult,
+  type DataInSource,
+  type ScsiCommand,
+  type ScsiStatus,
+} from './scsi-command.ts'
+import { CommandPhase } from './scsi-target.ts'
+import { Sense, type SenseCode, type SenseDetails, setCheckCondition } from './sense.ts'
+
+export const TaskState = {
+  idle: 0,
+  /** In the task set; its data is being collected or execute() has not come yet. */
+  entered: 1,
+  /** execute() came, but task attributes make it wait for others. */
+  held: 2,
+  running: 3,
+  /** Its status is given, the transport is taking data-in out of the device. */
+  streaming: 4,
+} as const
+export type TaskState = (typeof TaskState)[keyof typeof TaskState]
+
+/** Told when a task that was to be aborted is over. */
+export interface TaskEndListener {
+  taskEnded(): void
+}
+
+type Continuation = (task: Task) => void
+
+/**
+ * The device server's half of a ScsiCommand, made once per command slot and used again: where it stands in
+ * the task set, its block operation, and the fields that a command's begin() leaves for its execute().
+ */
+export class Task implements BlockCompletion, DataInSource {
+  readonly command: ScsiCommand
+  readonly operation: BlockOperation
+  link!: ItlNexus
+  definition!: CommandDefinition
+  state: TaskState = TaskState.idle
+  /** Task management wants it gone: it ends without an answer as soon as its operation does. */
+  isAborting = false
+  startedAtMs = 0
+  // The task set's list, oldest first.
+  next: Task | null = null
+  previous: Task | null = null
+
+  // What begin() decoded: the range on the medium, FUA, and a number that means something to one command.
+  offsetBytes = 0
+  lengthBytes = 0
+  fua = false
+  option = 0
+  /** Memory that a command needs beyond its data; dropped when it ends. */
+  scratch: Buffer | null = null
+
+  #continuation: Continuation | null = null
+  #fetch: DataInReceiver | null = null
+  #streamEnd = 0
+  #endListeners: TaskEndListener[] | null = null
+
+  constructor(command: ScsiCommand) {
+    this.command = command
+    this.operation = new BlockOperation(this)
+  }
+
+  /** Ends the command with GOOD, yielding what the answer holds already. */
+  good(): void {
+    this.#end()
+  }
+
+  /** Ends with GOOD and data-in from memory, cut to the ALLOCATION LENGTH. */
+  goodWith(data: Buffer, allocationLength: number): void {
+    const yielded = data.length <= allocationLength ? data : data.subarray(0, allocationLength)
+    this.command.dataIn = yielded
+    this.command.dataInLength = yielded.length
+    this.#end()
+  }
+
+  fail(code: SenseCode, details?: SenseDetails): CommandPhase {
+    setCheckCondition(this.command, this.link.unit.modes.descriptorSense, code, details)
+    this.#end()
+    return CommandPhase.answered
+  }
+
+  /** ILLEGAL REQUEST, INVALID FIELD IN CDB with the field pointer set. `bit` is the field's highest. */
+  failField(byte: number, bit?: number): CommandPhase {
+    return this.fail(Sense.invalidFieldInCdb, {
+      field: { inCdb: true, byte, ...(bit === undefined ? {} : { bit }) },
+    })
+  }
+
+  /** ILLEGAL REQUEST, INVALID FIELD IN PARAMETER LIST with the field pointer set. */
+  failParameter(byte: number, bit?: number): CommandPhase {
+    const field = { inCdb: false, byte, ...(bit === undefined ? {} : { bit }) }
+    return this.fail(Sense.invalidFieldInParameterList, { field })
+  }
+
+  failStatus(status: ScsiStatus): CommandPhase {
+    this.command.status = status
+    this.#end()
+    return CommandPhase.answered
+  }
+
+  /** Ends with what a block status means to an initiator. */
+  failBlock(status: BlockStatus, failedAtBytes: number): void {
+    setBlockFailure(this, status, failedAtBytes)
+    this.#end()
+  }
+
+  /** Keeps data-out beyond execute(): before anything that does not finish in place. */
+  retainData(): void {
+    if (this.command.dataOutLength > 0) this.command.transport.retainDataOut(this.command)
+  }
+
+  /**
+   * Submits the task's block operation; `next` runs when it has succeeded, failure ends the task. `next` must
+   * be a function that closes over nothing.
+   */
+  submit(
+    kind: BlockKind,
+    offsetBytes: number,
+    lengthBytes: number,
+    data: Buffer | null,
+    dataAt: number,
+    next: Continuation,
+  ): void {
+    const { operation } = this
+    operation.kind = kind
+    operation.offsetBytes = offsetBytes
+    operation.lengthBytes = lengthBytes
+    if (data !== null) operation.data = data
+    operation.dataAt = dataAt
+    operation.fua = this.fua && kind !== BlockKind.flush
+    this.#continuation = next
+    this.link.handle.submit(operation)
+  }
+
+  blockDone(operation: BlockOperation): void {
+    const next = this.#continuation
+    this.#continuation = null
+    if (this.isAborting) this.#end()
+    else if (operation.status !== BlockStatus.ok) this.failBlock(operation.status, operation.failedAtBytes)
+    else next!(this)
+  }
+
+  /** Gives GOOD now and lets the transport take the range's bytes straight out of the device. */
+  stream(): void {
+    const { command } = this
+    command.dataInLength = this.lengthBytes
+    this.#streamEnd = Math.min(this.lengthBytes, command.expectedInLength)
+    if (this.#streamEnd === 0) {
+      this.#end()
+      return
+    }
+    command.dataInSource = this
+    this.state = TaskState.streaming
+    command.transport.commandDone(command)
+  }
+
+  readDataIn(command: ScsiCommand, offset: number, length: number, into: Buffer, at: number): DataInResult {
+    if (this.state !== TaskState.streaming) return DataInResult.failed
+    const { handle } = this.link
+    const blockMask = handle.blockSizeBytes - 1
+    if (((offset | length) & blockMask) !== 0) return DataInResult.later
+    const status = handle.readNow(this.offsetBytes + offset, length, into, at)
+    if (status === BlockStatus.ok) {
+      if (offset + length >= this.#streamEnd) this.#leave()
+      return DataInResult.ok
+    }
+    if (status === BlockStatus.wouldBlock) return DataInResult.later
+    setBlockFailure(this, status, handle.failedAtBytes)
+    command.dataInSource = null
+    this.#leave()
+    return DataInResult.failed
+  }
+
+  fetchDataIn(command: ScsiCommand, into: Buffer, at: number, done: DataInReceiver): void {
+    invariant(command === this.command && this.state === TaskState.streaming, 'a live task streams')
+    this.#fetch = done
+    this.submit(BlockKind.read, this.offsetBytes, this.lengthBytes, into, at, endFetch)
+  }
+
+  /** Takes the task back; `listener` (if any) is told when that is so, perhaps at once. */
+  abort(listener: TaskEndListener | null): void {
+    if (listener !== null) {
+      this.#endListeners ??= []
+      this.#endListeners.push(listener)
+    }
+    if (this.isAborting) return
+    this.isAborting = true
+    const isWorking = this.state === TaskState.running || this.#continuation !== null
+    if (!isWorking) this.#end()
+    else if (this.#continuation !== null) this.link.handle.abort(this.operation)
+  }
+
+  /** The one way out: leaves the task set, then answers, then lets waiting tasks run. */
+  end(): void {
+    this.#end()
+  }
+
+  #end(): void {
+    const { command, link } = this
+    const wasStreaming = this.state === TaskState.streaming
+    const fetch = this.#fetch
+    const listeners = this.#endListeners
+    command.aborted = this.isAborting
+    this.#leave()
+    if (fetch !== null) fetch.dataInFetched(command)
+    else if (!wasStreaming) command.transport.commandDone(command)
+    if (listeners !== null) for (const listener of listeners) listener.taskEnded()
+    link.unit.tasks.dispatch()
+  }
+
+  #leave(): void {
+    const { command, link } = this
+    this.state = TaskState.idle
+    this.isAborting = false
+    this.#fetch = null
+    this.#endListeners = null
+    this.scratch = null
+    link.unit.taskLeaves(this, command)
+  }
+}
+
+function endFetch(task: Task): void {
+  task.end()
+}

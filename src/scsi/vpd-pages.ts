@@ -1,0 +1,150 @@
+import type { ItlNexus } from './itl-nexus.ts'
+import {
+  COMPARE_AND_WRITE_BLOCKS_MAX,
+  PHYSICAL_BLOCK_BYTES,
+  TRANSFER_BYTES_MAX,
+  TRANSFER_BYTES_OPTIMAL,
+  UNMAP_BLOCKS_MAX,
+  UNMAP_DESCRIPTORS_MAX,
+  WRITE_SAME_BYTES_MAX,
+} from './limits.ts'
+import { SENSE_BYTES_MAX } from './scsi-command.ts'
+import { asciiField } from './standard-inquiry.ts'
+
+/** Vital product data pages, by page code. SPC-5 §7.7, SBC-4 §6.6. */
+const pages: ReadonlyMap<number, (link: ItlNexus) => Buffer> = new Map([
+  [0x00, supportedPages],
+  [0x80, unitSerialNumber],
+  [0x83, deviceIdentification],
+  [0x86, extendedInquiryData],
+  [0xb0, blockLimits],
+  [0xb1, blockDeviceCharacteristics],
+  [0xb2, logicalBlockProvisioning],
+])
+
+/** The whole page with its header, or null when there is no such page. */
+export function vpdPage(pageCode: number, link: ItlNexus): Buffer | null {
+  const encode = pages.get(pageCode)
+  if (encode === undefined) return null
+  const body = encode(link)
+  const page = Buffer.alloc(4 + body.length)
+  page[1] = pageCode
+  page.writeUInt16BE(body.length, 2)
+  body.copy(page, 4)
+  return page
+}
+
+/** SPC-5 §7.7.18. */
+function supportedPages(): Buffer {
+  return Buffer.from([...pages.keys()])
+}
+
+/** SPC-5 §7.7.19. */
+function unitSerialNumber(link: ItlNexus): Buffer {
+  return Buffer.from(serialNumber(link), 'ascii')
+}
+
+/** The same through every target and gateway: the volume's UUID. */
+function serialNumber(link: ItlNexus): string {
+  return link.unit.volume.uuid.replaceAll('-', '')
+}
+
+const CodeSet = { binary: 1, ascii: 2, utf8: 3 } as const
+const Association = { unit: 0x00, port: 0x10, device: 0x20 } as const
+const Designator = { t10: 1, naa: 3, relativePort: 4, portGroup: 5, scsiName: 8 } as const
+const PROTOCOL_ISCSI = 0x50
+const PIV = 0x80
+
+/** SPC-5 §7.7.6. The peer's small number is portal group tag, relative port and target port group in one. */
+function deviceIdentification(link: ItlNexus): Buffer {
+  const { unit, nexus } = link
+  const { identity, name } = unit.target
+  const tag = nexus.targetPortalGroupTag
+  const t10 = `${serialNumber(link)}`
+  const port = Buffer.alloc(4)
+  port.writeUInt16BE(tag, 2)
+  const portName = `${name},t,0x${tag.toString(16).padStart(4, '0')}`
+  return Buffer.concat([
+    designator(CodeSet.binary, Association.unit, Designator.naa, unit.volume.naa),
+    designator(
+      CodeSet.ascii,
+      Association.unit,
+      Designator.t10,
+      Buffer.concat([asciiField(identity.vendor, 8), Buffer.from(t10, 'ascii')]),
+    ),
+    designator(CodeSet.binary, Association.port, Designator.relativePort, port),
+    designator(CodeSet.binary, Association.port, Designator.portGroup, port),
+    designator(CodeSet.utf8, Association.port, Designator.scsiName, scsiName(portName)),
+    designator(CodeSet.utf8, Association.device, Designator.scsiName, scsiName(name)),
+  ])
+}
+
+/** Null-terminated and padded to a multiple of four. SPC-5 §7.7.6.11. */
+function scsiName(name: string): Buffer {
+  const text = Buffer.from(name, 'utf8')
+  return Buffer.concat([text, Buffer.alloc(4 - (text.length % 4))])
+}
+
+function designator(codeSet: number, association: number, type: number, value: Buffer): Buffer {
+  const isOfPort = association !== Association.unit
+  const protocol = isOfPort ? PROTOCOL_ISCSI : 0
+  const header = Buffer.of(protocol | codeSet, (isOfPort ? PIV : 0) | association | type, 0, value.length)
+  return Buffer.concat([header, value])
+}
+
+const SIMPSUP = 0x01
+const ORDSUP = 0x02
+const HEADSUP = 0x04
+const V_SUP = 0x01
+const LUICLR = 0x01
+
+/** SPC-5 §7.7.7. */
+function extendedInquiryData(): Buffer {
+  const body = Buffer.alloc(60)
+  body[1] = SIMPSUP | ORDSUP | HEADSUP
+  body[2] = V_SUP
+  body[3] = LUICLR
+  body[9] = SENSE_BYTES_MAX
+  return body
+}
+
+const WSNZ_NONE = 0
+const UGAVALID = 0x80000000
+
+/** SBC-4 §6.6.4: exactly what the commands enforce. */
+function blockLimits(link: ItlNexus): Buffer {
+  const { blockSizeBytes } = link.unit.volume
+  const body = Buffer.alloc(60)
+  const physicalBlock = PHYSICAL_BLOCK_BYTES / blockSizeBytes
+  body[0] = WSNZ_NONE
+  body[1] = COMPARE_AND_WRITE_BLOCKS_MAX
+  body.writeUInt16BE(physicalBlock, 2)
+  body.writeUInt32BE(TRANSFER_BYTES_MAX / blockSizeBytes, 4)
+  body.writeUInt32BE(TRANSFER_BYTES_OPTIMAL / blockSizeBytes, 8)
+  body.writeUInt32BE(UNMAP_BLOCKS_MAX, 16)
+  body.writeUInt32BE(UNMAP_DESCRIPTORS_MAX, 20)
+  body.writeUInt32BE(physicalBlock, 24)
+  body.writeUInt32BE(UGAVALID, 28)
+  body.writeBigUInt64BE(BigInt(WRITE_SAME_BYTES_MAX / blockSizeBytes), 32)
+  return body
+}
+
+const NON_ROTATING = 1
+
+/** SBC-4 §6.6.2. */
+function blockDeviceCharacteristics(): Buffer {
+  const body = Buffer.alloc(60)
+  body.writeUInt16BE(NON_ROTATING, 0)
+  return body
+}
+
+const LBPU = 0x80
+const LBPWS = 0x40
+const LBPWS10 = 0x20
+const LBPRZ = 0x04
+const THIN = 0x02
+
+/** SBC-4 §6.6.7. */
+function logicalBlockProvisioning(): Buffer {
+  return Buffer.of(0, LBPU | LBPWS | LBPWS10 | LBPRZ, THIN, 0)
+}
