@@ -8,7 +8,9 @@ const BUILD_TIMEOUT_MS = 3 * 60_000
 async function orExplain(what, file, args, timeoutMs) {
   const { code, output, timedOut } = await runQuiet(file, args, { timeoutMs })
   if (code === 0) return
-  throw new Error(`${what} ${timedOut ? `took more than ${timeoutMs / 60_000} minutes` : 'failed'}\n${output}`)
+  throw new Error(
+    `${what} ${timedOut ? `took more than ${timeoutMs / 60_000} minutes` : 'failed'}\n${output}`,
+  )
 }
 
 /** npm's packages, unless they are there. */

@@ -1,0 +1,18 @@
+const MINUTE_MS = 60_000
+
+/**
+ * The parts of `npm test`: how vitest finds the tests, Debian packages that they need, and how long the part may
+ * take before it counts as hanging.
+ */
+export const PARTS = [
+  { name: 'unit', config: 'vitest.config.ts', packages: [], limitMs: 3 * MINUTE_MS, onSecondNode: true },
+  { name: 'crash', config: 'vitest.crash.config.ts', packages: [], limitMs: 3 * MINUTE_MS },
+  {
+    name: 'interop',
+    config: 'vitest.interop.config.ts',
+    packages: ['libiscsi-bin', 'qemu-utils', 'qemu-block-extra', 'e2fsprogs'],
+    limitMs: 3 * MINUTE_MS,
+    onSecondNode: true,
+  },
+  { name: 'suite', config: 'vitest.suite.config.ts', packages: ['libiscsi-bin'], limitMs: 5 * MINUTE_MS },
+]

@@ -1,0 +1,63 @@
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import type { Daemon } from './daemon.ts'
+
+const COMMAND = fileURLToPath(new URL('../../bin/holdfast', import.meta.url))
+const TIMEOUT_MS = 45_000
+
+export interface ProgramResult {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface ProgramOptions {
+  readonly input?: string
+  readonly timeoutMs?: number
+}
+
+/** Runs a program to its end and keeps what it says; killed (code null) after 45 s unless told otherwise. */
+export function run(
+  program: string,
+  args: readonly string[],
+  options: ProgramOptions = {},
+): Promise<ProgramResult> {
+  return new Promise((resolve, reject) => {
+    const timeout = options.timeoutMs ?? TIMEOUT_MS
+    const child = spawn(program, args, { timeout, killSignal: 'SIGKILL' })
+    const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []]
+    child.stdout.on('data', chunk => stdout.push(chunk))
+    child.stderr.on('data', chunk => stderr.push(chunk))
+    child.once('error', reject)
+    child.once('close', code =>
+      resolve({ code, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() }),
+    )
+    child.stdin.end(options.input ?? '')
+  })
+}
+
+/** As `run`, and throws with everything it said unless it ends with 0. */
+export async function succeed(
+  program: string,
+  args: readonly string[],
+  options?: ProgramOptions,
+): Promise<string> {
+  const { code, stdout, stderr } = await run(program, args, options)
+  if (code !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${code}\n${stdout}${stderr}`)
+  return stdout
+}
+
+/** `holdfast …` against a daemon. */
+export function holdfast(daemon: Daemon, ...args: string[]): Promise<ProgramResult> {
+  return run(process.execPath, [COMMAND, ...args, '--api', daemon.apiUrl])
+}
+
+/** `holdfast … --json` against a daemon, parsed; throws when refused. */
+export async function holdfastJson(daemon: Daemon, ...args: string[]): Promise<unknown> {
+  return JSON.parse(await succeed(process.execPath, [COMMAND, ...args, '--json', '--api', daemon.apiUrl]))
+}
+
+/** `holdfast …` that must be accepted. */
+export async function holdfastDone(daemon: Daemon, ...args: string[]): Promise<void> {
+  await succeed(process.execPath, [COMMAND, ...args, '--api', daemon.apiUrl])
+}
