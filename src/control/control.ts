@@ -41,6 +41,7 @@ export interface ClusterEvent {
 /**
  * Everything an operator can do, behind the REST API. Each call either takes effect in the metadata, durably,
  * or throws a HoldfastError that names the thing at fault. TARGET is an IQN, or what follows our colon.
+ * CHAP secrets in the records that it answers are masked.
  */
 export interface Control {
   createVolume(volume: NewVolume): Promise<VolumeShown>
@@ -57,6 +58,7 @@ export interface Control {
   deleteTarget(target: string, options: { force: boolean }): Promise<void>
   addLun(target: string, lun: number, volume: string, options: { readOnly: boolean }): Promise<TargetRecord>
   removeLun(target: string, lun: number, options: { force: boolean }): Promise<TargetRecord>
+  /** From the first entry on only entries may log in. The word `all` opens the target to everybody again. */
   addAcl(target: string, initiator: string): Promise<TargetRecord>
   /** Also ends the sessions of that initiator. */
   removeAcl(target: string, initiator: string): Promise<TargetRecord>

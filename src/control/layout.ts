@@ -135,7 +135,10 @@ export function decodeValue<K extends Kind>(kind: K, key: string, bytes: Buffer)
   const end = bytes.indexOf(0x0a)
   const [magic, found, version] = bytes.toString('utf8', 0, Math.max(0, end)).split(' ')
   if (magic !== MAGIC || found !== kind) {
-    throw new HoldfastError('ERR_METADATA_FORMAT', `metadata key '${key}' does not hold a ${kind} of Holdfast`)
+    throw new HoldfastError(
+      'ERR_METADATA_FORMAT',
+      `metadata key '${key}' does not hold a ${kind} of Holdfast`,
+    )
   }
   if (Number(version) !== VERSIONS[kind]) {
     throw new HoldfastError(

@@ -1,5 +1,12 @@
 import type { KeyValue } from '../metadata/metadata-store.ts'
-import { decodeValue, type EventValue, keys, type PeerValue, type TargetValue, type VolumeHead } from './layout.ts'
+import {
+  decodeValue,
+  type EventValue,
+  keys,
+  type PeerValue,
+  type TargetValue,
+  type VolumeHead,
+} from './layout.ts'
 import type { ChapRecord } from './records.ts'
 
 /** What one revision touched, by name; the catalogue's listeners get it. */

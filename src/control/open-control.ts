@@ -1,8 +1,18 @@
 import type { TargetDirectory } from '../iscsi-target/target-directory.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
+import { Catalogue } from './catalogue.ts'
 import type { Cluster } from './cluster.ts'
+import { ClusterControl } from './cluster-control.ts'
 import type { Control } from './control.ts'
+import { CatalogueDirectory } from './directory.ts'
+import { EventSource } from './events.ts'
+import { Jobs } from './jobs.ts'
 import type { BrickStatus, Log, Portal, SessionSource, TargetFactory, VolumeHost } from './ports.ts'
+import { Serving } from './serving.ts'
+import { Sessions } from './sessions.ts'
+import { TargetOperations } from './target-operations.ts'
+import { VolumeOperations } from './volume-operations.ts'
+import { NAA_COMPANY_ID_DEFAULT, parseCompanyId, recordOf } from './volume-rules.ts'
 
 export interface ControlOptions {
   readonly metadata: MetadataStore
@@ -24,6 +34,7 @@ export interface ControlOptions {
 export interface ControlPlane extends AsyncDisposable {
   readonly control: Control
   readonly directory: TargetDirectory
+  readonly serving: Serving
   /** Sessions are counted, listed and kicked through the sources that were added. */
   addSessions(source: SessionSource): void
   /** Closes every served volume; the metadata store stays open. */
@@ -32,6 +43,49 @@ export interface ControlPlane extends AsyncDisposable {
 
 /**
  * Loads the catalogue, finishes what a crash left half-done, and opens every volume; resolves when all are
- * served (or have failed, which is logged and answered with 0301 to logins).
+ * served (or have failed, which is logged and answered with 0301 to logins). Deletions go on as jobs.
  */
-export declare function openControl(options: ControlOptions): Promise<ControlPlane>
+export async function openControl(options: ControlOptions): Promise<ControlPlane> {
+  const { metadata, cluster, host, brick, targetFactory, portals, log, now = Date.now } = options
+  const naaCompanyId = parseCompanyId(options.naaCompanyId ?? NAA_COMPANY_ID_DEFAULT)
+  const events = new EventSource(now, cluster.peerId)
+  const catalogue = await Catalogue.open(metadata, log)
+  const { peerId } = cluster
+  const common = { metadata, catalogue, events, now }
+  const volumes = new VolumeOperations({ ...common, host, peerId, naaCompanyId })
+  const unfinished = await volumes.recover().catch(async error => {
+    await catalogue[Symbol.asyncDispose]()
+    throw error
+  })
+  const serving = new Serving({ catalogue, host, targetFactory, log })
+  const sessions = new Sessions()
+  const jobs = new Jobs(brick)
+  const targets = new TargetOperations(common)
+  const control = new ClusterControl({
+    ...common,
+    cluster,
+    serving,
+    sessions,
+    jobs,
+    volumes,
+    targets,
+    host,
+    brick,
+    portals,
+    log,
+  })
+  for (const { name, head } of unfinished) {
+    control.finishDelete(name, head, host.usedBytes(recordOf(name, head)))
+  }
+  await serving.settled()
+  return {
+    control,
+    directory: new CatalogueDirectory(catalogue, serving, portals, cluster.peerNumber),
+    serving,
+    addSessions: source => sessions.add(source),
+    async [Symbol.asyncDispose]() {
+      await serving[Symbol.asyncDispose]()
+      await catalogue[Symbol.asyncDispose]()
+    },
+  }
+}

@@ -34,7 +34,9 @@ export interface LunRecord {
 export interface TargetRecord {
   readonly iqn: string
   readonly luns: readonly LunRecord[]
-  /** Initiator IQNs; empty means open to all. */
+  /** True until the first ACL entry: taking the last entry away must not let everybody in. */
+  readonly openToAll: boolean
+  /** iSCSI names of initiators, in lower case. */
   readonly acl: readonly string[]
   readonly chap: ChapRecord | null
   /** Overrides `chap` for single initiators. */

@@ -1,0 +1,303 @@
+import { HoldfastError } from '../errors/holdfast-error.ts'
+import { parseTargetName } from '../lib/names.ts'
+import type { MetadataStore } from '../metadata/metadata-store.ts'
+import type { Catalogue } from './catalogue.ts'
+import type { Cluster } from './cluster.ts'
+import type { ChapChange, ClusterEvent, Control, Job, NewVolume, VolumeShown } from './control.ts'
+import { reachableAddress } from './directory.ts'
+import { change } from './draft.ts'
+import { type EventSource, trimEvents } from './events.ts'
+import type { Jobs } from './jobs.ts'
+import type { VolumeHead } from './layout.ts'
+import type { BrickStatus, Log, Portal, VolumeHost } from './ports.ts'
+import type { PeerInfo, SessionInfo, TargetRecord } from './records.ts'
+import type { Serving } from './serving.ts'
+import type { Sessions } from './sessions.ts'
+import { maskedTarget, peerInfo } from './shown.ts'
+import type { TargetOperations } from './target-operations.ts'
+import type { VolumeOperations } from './volume-operations.ts'
+import { recordOf } from './volume-rules.ts'
+
+export interface ControlParts {
+  readonly metadata: MetadataStore
+  readonly cluster: Cluster
+  readonly catalogue: Catalogue
+  readonly serving: Serving
+  readonly sessions: Sessions
+  readonly jobs: Jobs
+  readonly events: EventSource
+  readonly volumes: VolumeOperations
+  readonly targets: TargetOperations
+  readonly host: VolumeHost
+  readonly brick: BrickStatus
+  readonly portals: () => readonly Portal[]
+  readonly log: Log
+}
+
+/** What a client on this machine would dial, for portals that listen on all addresses. */
+const LOCAL = { v4: '127.0.0.1:0', v6: '[::1]:0' } as const
+
+/** Control over the metadata, and over what is served here. */
+export class ClusterControl implements Control {
+  readonly #parts: ControlParts
+
+  constructor(parts: ControlParts) {
+    this.#parts = parts
+  }
+
+  async createVolume(volume: NewVolume): Promise<VolumeShown> {
+    await this.#parts.volumes.create(volume)
+    await this.#settled()
+    return this.showVolume(volume.name)
+  }
+
+  async listVolumes(): Promise<VolumeShown[]> {
+    const { model } = this.#parts.catalogue
+    return model.volumeNames.flatMap(name => {
+      const head = model.volume(name)
+      return head === null || head.state === 'creating' ? [] : [this.#shown(name, head)]
+    })
+  }
+
+  async showVolume(name: string): Promise<VolumeShown> {
+    const head = this.#parts.catalogue.model.volume(name)
+    if (head === null || head.state === 'creating') {
+      throw new HoldfastError('ERR_VOLUME_NOT_FOUND', `there is no volume '${name}'`)
+    }
+    return this.#shown(name, head)
+  }
+
+  async setVolume(name: string, wanted: { readOnly?: boolean }): Promise<VolumeShown> {
+    await this.#parts.volumes.set(name, wanted)
+    await this.#settled()
+    return this.showVolume(name)
+  }
+
+  async resizeVolume(name: string, sizeBytes: number): Promise<VolumeShown> {
+    await this.#parts.volumes.resize(name, sizeBytes)
+    await this.#settled()
+    return this.showVolume(name)
+  }
+
+  async deleteVolume(name: string, { force }: { force: boolean }): Promise<Job> {
+    const { serving, volumes, jobs } = this.#parts
+    const release = serving.withhold(name)
+    try {
+      const shown = await this.showVolume(name)
+      const sessions = this.#sessionsOf(name)
+      if (sessions.length > 0 && !force) {
+        throw new HoldfastError(
+          'ERR_VOLUME_BUSY',
+          `volume '${name}' is used by ${sessionCount(sessions)}: end them, or use --force`,
+        )
+      }
+      await this.#kickAll(sessions, `volume ${name} is being deleted`)
+      const head = await volumes.beginDelete(name)
+      const running = jobs.find('delete', name)
+      return running ?? this.finishDelete(name, head, shown.usedBytes)
+    } finally {
+      release()
+    }
+  }
+
+  /** Second half of a deletion, also after a restart. */
+  finishDelete(name: string, head: VolumeHead, usedBytes: number): Job {
+    const { jobs, serving, volumes, log } = this.#parts
+    return jobs.start(name, usedBytes, async progress => {
+      try {
+        await serving.released(name)
+        await volumes.finishDelete(name, head, progress)
+        await this.#settled()
+      } catch (err) {
+        log.error(
+          { volume: name, err },
+          'a deletion did not finish; deleting again or a restart goes on with it',
+        )
+        throw err
+      }
+    })
+  }
+
+  async listTargets(): Promise<TargetRecord[]> {
+    const { model } = this.#parts.catalogue
+    return model.targetNames.map(iqn => maskedTarget(iqn, model.target(iqn)!))
+  }
+
+  async showTarget(target: string): Promise<TargetRecord> {
+    return this.#shownTarget(parseTargetName(target))
+  }
+
+  async createTarget(target: string): Promise<TargetRecord> {
+    const iqn = parseTargetName(target)
+    await this.#parts.targets.create(iqn)
+    return this.#afterTarget(iqn)
+  }
+
+  async deleteTarget(target: string, { force }: { force: boolean }): Promise<void> {
+    const iqn = parseTargetName(target)
+    this.#shownTarget(iqn)
+    const sessions = this.#refuseBusyTarget(iqn, force)
+    await this.#parts.targets.delete(iqn)
+    await this.#kickAll(sessions, `target ${iqn} was deleted`)
+    await this.#settled()
+  }
+
+  async addLun(
+    target: string,
+    lun: number,
+    volume: string,
+    { readOnly }: { readOnly: boolean },
+  ): Promise<TargetRecord> {
+    const iqn = parseTargetName(target)
+    await this.#parts.targets.addLun(iqn, lun, volume, readOnly)
+    return this.#afterTarget(iqn)
+  }
+
+  async removeLun(target: string, lun: number, { force }: { force: boolean }): Promise<TargetRecord> {
+    const iqn = parseTargetName(target)
+    this.#shownTarget(iqn)
+    this.#refuseBusyTarget(iqn, force)
+    await this.#parts.targets.removeLun(iqn, lun)
+    return this.#afterTarget(iqn)
+  }
+
+  async addAcl(target: string, initiator: string): Promise<TargetRecord> {
+    const iqn = parseTargetName(target)
+    await this.#parts.targets.addAcl(iqn, initiator)
+    return this.#afterTarget(iqn)
+  }
+
+  async removeAcl(target: string, initiator: string): Promise<TargetRecord> {
+    const iqn = parseTargetName(target)
+    const name = await this.#parts.targets.removeAcl(iqn, initiator)
+    const shown = await this.#afterTarget(iqn)
+    if (shown.openToAll) return shown
+    const sessions = this.#parts.sessions.list().filter(s => s.target === iqn && s.initiator === name)
+    await this.#kickAll(sessions, `${name} was taken off the ACL of ${iqn}`)
+    return shown
+  }
+
+  async setChap(target: string, chap: ChapChange): Promise<TargetRecord> {
+    const iqn = parseTargetName(target)
+    await this.#parts.targets.setChap(iqn, chap)
+    return this.#afterTarget(iqn)
+  }
+
+  async clearChap(target: string, initiator: string | null): Promise<TargetRecord> {
+    const iqn = parseTargetName(target)
+    await this.#parts.targets.clearChap(iqn, initiator)
+    return this.#afterTarget(iqn)
+  }
+
+  async setDiscoveryChap(chap: Omit<ChapChange, 'initiator'>): Promise<void> {
+    await this.#parts.targets.setDiscoveryChap(chap)
+  }
+
+  async clearDiscoveryChap(): Promise<void> {
+    await this.#parts.targets.clearDiscoveryChap()
+  }
+
+  async listSessions(): Promise<SessionInfo[]> {
+    return this.#parts.sessions.list()
+  }
+
+  async kickSession(id: string): Promise<void> {
+    const session = this.#parts.sessions.list().find(one => one.id === id)
+    if (session === undefined || !(await this.#parts.sessions.kick(id, 'kicked by an operator'))) {
+      throw new HoldfastError('ERR_SESSION_NOT_FOUND', `there is no session '${id}'`)
+    }
+    const { metadata, events } = this.#parts
+    await change(metadata, events, async draft => {
+      draft.event('session.kicked', id, `session ${id} of ${session.initiator} was ended by an operator`)
+    })
+  }
+
+  async listPeers(): Promise<PeerInfo[]> {
+    const { catalogue, cluster, brick } = this.#parts
+    return catalogue.model.peers.map(peer =>
+      peerInfo(peer.id, peer.value, peer.id === cluster.peerId ? brick : null),
+    )
+  }
+
+  async listEvents(limit: number): Promise<ClusterEvent[]> {
+    const { model } = this.#parts.catalogue
+    const newest = limit > 0 ? model.eventIds.slice(-limit) : []
+    return newest.reverse().flatMap(id => model.event(id) ?? [])
+  }
+
+  jobs(): Job[] {
+    return this.#parts.jobs.list()
+  }
+
+  async startScrub(options: { bytesPerSecond?: number }): Promise<Job> {
+    return this.#parts.jobs.startScrub(options)
+  }
+
+  /** What was changed is served, and the events are within their bound. */
+  async #settled(): Promise<void> {
+    const { serving, catalogue, metadata } = this.#parts
+    await serving.settled()
+    const operations = trimEvents(catalogue.model.eventIds)
+    if (operations.length > 0) await metadata.transact({ compare: [], success: operations })
+  }
+
+  async #afterTarget(iqn: string): Promise<TargetRecord> {
+    await this.#settled()
+    return this.#shownTarget(iqn)
+  }
+
+  #shownTarget(iqn: string): TargetRecord {
+    const target = this.#parts.catalogue.model.target(iqn)
+    if (target === null) throw new HoldfastError('ERR_TARGET_NOT_FOUND', `there is no target '${iqn}'`)
+    return maskedTarget(iqn, target)
+  }
+
+  #refuseBusyTarget(iqn: string, force: boolean): SessionInfo[] {
+    const sessions = this.#parts.sessions.list().filter(session => session.target === iqn)
+    if (sessions.length > 0 && !force) {
+      throw new HoldfastError(
+        'ERR_TARGET_BUSY',
+        `target '${iqn}' is used by ${sessionCount(sessions)}: end them, or use --force`,
+      )
+    }
+    return sessions
+  }
+
+  async #kickAll(sessions: readonly SessionInfo[], reason: string): Promise<void> {
+    await Promise.all(sessions.map(session => this.#parts.sessions.kick(session.id, reason)))
+  }
+
+  #lunsOf(volume: string): VolumeShown['targets'] {
+    const { model } = this.#parts.catalogue
+    return model.targetNames.flatMap(iqn =>
+      (model.target(iqn)?.luns ?? [])
+        .filter(entry => entry.volume === volume)
+        .map(({ lun, readOnly }) => ({ iqn, lun, readOnly })),
+    )
+  }
+
+  #sessionsOf(volume: string): SessionInfo[] {
+    const iqns = new Set(this.#lunsOf(volume).map(({ iqn }) => iqn))
+    return this.#parts.sessions.using(volume, iqns)
+  }
+
+  #shown(name: string, head: VolumeHead): VolumeShown {
+    const record = recordOf(name, head)
+    const targets = this.#lunsOf(name)
+    const addresses = this.#parts
+      .portals()
+      .map(portal => reachableAddress(portal, LOCAL.v4) ?? reachableAddress(portal, LOCAL.v6))
+    return {
+      ...record,
+      usedBytes: this.#parts.host.usedBytes(record),
+      targets,
+      uris: targets.flatMap(({ iqn, lun }) => addresses.map(address => `iscsi://${address}/${iqn}/${lun}`)),
+      sessions: this.#sessionsOf(name).length,
+    }
+  }
+}
+
+function sessionCount(sessions: readonly SessionInfo[]): string {
+  const names = [...new Set(sessions.map(({ initiator }) => initiator))].slice(0, 3).join(', ')
+  return `${sessions.length} session${sessions.length === 1 ? '' : 's'} (${names})`
+}

@@ -1,0 +1,282 @@
+import { randomUUID } from 'node:crypto'
+import { HoldfastError } from '../errors/holdfast-error.ts'
+import { parseName, TARGET_PREFIX } from '../lib/names.ts'
+import { formatSize } from '../lib/sizes.ts'
+import type { MetadataStore } from '../metadata/metadata-store.ts'
+import type { Catalogue } from './catalogue.ts'
+import type { NewVolume } from './control.ts'
+import { change, type Draft } from './draft.ts'
+import type { EventSource } from './events.ts'
+import { decodeValue, keys, type TargetValue, type VolumeHead } from './layout.ts'
+import { chooseReplication, failureDomains, type PlaceablePeer, pagesOf, placePage } from './placement.ts'
+import type { VolumeHost } from './ports.ts'
+import { BLOCK_SIZE_DEFAULT, checkVolumeSize, naaOfVolume, parseBlockSize, recordOf } from './volume-rules.ts'
+
+/** Placement pages in one transaction; with the head, the target and an event it stays below 128. */
+const PAGES_PER_TRANSACTION = 100
+
+export interface VolumeOperationsOptions {
+  readonly metadata: MetadataStore
+  readonly catalogue: Catalogue
+  readonly host: VolumeHost
+  readonly events: EventSource
+  readonly peerId: string
+  readonly naaCompanyId: string
+  readonly now: () => number
+}
+
+export function newTarget(createdAt: string, luns: TargetValue['luns'] = []): TargetValue {
+  return { luns, openToAll: true, acl: [], chap: null, chapByInitiator: {}, createdAt }
+}
+
+/** The head of a volume that is ready, read in the draft. Throws ERR_VOLUME_NOT_FOUND, also while it goes. */
+export async function readyHead(draft: Draft, name: string): Promise<VolumeHead> {
+  const head = await draft.read('volume', keys.head(name))
+  if (head === null || head.state === 'creating') {
+    throw new HoldfastError('ERR_VOLUME_NOT_FOUND', `there is no volume '${name}'`)
+  }
+  if (head.state === 'deleting') {
+    throw new HoldfastError('ERR_VOLUME_NOT_FOUND', `volume '${name}' is being deleted`)
+  }
+  return head
+}
+
+/** What happens to volumes in the metadata, step by step, each step safe to be the last before a crash. */
+export class VolumeOperations {
+  readonly #options: VolumeOperationsOptions
+
+  constructor(options: VolumeOperationsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Entered as 'creating', placed, made durable on the bricks, and only then shown with its target. What fails
+   * in between is undone, now or by recover().
+   */
+  async create(wanted: NewVolume): Promise<void> {
+    const { host, now, naaCompanyId, peerId } = this.#options
+    const name = parseName('volume', wanted.name)
+    const blockSizeBytes = parseBlockSize(wanted.blockSizeBytes ?? BLOCK_SIZE_DEFAULT)
+    checkVolumeSize(wanted.sizeBytes, blockSizeBytes)
+    const domains = failureDomains(await this.#peers())
+    const uuid = randomUUID()
+    const head: VolumeHead = {
+      uuid,
+      state: 'creating',
+      epoch: 1,
+      ...chooseReplication(domains.length, wanted),
+      generation: 1,
+      setVersion: 1,
+      lossGeneration: 0,
+      pending: { kind: 'create', by: peerId },
+      out: [],
+      sizeBytes: wanted.sizeBytes,
+      blockSizeBytes,
+      readOnly: wanted.readOnly ?? false,
+      removable: false,
+      naa: naaOfVolume(naaCompanyId, uuid),
+      createdAt: new Date(now()).toISOString(),
+    }
+    const target = wanted.target === false ? null : TARGET_PREFIX + name
+    await this.#change(async draft => {
+      await refuseTaken(draft, name, target)
+      draft.put('volume', keys.head(name), head)
+    })
+    try {
+      await this.#place(name, head, 0, domains)
+      await host.createVolume(recordOf(name, head))
+      await this.#show(name, head, target)
+    } catch (error) {
+      // If this fails too, recover() does it after a restart.
+      await this.#undo(name, head).catch(() => {})
+      throw error
+    }
+  }
+
+  async set(name: string, wanted: { readOnly?: boolean }): Promise<void> {
+    await this.#change(async draft => {
+      const head = await readyHead(draft, name)
+      if (wanted.readOnly === undefined || wanted.readOnly === head.readOnly) return
+      draft.put('volume', keys.head(name), { ...head, readOnly: wanted.readOnly })
+      const state = wanted.readOnly ? 'read-only' : 'writable'
+      draft.event('volume.changed', name, `volume ${name} is ${state}`)
+    })
+  }
+
+  /** Places what is new first: a size in the head has a placement. Throws ERR_VOLUME_SHRINK for less. */
+  async resize(name: string, sizeBytes: number): Promise<void> {
+    const { result: before } = await this.#change(async draft => {
+      const head = await readyHead(draft, name)
+      checkVolumeSize(sizeBytes, head.blockSizeBytes)
+      refuseShrink(name, head, sizeBytes)
+      return head
+    })
+    if (sizeBytes === before.sizeBytes) return
+    const grown = { ...before, sizeBytes }
+    const lastPage = pagesOf(before.sizeBytes) - 1
+    await this.#place(name, grown, lastPage, failureDomains(await this.#peers()))
+    await this.#change(async draft => {
+      const head = await readyHead(draft, name)
+      if (head.uuid !== before.uuid) throw new HoldfastError('ERR_METADATA_CONFLICT')
+      refuseShrink(name, head, sizeBytes)
+      draft.put('volume', keys.head(name), { ...head, sizeBytes })
+      const sizes = `from ${formatSize(head.sizeBytes)} to ${formatSize(sizeBytes)}`
+      draft.event('volume.resized', name, `volume ${name} grew ${sizes}`)
+    })
+  }
+
+  /**
+   * From this transaction on nobody sees the volume: it leaves all targets, and its own target goes with it.
+   * Idempotent while it is being deleted. The bricks follow in finishDelete().
+   */
+  async beginDelete(name: string): Promise<VolumeHead> {
+    const { result } = await this.#change(async draft => {
+      const head = await draft.read('volume', keys.head(name))
+      if (head?.state === 'deleting') return head
+      const ready = await readyHead(draft, name)
+      const deleting: VolumeHead = {
+        ...ready,
+        state: 'deleting',
+        pending: { kind: 'delete', by: this.#options.peerId },
+      }
+      // addLun touches the head, so no LUN of this volume can join the targets unseen until the commit.
+      for (const iqn of await this.#targetsOf(name)) {
+        const target = await draft.read('target', keys.target(iqn))
+        if (target === null) continue
+        const luns = target.luns.filter(lun => lun.volume !== name)
+        if (luns.length === 0 && iqn === TARGET_PREFIX + name) draft.delete(keys.target(iqn))
+        else draft.put('target', keys.target(iqn), { ...target, luns })
+      }
+      draft.put('volume', keys.head(name), deleting)
+      draft.event('volume.deleting', name, `volume ${name} is being deleted`)
+      return deleting
+    })
+    return result
+  }
+
+  /** Frees the space and forgets the volume; safe to repeat from anywhere. Nothing of it may be open here. */
+  async finishDelete(name: string, head: VolumeHead, progress: (freedBytes: number) => void): Promise<void> {
+    await this.#options.host.deleteVolume(recordOf(name, head), progress)
+    await this.#forget(name, head, draft =>
+      draft.event('volume.deleted', name, `volume ${name} was deleted and its space is free`),
+    )
+  }
+
+  /** Undoes what this peer was creating when it stopped, and answers which volumes are still to be deleted. */
+  async recover(): Promise<{ readonly name: string; readonly head: VolumeHead }[]> {
+    const { catalogue, peerId } = this.#options
+    const deleting: { name: string; head: VolumeHead }[] = []
+    for (const name of catalogue.model.volumeNames) {
+      const head = catalogue.model.volume(name)
+      if (head?.pending?.by !== peerId) continue
+      if (head.state === 'creating') await this.#undo(name, head)
+      else if (head.state === 'deleting') deleting.push({ name, head })
+    }
+    return deleting
+  }
+
+  async #change<T>(attempt: (draft: Draft) => Promise<T>): Promise<{ result: T }> {
+    const { metadata, events, catalogue } = this.#options
+    const { result, revision } = await change(metadata, events, attempt)
+    await catalogue.reached(revision)
+    return { result }
+  }
+
+  async #peers(): Promise<PlaceablePeer[]> {
+    const { entries } = await this.#options.metadata.range(keys.peers)
+    return entries.map(({ key, value }) => ({
+      id: key.slice(keys.peers.length),
+      value: decodeValue('peer', key, value),
+    }))
+  }
+
+  async #targetsOf(volume: string): Promise<string[]> {
+    const { entries } = await this.#options.metadata.range(keys.targets)
+    return entries
+      .filter(({ key, value }) => decodeValue('target', key, value).luns.some(lun => lun.volume === volume))
+      .map(({ key }) => key.slice(keys.targets.length))
+  }
+
+  /** Writes the placement from `fromPage` on, keeping what is placed; in as many transactions as it takes. */
+  async #place(
+    name: string,
+    head: VolumeHead,
+    fromPage: number,
+    domains: readonly (readonly PlaceablePeer[])[],
+  ): Promise<void> {
+    const pages = pagesOf(head.sizeBytes)
+    for (let first = fromPage; first < pages; first += PAGES_PER_TRANSACTION) {
+      await this.#change(async draft => {
+        const now = await draft.read('volume', keys.head(name))
+        if (now?.uuid !== head.uuid) throw new HoldfastError('ERR_METADATA_CONFLICT')
+        for (let page = first; page < Math.min(first + PAGES_PER_TRANSACTION, pages); page++) {
+          const kept = await draft.read('placement', keys.page(name, page))
+          const placed = placePage(page, head.sizeBytes, head.replicas, domains, kept?.ranges)
+          // Somebody else may have grown it further; what is placed stays.
+          if (placed.ranges.length <= (kept?.ranges.length ?? 0)) continue
+          draft.put('placement', keys.page(name, page), placed)
+        }
+      })
+    }
+  }
+
+  async #show(name: string, head: VolumeHead, target: string | null): Promise<void> {
+    await this.#change(async draft => {
+      const now = await draft.read('volume', keys.head(name))
+      if (now?.uuid !== head.uuid || now.state !== 'creating')
+        throw new HoldfastError('ERR_METADATA_CONFLICT')
+      draft.put('volume', keys.head(name), { ...now, state: 'ready', pending: null })
+      if (target !== null) {
+        await refuseTakenTarget(draft, target)
+        const luns = [{ lun: 0, volume: name, readOnly: false }]
+        draft.put('target', keys.target(target), newTarget(head.createdAt, luns))
+      }
+      draft.event('volume.created', name, `volume ${name} of ${formatSize(head.sizeBytes)} was created`)
+    })
+  }
+
+  /** First it is settled that the volume never will be shown: #show may have committed and not told us. */
+  async #undo(name: string, head: VolumeHead): Promise<void> {
+    const { result: undone } = await this.#change(async draft => {
+      const now = await draft.read('volume', keys.head(name))
+      if (now?.uuid !== head.uuid || now.state === 'ready') return false
+      draft.put('volume', keys.head(name), { ...now, state: 'deleting' })
+      return true
+    })
+    if (!undone) return
+    await this.#options.host.deleteVolume(recordOf(name, head), () => {})
+    await this.#forget(name, head, () => {})
+  }
+
+  async #forget(name: string, head: VolumeHead, also: (draft: Draft) => void): Promise<void> {
+    await this.#change(async draft => {
+      const now = await draft.read('volume', keys.head(name))
+      if (now?.uuid !== head.uuid || now.state === 'ready') return
+      draft.deletePrefix(keys.volume(name))
+      also(draft)
+    })
+  }
+}
+
+async function refuseTakenTarget(draft: Draft, iqn: string): Promise<void> {
+  if ((await draft.read('target', keys.target(iqn))) !== null) {
+    throw new HoldfastError('ERR_TARGET_EXISTS', `there is a target '${iqn}' already`)
+  }
+}
+
+async function refuseTaken(draft: Draft, name: string, target: string | null): Promise<void> {
+  const head = await draft.read('volume', keys.head(name))
+  if (head !== null) {
+    const state = { creating: 'is being created', ready: 'exists', deleting: 'is still being deleted' }
+    throw new HoldfastError('ERR_VOLUME_EXISTS', `a volume '${name}' ${state[head.state]}`)
+  }
+  if (target !== null) await refuseTakenTarget(draft, target)
+}
+
+function refuseShrink(name: string, head: VolumeHead, sizeBytes: number): void {
+  if (sizeBytes >= head.sizeBytes) return
+  throw new HoldfastError(
+    'ERR_VOLUME_SHRINK',
+    `volume '${name}' has ${formatSize(head.sizeBytes)} and cannot be made smaller (${formatSize(sizeBytes)})`,
+  )
+}
