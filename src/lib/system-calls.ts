@@ -17,6 +17,7 @@ export const FALLOC_PUNCH_HOLE = 0x02
 const RWF_NOWAIT = 0x08
 const LOCK_EX = 2
 const LOCK_NB = 4
+const POSIX_FADV_DONTNEED = 4
 const SYNC_FILE_RANGE_WAIT_BEFORE = 1
 const SYNC_FILE_RANGE_WRITE = 2
 const SYNC_FILE_RANGE_WAIT_AFTER = 4
@@ -52,6 +53,7 @@ const native =
         preadv2: libc.func('preadv2', 'int64_t', ['int', 'uintptr_t', 'int', 'int64_t', 'int']),
         fallocate: libc.func('fallocate', 'int', ['int', 'int', 'int64_t', 'int64_t']),
         flock: libc.func('flock', 'int', ['int', 'int']),
+        posixFadvise: libc.func('posix_fadvise', 'int', ['int', 'int64_t', 'int64_t', 'int']),
         syncFileRange: libc.func('sync_file_range', 'int', ['int', 'int64_t', 'int64_t', 'uint']),
       }
 
@@ -67,8 +69,11 @@ let recentBuffer: Buffer | null = null
 let recentAddress = 0
 const addresses = new WeakMap<Buffer, number>()
 
-/** Where a Buffer's bytes lie; they never move while it lives. Exact as a number: user space ends at 2^47. */
-function addressOf(buffer: Buffer): number {
+/**
+ * Where a Buffer's bytes lie; they never move while it lives. Exact as a number: user space ends at 2^47.
+ * Only where `nativeCalls`.
+ */
+export function addressOf(buffer: Buffer): number {
   if (buffer === recentBuffer) return recentAddress
   let address = addresses.get(buffer)
   if (address === undefined) {
@@ -183,6 +188,11 @@ export function writeBack(fd: number, offsetBytes: number, lengthBytes: number):
   if (native === null) return -ENOSYS
   const flags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER
   return resultOf(native.syncFileRange(fd, offsetBytes, lengthBytes, flags))
+}
+
+/** Drops what is cached and clean of a range, so that the next read asks the disk. posix_fadvise(2); a hint. */
+export function dropFromPageCache(fd: number, offsetBytes: number, lengthBytes: number): void {
+  native?.posixFadvise(fd, offsetBytes, lengthBytes, POSIX_FADV_DONTNEED)
 }
 
 /** fdatasync(2); waits for the disk. */

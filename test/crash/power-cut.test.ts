@@ -1,0 +1,135 @@
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { CheckSummary, CheckTask, ImageFailure } from './check-images.ts'
+import { compareWithRecord } from './compare-record.ts'
+import type { Variant } from './image-check.ts'
+import { buildRecorder, lacksCompiler, recordedEnvironment } from './recorder.ts'
+import { runChild } from './run-child.ts'
+
+const SEEDS = (process.env.HOLDFAST_CRASH_SEEDS ?? '1').split(',').map(Number)
+const STEPS = Number(process.env.HOLDFAST_CRASH_STEPS ?? 200)
+/** What all images of one recorded run may take. A slower machine then checks fewer of them, and says so. */
+const BUDGET_MS = Number(process.env.HOLDFAST_CRASH_BUDGET_MS ?? 100_000)
+const SHARDS = Math.min(2, availableParallelism())
+/** `LOG:ROOT:CUT:VARIANT:SEED`, as a failure prints it. */
+const REPLAY = process.env.HOLDFAST_CRASH_REPLAY
+const BOOT_ID = 'b1b1b1b1-0000-4000-8000-000000000001'
+
+const missing = lacksCompiler()
+if (missing !== null) console.warn(`power-cut tests skipped: ${missing}`)
+
+interface Run {
+  readonly seed: number
+  readonly root: string
+  readonly log: string
+}
+
+describe.skipIf(missing !== null)('power cut', () => {
+  let directory: string
+  let scratch: string
+  let library: string
+  const runs: Run[] = []
+
+  beforeAll(async () => {
+    directory = realpathSync(mkdtempSync(join(tmpdir(), 'holdfast-crash-')))
+    // Images are many and live for a moment: in memory their syncs cost nothing.
+    scratch = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : directory, 'holdfast-crash-'))
+    library = await buildRecorder(directory)
+    if (REPLAY !== undefined) return
+    for (const seed of SEEDS) runs.push(await record(seed))
+  })
+
+  afterAll(() => {
+    for (const path of [directory, scratch]) rmSync(path, { recursive: true, force: true })
+  })
+
+  async function record(seed: number): Promise<Run> {
+    const root = join(directory, `run-${seed}`)
+    const log = join(directory, `run-${seed}.log`)
+    mkdirSync(join(root, 'brick'), { recursive: true })
+    const env = recordedEnvironment({ library, root, log, bootId: BOOT_ID })
+    const child = await runChild('./workload.ts', [root, String(seed), String(STEPS)], env)
+    expect(child, 'the workload ends well').toMatchObject({ code: 0, stderr: '' })
+    return { seed, root, log }
+  }
+
+  async function check(
+    run: Run,
+    options: Partial<CheckTask>,
+  ): Promise<{ failures: ImageFailure[]; summaries: CheckSummary[] }> {
+    const shards = options.only === undefined ? SHARDS : 1
+    const env = { ...recordedEnvironment({ library, bootId: BOOT_ID }), CRASH_BOOT_ID: BOOT_ID }
+    const children = await Promise.all(
+      Array.from({ length: shards }, (_, shard) => {
+        const task: CheckTask = {
+          log: run.log,
+          root: run.root,
+          seed: run.seed,
+          scratch,
+          shard,
+          shards,
+          stride: 1,
+          endsAtMs: Date.now() + BUDGET_MS / SEEDS.length,
+          ...options,
+        }
+        return runChild('./check-images.ts', [JSON.stringify(task)], env)
+      }),
+    )
+    const failures: ImageFailure[] = []
+    const summaries: CheckSummary[] = []
+    for (const child of children) {
+      expect(child, 'the checker ends well').toMatchObject({ code: 0 })
+      const lines = child.stdout.trim().split('\n')
+      summaries.push(JSON.parse(lines.pop()!) as CheckSummary)
+      failures.push(...lines.map(line => JSON.parse(line) as ImageFailure))
+    }
+    return { failures, summaries }
+  }
+
+  function explain(run: Run, failures: readonly ImageFailure[]): string {
+    if (failures.length === 0) return ''
+    const kept = join(tmpdir(), `holdfast-crash-${run.seed}-${Date.now()}.log`)
+    copyFileSync(run.log, kept)
+    const shown = failures.slice(0, 5).map(({ cut, variant, seed, problem }) => {
+      return `${problem}\n  replay: HOLDFAST_CRASH_REPLAY=${kept}:${run.root}:${cut}:${variant}:${seed}`
+    })
+    return `${failures.length} images break a promise:\n${shown.join('\n')}`
+  }
+
+  test.skipIf(REPLAY !== undefined)('the record holds everything that reached the files of the brick', () => {
+    for (const run of runs)
+      expect(compareWithRecord(join(run.root, 'brick'), readFileSync(run.log))).toEqual([])
+  })
+
+  test.skipIf(REPLAY !== undefined)(
+    'cut at any write, a brick opens with all that was flushed and nothing foreign',
+    async () => {
+      for (const run of runs) {
+        const { failures, summaries } = await check(run, {})
+        const checked = summaries.reduce((sum, one) => sum + one.checked, 0)
+        const cuts = summaries.reduce((sum, one) => sum + one.cuts, 0)
+        const late = summaries.some(one => one.outOfTime) ? ', out of time before the end of the run' : ''
+        console.log(`power cut, seed ${run.seed}: ${checked} images at ${cuts} positions${late}`)
+        expect(explain(run, failures)).toBe('')
+        expect(checked).toBeGreaterThan(100)
+      }
+    },
+  )
+
+  test.skipIf(REPLAY !== undefined).each(['data-', 'checksums-', 'activity', 'meta/'])(
+    'a store that forgets to sync %s is caught',
+    async ignoresSyncOf => {
+      const { failures } = await check(runs[0]!, { ignoresSyncOf, stopsAtFailure: true, stride: 5 })
+      expect(failures.length).toBeGreaterThan(0)
+    },
+  )
+
+  test.runIf(REPLAY !== undefined)('replay', async () => {
+    const [log, root, cut, variant, seed] = REPLAY!.split(':') as [string, string, string, Variant, string]
+    const run = { log, root, seed: Number(seed) }
+    const { failures } = await check(run, { only: { cut: Number(cut), variant } })
+    expect(failures.map(({ problem }) => problem)).toEqual([])
+  })
+})

@@ -1,0 +1,203 @@
+// Run by the crash tests in a process of its own: works on a brick and marks what was acknowledged when.
+import { randomUUID } from 'node:crypto'
+import { openSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { BlockKind } from '../../src/block/block-operation.ts'
+import { BlockStatus } from '../../src/block/block-status.ts'
+import type { Brick, VolumeExtents } from '../../src/store/brick.ts'
+import { type BlockRequest, perform } from './block-io.ts'
+import type { Mark } from './history.ts'
+import { openTestBrick } from './open-test-brick.ts'
+import { BLOCK_BYTES, fillBlock } from './pattern.ts'
+import { below, pick, type Random, seeded } from './random.ts'
+
+const EXTENT_BLOCKS = 16384
+/** Where things happen: the edges of regions, segments, extents and checksum pages, and the beginning. */
+const ANCHORS = [0, 64, 960, 1024, 2048, EXTENT_BLOCKS - 64, EXTENT_BLOCKS, EXTENT_BLOCKS + 1024]
+const VOLUME_BYTES = 2 * EXTENT_BLOCKS * BLOCK_BYTES
+const GROWN_BYTES = 3 * EXTENT_BLOCKS * BLOCK_BYTES
+const BATCH_MAX = 4
+
+interface Served {
+  readonly number: number
+  readonly uuid: string
+  blocks: VolumeExtents
+  sizeBytes: number
+}
+
+interface Run {
+  readonly volume: Served
+  readonly block: number
+  readonly count: number
+}
+
+class Workload {
+  #random: Random
+  #directory: string
+  #marks: number
+  #brick!: Brick
+  #served: Served[] = []
+  #volumes = 0
+  #nextId = 1
+  #generation = 1
+
+  constructor(root: string, seed: number) {
+    this.#random = seeded(seed)
+    this.#directory = join(root, 'brick')
+    this.#marks = openSync(join(root, 'marks'), 'a')
+  }
+
+  async run(steps: number): Promise<void> {
+    await this.#open()
+    await this.#create()
+    await this.#create()
+    for (let step = 0; step < steps; step++) await this.#step()
+    await this.#close()
+  }
+
+  async #step(): Promise<void> {
+    const roll = this.#random()
+    if (roll < 0.015) {
+      await this.#close()
+      await this.#open()
+    } else if (roll < 0.035) await this.#replaceVolume()
+    else if (roll < 0.045) await this.#grow()
+    else if (roll < 0.065) await this.#clear()
+    else if (roll < 0.075) this.#raiseGeneration()
+    else await this.#batch()
+  }
+
+  async #open(): Promise<void> {
+    this.#brick = await openTestBrick(this.#directory)
+    this.#mark({ mark: 'opened' })
+    for (const served of this.#served) served.blocks = await this.#openVolume(served.uuid)
+  }
+
+  async #openVolume(uuid: string): Promise<VolumeExtents> {
+    const blocks = await this.#brick.openVolume(uuid)
+    blocks.generation = this.#generation
+    return blocks
+  }
+
+  async #close(): Promise<void> {
+    this.#mark({ mark: 'close' })
+    await this.#brick[Symbol.asyncDispose]()
+    this.#mark({ mark: 'closed' })
+  }
+
+  async #create(): Promise<void> {
+    const number = this.#volumes++
+    const uuid = randomUUID()
+    this.#mark({ mark: 'create', volume: number, uuid, sizeBytes: VOLUME_BYTES })
+    await this.#brick.createVolume({ uuid, sizeBytes: VOLUME_BYTES, epoch: 1, setVersion: 1 })
+    this.#mark({ mark: 'created', volume: number })
+    this.#served.push({ number, uuid, blocks: await this.#openVolume(uuid), sizeBytes: VOLUME_BYTES })
+  }
+
+  async #replaceVolume(): Promise<void> {
+    const [gone] = this.#served.splice(below(this.#random, this.#served.length), 1)
+    this.#mark({ mark: 'delete', volume: gone!.number })
+    await this.#brick.deleteVolume(gone!.uuid)
+    this.#mark({ mark: 'deleted', volume: gone!.number })
+    await this.#create()
+  }
+
+  async #grow(): Promise<void> {
+    const volume = pick(this.#random, this.#served)
+    await this.#brick.growVolume(volume.uuid, GROWN_BYTES)
+    volume.sizeBytes = GROWN_BYTES
+    this.#mark({ mark: 'grown', volume: volume.number, sizeBytes: GROWN_BYTES })
+  }
+
+  async #clear(): Promise<void> {
+    const { blocks } = pick(this.#random, this.#served)
+    const segments = blocks.quietSegments(Number.MAX_SAFE_INTEGER, 16)
+    await blocks.clearSegments(segments.filter(() => this.#random() < 0.7))
+  }
+
+  #raiseGeneration(): void {
+    this.#generation++
+    for (const { blocks } of this.#served) blocks.generation = this.#generation
+  }
+
+  async #batch(): Promise<void> {
+    const runs: Run[] = []
+    const wanted = 1 + below(this.#random, BATCH_MAX)
+    for (let tries = 0; tries < 2 * wanted && runs.length < wanted; tries++) {
+      const run = this.#chooseRun()
+      if (!runs.some(other => overlap(run, other))) runs.push(run)
+    }
+    const started = runs.map(run => this.#change(run))
+    if (this.#random() < 0.3) started.push(this.#flush(pick(this.#random, this.#served)))
+    await Promise.all(started)
+  }
+
+  #chooseRun(): Run {
+    const volume = pick(this.#random, this.#served)
+    const sizeBlocks = volume.sizeBytes / BLOCK_BYTES
+    const roll = this.#random()
+    const count = roll < 0.4 ? 1 : roll < 0.85 ? 2 + below(this.#random, 14) : 40 + below(this.#random, 60)
+    const anchor = pick(this.#random, [...ANCHORS, sizeBlocks - 8])
+    const block = Math.min(Math.max(0, anchor - 16 + below(this.#random, 32)), sizeBlocks - count)
+    return { volume, block, count }
+  }
+
+  async #change(run: Run): Promise<void> {
+    const roll = this.#random()
+    const kind = roll < 0.78 ? BlockKind.write : roll < 0.92 ? BlockKind.trim : BlockKind.zero
+    const fua = kind === BlockKind.write && this.#random() < 0.15
+    const inline = kind === BlockKind.write && !fua && this.#random() < 0.7
+    const id = this.#nextId++
+    const request: BlockRequest = {
+      kind,
+      offsetBytes: run.block * BLOCK_BYTES,
+      lengthBytes: run.count * BLOCK_BYTES,
+      fua,
+    }
+    this.#mark({
+      mark: 'begin',
+      id,
+      volume: run.volume.number,
+      kind: kind === BlockKind.write ? 'write' : kind === BlockKind.trim ? 'trim' : 'zero',
+      offsetBytes: request.offsetBytes,
+      lengthBytes: request.lengthBytes,
+      fua,
+    })
+    if (kind !== BlockKind.write) return this.#done(id, await perform(run.volume.blocks, request))
+    const data = Buffer.alloc(request.lengthBytes)
+    for (let index = 0; index < run.count; index++) {
+      fillBlock(data, index * BLOCK_BYTES, id, run.volume.number, run.block + index)
+    }
+    if (inline) {
+      const status = run.volume.blocks.writeNow(request.offsetBytes, request.lengthBytes, data, 0)
+      if (status !== BlockStatus.wouldBlock) return this.#done(id, { status })
+    }
+    this.#done(id, await perform(run.volume.blocks, { ...request, data }))
+  }
+
+  async #flush(volume: Served): Promise<void> {
+    const id = this.#nextId++
+    const nothing = { offsetBytes: 0, lengthBytes: 0 }
+    this.#mark({ mark: 'begin', id, volume: volume.number, kind: 'flush', ...nothing, fua: false })
+    this.#done(id, await perform(volume.blocks, { kind: BlockKind.flush, ...nothing }))
+  }
+
+  #done(id: number, { status }: { status: number }): void {
+    this.#mark({ mark: 'done', id, status })
+  }
+
+  #mark(mark: Mark): void {
+    writeSync(this.#marks, `${JSON.stringify(mark)}\n`)
+  }
+}
+
+function overlap(one: Run, other: Run): boolean {
+  return (
+    one.volume === other.volume &&
+    one.block < other.block + other.count &&
+    other.block < one.block + one.count
+  )
+}
+
+const [root, seed, steps] = process.argv.slice(2)
+await new Workload(root!, Number(seed)).run(Number(steps))
