@@ -39,7 +39,8 @@ export class Jobs {
   ): Job {
     const job = this.#add('delete', subject, totalBytes)
     const done = work(bytes => {
-      job.doneBytes = Math.min(bytes, job.totalBytes)
+      job.doneBytes = bytes
+      job.totalBytes = Math.max(job.totalBytes, bytes)
     }).then(
       () => {
         job.state = 'done'

@@ -42,7 +42,7 @@ export interface ServedTarget extends ScsiTarget {
    * The whole new map. Units that stay (same volume and access) are not disturbed; the others go and come, and
    * initiators hear REPORTED LUNS DATA HAS CHANGED. Resolves when nothing of a removed unit is in flight.
    */
-  setLuns(luns: ReadonlyMap<number, ServedLun>): Promise<void>
+  setUnits(luns: ReadonlyMap<number, ServedLun>): Promise<void>
 }
 
 export type TargetFactory = (iqn: string) => ServedTarget

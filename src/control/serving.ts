@@ -100,7 +100,7 @@ export class Serving implements AsyncDisposable {
     this.#stopListening()
     await this.#volumeWork.stop()
     await this.#targetWork.stop()
-    await Promise.all([...this.#targets.values()].map(({ device }) => device.setLuns(NO_LUNS)))
+    await Promise.all([...this.#targets.values()].map(({ device }) => device.setUnits(NO_LUNS)))
     this.#targets.clear()
     await Promise.all([...this.#volumes.values()].map(({ volume }) => volume?.close()))
     this.#volumes.clear()
@@ -168,7 +168,7 @@ export class Serving implements AsyncDisposable {
     const value = this.#catalogue.model.target(iqn)
     let held = this.#targets.get(iqn)
     if (value === null) {
-      await held?.device.setLuns(NO_LUNS)
+      await held?.device.setUnits(NO_LUNS)
       this.#targets.delete(iqn)
       return
     }
@@ -183,7 +183,7 @@ export class Serving implements AsyncDisposable {
     }
     // Kept before it takes effect: a volume that is being closed must find the targets that may have it.
     held.luns = new Map([...held.luns, ...luns])
-    await held.device.setLuns(luns)
+    await held.device.setUnits(luns)
     held.luns = luns
   }
 }

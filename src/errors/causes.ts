@@ -91,6 +91,7 @@ export const causes = {
   ERR_INTERNAL: { http: 500, says: 'the daemon failed; its log says more' },
   ERR_UNAUTHORIZED: { http: 401, says: 'a bearer token is needed' },
   ERR_METADATA_CONFLICT: { http: 409, says: 'somebody else changed this at the same time; try again' },
+  ERR_METADATA_LOCKED: { http: 409, says: 'another daemon has this metadata open' },
   ERR_METADATA_LEASE: { http: 409, says: 'the lease has expired' },
   ERR_METADATA_FORMAT: { http: 500, says: 'the metadata has a format that this version does not know' },
   ERR_METADATA_UNAVAILABLE: { http: 503, says: 'the metadata store does not answer' },

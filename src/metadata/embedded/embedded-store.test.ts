@@ -120,6 +120,15 @@ describe('embedded metadata store', () => {
     await expect(put('a')).rejects.toMatchObject({ code: 'ERR_METADATA_UNAVAILABLE' })
   })
 
+  test('open: a second daemon is refused while the first has it', async () => {
+    await expect(openEmbeddedStore({ directory })).rejects.toMatchObject({
+      code: 'ERR_METADATA_LOCKED',
+      message: expect.stringContaining(directory),
+    })
+    await store[Symbol.asyncDispose]()
+    await reopen()
+  })
+
   test('open: a newer format and a foreign database are refused by name', async () => {
     await store[Symbol.asyncDispose]()
     const db = open<Buffer, Buffer>({

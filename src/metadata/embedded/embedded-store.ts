@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, open as openFile } from 'node:fs/promises'
 import { open, type RootDatabase } from 'lmdb'
 import { HoldfastError } from '../../errors/holdfast-error.ts'
+import { type DirectoryLock, lockDirectory } from '../../lib/directory-lock.ts'
 import { invariant } from '../../lib/invariant.ts'
 import type {
   KeyValue,
@@ -64,6 +65,7 @@ function* decodeEvents(entries: Iterable<{ key: Uint8Array; value: Buffer }>): G
 
 class EmbeddedStore implements MetadataStore {
   readonly #db: RootDatabase<Buffer, Buffer>
+  readonly #lock: DirectoryLock
   readonly #tables: Tables
   readonly #hub: WatchHub
   readonly #leases: LeaseClock
@@ -73,8 +75,14 @@ class EmbeddedStore implements MetadataStore {
   #closed = false
   #forgetting: Promise<void> = Promise.resolve()
 
-  constructor(db: RootDatabase<Buffer, Buffer>, clock: MonotonicClock, historyRevisions: number) {
+  constructor(
+    db: RootDatabase<Buffer, Buffer>,
+    lock: DirectoryLock,
+    clock: MonotonicClock,
+    historyRevisions: number,
+  ) {
     this.#db = db
+    this.#lock = lock
     this.#tables = db as unknown as Tables
     this.#historyRevisions = historyRevisions
     this.#leases = new LeaseClock(clock, expired => {
@@ -174,6 +182,7 @@ class EmbeddedStore implements MetadataStore {
     this.#hub.closeAll()
     await this.#forgetting
     await this.#db.close()
+    this.#lock.release()
   }
 
   #history(): History {
@@ -258,29 +267,41 @@ class EmbeddedStore implements MetadataStore {
   }
 }
 
+/** A new file is only there after a power cut if its directory was synced. */
+async function syncDirectory(directory: string): Promise<void> {
+  await using handle = await openFile(directory)
+  await handle.sync()
+}
+
 /**
  * Opens the metadata of a single machine. Rejects with ERR_METADATA_FORMAT when what is there was written by a
- * newer version or by something else. Every lease that was alive starts its TTL afresh, as after etcd's restart.
+ * newer version or by something else, ERR_METADATA_LOCKED when another daemon has it. Every lease that was alive
+ * starts its TTL afresh, as after etcd's restart.
  */
 export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<MetadataStore> {
-  await mkdir(options.directory, { recursive: true, mode: 0o700 })
-  const db = open<Buffer, Buffer>({
-    path: options.directory,
-    noSubdir: false,
-    encoding: 'binary',
-    keyEncoding: 'binary',
-    // A commit resolves only once it is on the disk.
-    overlappingSync: false,
-  })
+  const { directory, clock = processClock, historyRevisions = HISTORY_REVISIONS_DEFAULT } = options
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  const lock = lockDirectory(
+    directory,
+    why => new HoldfastError('ERR_METADATA_LOCKED', `the metadata in ${directory} is in use: ${why}`),
+  )
+  let db: RootDatabase<Buffer, Buffer> | null = null
   try {
-    await checkFormat(db as unknown as Tables, change => db.transaction(change), options.directory)
+    // LMDB's own files are made here. A commit resolves only once it is on the disk.
+    const opened = open<Buffer, Buffer>({
+      path: directory,
+      noSubdir: false,
+      encoding: 'binary',
+      keyEncoding: 'binary',
+      overlappingSync: false,
+    })
+    db = opened
+    await checkFormat(opened as unknown as Tables, change => opened.transaction(change), directory)
+    await syncDirectory(directory)
+    return new EmbeddedStore(opened, lock, clock, historyRevisions)
   } catch (error) {
-    await db.close()
+    await db?.close()
+    lock.release()
     throw error
   }
-  return new EmbeddedStore(
-    db,
-    options.clock ?? processClock,
-    options.historyRevisions ?? HISTORY_REVISIONS_DEFAULT,
-  )
 }
