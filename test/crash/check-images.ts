@@ -4,8 +4,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { chanceSurvives, everythingSurvives, writeImage } from './disk-image.ts'
 import { DiskModel } from './disk-model.ts'
-import { History, type Mark } from './history.ts'
+import { History } from './history.ts'
 import { ImageCheck, type Variant } from './image-check.ts'
+import { parseMarks } from './marks.ts'
 import { seeded } from './random.ts'
 import { parseLog, type RecordEntry, RecordKind } from './record-log.ts'
 
@@ -102,9 +103,7 @@ class Checker {
 
   #learn(entry: RecordEntry, at: number): void {
     if (!this.#isMark(entry) || entry.kind !== RecordKind.write) return
-    for (const line of entry.payload.toString().trimEnd().split('\n')) {
-      this.#history.add(JSON.parse(line) as Mark, at)
-    }
+    for (const mark of parseMarks(entry.payload.toString())) this.#history.add(mark, at)
   }
 
   async #crash(cut: number): Promise<boolean> {

@@ -1,12 +1,13 @@
 // Run by the crash tests in a process of its own: works on a brick and marks what was acknowledged when.
 import { randomUUID } from 'node:crypto'
-import { openSync, writeSync } from 'node:fs'
+import { writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { BlockKind } from '../../src/block/block-operation.ts'
 import { BlockStatus } from '../../src/block/block-status.ts'
 import type { Brick, VolumeExtents } from '../../src/store/brick.ts'
 import { type BlockRequest, perform } from './block-io.ts'
 import type { Mark } from './history.ts'
+import { openMarks, readMarks } from './marks.ts'
 import { openTestBrick } from './open-test-brick.ts'
 import { BLOCK_BYTES, fillBlock } from './pattern.ts'
 import { below, pick, type Random, seeded } from './random.ts'
@@ -17,6 +18,7 @@ const ANCHORS = [0, 64, 960, 1024, 2048, EXTENT_BLOCKS - 64, EXTENT_BLOCKS, EXTE
 const VOLUME_BYTES = 2 * EXTENT_BLOCKS * BLOCK_BYTES
 const GROWN_BYTES = 3 * EXTENT_BLOCKS * BLOCK_BYTES
 const BATCH_MAX = 4
+const SERVED = 2
 
 interface Served {
   readonly number: number
@@ -35,6 +37,7 @@ class Workload {
   #random: Random
   #directory: string
   #marks: number
+  #earlier: readonly Mark[]
   #brick!: Brick
   #served: Served[] = []
   #volumes = 0
@@ -44,15 +47,37 @@ class Workload {
   constructor(root: string, seed: number) {
     this.#random = seeded(seed)
     this.#directory = join(root, 'brick')
-    this.#marks = openSync(join(root, 'marks'), 'a')
+    this.#earlier = readMarks(root)
+    this.#marks = openMarks(root)
   }
 
   async run(steps: number): Promise<void> {
+    const known = this.#resume()
     await this.#open()
-    await this.#create()
-    await this.#create()
+    for (const { number, uuid, sizeBytes } of known) {
+      this.#served.push({ number, uuid, sizeBytes, blocks: await this.#openVolume(uuid) })
+    }
+    while (this.#served.length < SERVED) await this.#create()
     for (let step = 0; step < steps; step++) await this.#step()
     await this.#close()
+  }
+
+  /** The volumes that a process before this one, perhaps killed, left whole. */
+  #resume(): Omit<Served, 'blocks'>[] {
+    const known = new Map<number, Omit<Served, 'blocks'>>()
+    let creating: Omit<Served, 'blocks'> | undefined
+    for (const mark of this.#earlier) {
+      if (mark.mark === 'begin') this.#nextId = Math.max(this.#nextId, mark.id + 1)
+      if (mark.mark === 'create') {
+        this.#volumes = mark.volume + 1
+        creating = { number: mark.volume, uuid: mark.uuid, sizeBytes: mark.sizeBytes }
+      }
+      if (mark.mark === 'created') known.set(mark.volume, creating!)
+      if (mark.mark === 'grown')
+        known.set(mark.volume, { ...known.get(mark.volume)!, sizeBytes: mark.sizeBytes })
+      if (mark.mark === 'delete') known.delete(mark.volume)
+    }
+    return [...known.values()]
   }
 
   async #step(): Promise<void> {
