@@ -32,8 +32,8 @@ export function setBlockFailure(task: Task, status: BlockStatus, failedAtBytes: 
   if (status === BlockStatus.mediumError) {
     details = { information: Math.floor(failedAtBytes / task.link.unit.volume.blockSizeBytes) }
   } else if (status === BlockStatus.miscompare) {
-    // SBC-4 §5.3: an offset into the data-out, not an address.
-    details = { information: failedAtBytes - task.offsetBytes }
+    // SBC-4 §5.3: an offset into the data-out (which VERIFY may repeat), not an address.
+    details = { information: (failedAtBytes - task.offsetBytes) % command.dataOutLength }
   }
   setCheckCondition(command, task.link.unit.modes.descriptorSense, senseOf(status), details)
 }

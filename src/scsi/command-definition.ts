@@ -19,8 +19,6 @@ export interface CommandDefinition {
   readonly reservation: 'all' | 'read' | 'write'
   /** Changes the medium: refused while the unit is write protected. */
   readonly writes?: boolean
-  /** Needs the medium: refused while the unit is stopped. */
-  readonly needsMedium?: boolean
   /** Neither reports pending unit attentions nor is held up by them. SAM-5 §5.14.1. */
   readonly ignoresAttentions?: boolean
   /** RECOMMENDED COMMAND TIMEOUT, in seconds. */

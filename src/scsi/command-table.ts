@@ -1,14 +1,23 @@
 import type { CommandDefinition } from './command-definition.ts'
+import { compareAndWrite } from './commands/compare-and-write.ts'
 import { inquiry } from './commands/inquiry.ts'
+import { modeSelect6, modeSelect10 } from './commands/mode-select.ts'
 import { modeSense6, modeSense10 } from './commands/mode-sense.ts'
+import { persistentReserveInCommands } from './commands/persistent-reserve-in.ts'
+import { persistentReserveOutCommands } from './commands/persistent-reserve-out.ts'
 import { read6, read10, read12, read16 } from './commands/read.ts'
 import { readCapacity10, readCapacity16 } from './commands/read-capacity.ts'
 import { reportLuns } from './commands/report-luns.ts'
+import { makeReportSupportedOperationCodes } from './commands/report-supported-operation-codes.ts'
 import { reportSupportedTaskManagementFunctions } from './commands/report-supported-task-management-functions.ts'
 import { requestSense } from './commands/request-sense.ts'
+import { startStopUnit } from './commands/start-stop-unit.ts'
 import { synchronizeCache10, synchronizeCache16 } from './commands/synchronize-cache.ts'
 import { testUnitReady } from './commands/test-unit-ready.ts'
+import { unmap } from './commands/unmap.ts'
+import { verify10, verify12, verify16 } from './commands/verify.ts'
 import { write6, write10, write12, write16 } from './commands/write.ts'
+import { writeSame10, writeSame16 } from './commands/write-same.ts'
 
 const SERVICE_ACTION_MASK = 0x1f
 
@@ -19,20 +28,33 @@ const commands: readonly CommandDefinition[] = [
   read6,
   write6,
   inquiry,
+  modeSelect6,
   modeSense6,
+  startStopUnit,
   readCapacity10,
   read10,
   write10,
+  verify10,
   synchronizeCache10,
+  writeSame10,
+  unmap,
+  modeSelect10,
   modeSense10,
+  ...persistentReserveInCommands,
+  ...persistentReserveOutCommands,
   read16,
+  compareAndWrite,
   write16,
+  verify16,
   synchronizeCache16,
+  writeSame16,
   readCapacity16,
   reportLuns,
+  makeReportSupportedOperationCodes(() => entries),
   reportSupportedTaskManagementFunctions,
   read12,
   write12,
+  verify12,
 ]
 
 /** CDB length by operation code group. SPC-5 §4.2.5.1, table 6. */

@@ -22,8 +22,6 @@ export class LogicalUnit {
   readonly tasks = new TaskSet()
   readonly stats = new IoStats()
   readonly modes = new ModeState()
-  /** START STOP UNIT stopped it, for everybody. SBC-4 §5.31. */
-  isStopped = false
   #isReadOnlyLun: boolean
   readonly #links = new Set<ItlNexus>()
   readonly #stopListening: (() => void)[]
@@ -101,9 +99,6 @@ export class LogicalUnit {
     ) {
       return task.failStatus(ScsiStatus.reservationConflict)
     }
-    if (this.isStopped && definition.needsMedium === true) {
-      return task.fail(Sense.initializingCommandRequired)
-    }
     if (definition.writes === true) {
       if (this.isReadOnly) return task.fail(Sense.writeProtected)
       if (this.modes.softwareWriteProtect) return task.fail(Sense.logicalUnitSoftwareWriteProtected)
@@ -160,7 +155,6 @@ export class LogicalUnit {
       () => true,
       () => {
         this.modes.reset()
-        this.isStopped = false
         this.establish(attention)
         done()
       },

@@ -9,7 +9,7 @@ const ALL_PAGES = 0x3f
 const ALL_SUBPAGES = 0xff
 
 /** A mode page: its fixed bytes (header included), and the bits that MODE SELECT may set. */
-interface ModePage {
+export interface ModePage {
   readonly code: number
   readonly defaults: Buffer
   readonly changeable: Buffer
@@ -74,7 +74,7 @@ const informationalExceptions: ModePage = {
   read: () => {},
 }
 
-const pages: readonly ModePage[] = [caching, control, informationalExceptions]
+export const modePages: readonly ModePage[] = [caching, control, informationalExceptions]
 
 export interface ModeRequest {
   /** The ten-byte command's header. */
@@ -92,7 +92,7 @@ export function encodeModeParameters(unit: LogicalUnit, request: ModeRequest): B
   const hasSubpages = request.subpageCode === ALL_SUBPAGES
   if (request.subpageCode !== 0 && !hasSubpages) return null
   const chosen =
-    request.pageCode === ALL_PAGES ? pages : pages.filter(({ code }) => code === request.pageCode)
+    request.pageCode === ALL_PAGES ? modePages : modePages.filter(({ code }) => code === request.pageCode)
   if (chosen.length === 0) return null
   const descriptor = request.withBlockDescriptor
     ? blockDescriptor(unit, request.withLongLba)
@@ -105,11 +105,16 @@ export function encodeModeParameters(unit: LogicalUnit, request: ModeRequest): B
   return data
 }
 
-function encodePage(modePage: ModePage, modes: ModeState, pageControl: PageControl): Buffer {
-  if (pageControl === PageControl.changeable) return modePage.changeable
+/** The page as it stands. */
+export function currentPage(modePage: ModePage, modes: ModeState): Buffer {
   const bytes = Buffer.from(modePage.defaults)
-  if (pageControl === PageControl.current) modePage.write(bytes, modes)
+  modePage.write(bytes, modes)
   return bytes
+}
+
+function encodePage(modePage: ModePage, modes: ModeState, pageControl: PageControl): Buffer {
+  if (pageControl === PageControl.current) return currentPage(modePage, modes)
+  return pageControl === PageControl.default ? modePage.defaults : modePage.changeable
 }
 
 const WP = 0x80

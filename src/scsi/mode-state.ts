@@ -10,9 +10,19 @@ export class ModeState {
   /** SWP. SPC-5 §7.5.9. */
   softwareWriteProtect = false
 
+  become(other: ModeState): void {
+    this.writeCacheEnabled = other.writeCacheEnabled
+    this.descriptorSense = other.descriptorSense
+    this.softwareWriteProtect = other.softwareWriteProtect
+  }
+
+  copy(): ModeState {
+    const copy = new ModeState()
+    copy.become(this)
+    return copy
+  }
+
   reset(): void {
-    this.writeCacheEnabled = true
-    this.descriptorSense = false
-    this.softwareWriteProtect = false
+    this.become(new ModeState())
   }
 }

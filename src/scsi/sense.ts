@@ -4,20 +4,9 @@ import { ScsiStatus } from './scsi-command.ts'
 /** Sense key, additional sense code and qualifier. SPC-5 §4.4.8 and annex F. */
 export type SenseCode = readonly [key: number, asc: number, ascq: number]
 
-export const SenseKey = {
-  noSense: 0x0,
-  notReady: 0x2,
-  illegalRequest: 0x5,
-  unitAttention: 0x6,
-  dataProtect: 0x7,
-  abortedCommand: 0xb,
-  miscompare: 0xe,
-} as const
-
 /** Named as annex F of SPC-5 names them. */
 export const Sense = {
   noAdditionalSense: [0x0, 0x00, 0x00],
-  initializingCommandRequired: [0x2, 0x04, 0x02],
   parameterListLengthError: [0x5, 0x1a, 0x00],
   invalidCommandOperationCode: [0x5, 0x20, 0x00],
   logicalBlockAddressOutOfRange: [0x5, 0x21, 0x00],
@@ -30,8 +19,6 @@ export const Sense = {
   writeProtected: [0x7, 0x27, 0x00],
   logicalUnitSoftwareWriteProtected: [0x7, 0x27, 0x02],
   invalidMessageError: [0xb, 0x49, 0x00],
-  nothingSent: [0xb, 0x4b, 0x00],
-  miscompareDuringVerify: [0xe, 0x1d, 0x00],
 } as const satisfies Record<string, SenseCode>
 
 export interface SenseDetails {

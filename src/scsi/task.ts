@@ -50,11 +50,13 @@ export class Task implements BlockCompletion, DataInSource {
   next: Task | null = null
   previous: Task | null = null
 
-  // What begin() decoded: the range on the medium, FUA, and a number that means something to one command.
+  // What begin() decoded: the range on the medium and FUA.
   offsetBytes = 0
   lengthBytes = 0
   fua = false
-  option = 0
+  // Where a command stands that takes several operations.
+  pieceKind: BlockKind = BlockKind.read
+  doneBytes = 0
   /** Memory that a command needs beyond its data; dropped when it ends. */
   scratch: Buffer | null = null
 
@@ -66,6 +68,20 @@ export class Task implements BlockCompletion, DataInSource {
   constructor(command: ScsiCommand) {
     this.command = command
     this.operation = new BlockOperation(this)
+  }
+
+  get blockSizeBytes(): number {
+    return this.link.unit.volume.blockSizeBytes
+  }
+
+  /**
+   * Asks for exactly so much data-out: for commands that make no sense with less or more. An initiator that
+   * announces another amount is refused, `lengthAt` being the CDB byte to blame.
+   */
+  collect(lengthBytes: number, lengthAt: number): CommandPhase {
+    this.command.dataOutLength = lengthBytes
+    if (this.command.expectedOutLength !== lengthBytes) return this.failField(lengthAt)
+    return CommandPhase.needsData
   }
 
   /** Ends the command with GOOD, yielding what the answer holds already. */

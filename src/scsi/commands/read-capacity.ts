@@ -8,7 +8,6 @@ const LBPRZ = 0x40
 
 const common = {
   reservation: 'all',
-  needsMedium: true,
   timeoutSeconds: 10,
   counts: 'other',
   begin: () => CommandPhase.ready,

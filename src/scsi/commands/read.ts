@@ -9,7 +9,6 @@ import type { Task } from '../task.ts'
 
 const common = {
   reservation: 'read',
-  needsMedium: true,
   timeoutSeconds: 30,
   counts: 'read',
   execute,

@@ -20,8 +20,7 @@ export const requestSense: CommandDefinition = {
     const { command, link } = task
     const deferred = link.deferredError
     link.deferredError = null
-    const stopped = link.unit.isStopped ? Sense.initializingCommandRequired : Sense.noAdditionalSense
-    const code = deferred ?? link.attentions.take() ?? stopped
+    const code = deferred ?? link.attentions.take() ?? Sense.noAdditionalSense
     const data = Buffer.alloc(SENSE_BYTES_MAX)
     const details = { deferred: deferred !== null }
     const length = encodeSense(data, (command.cdb[1]! & DESC) !== 0, code, details)

@@ -11,7 +11,6 @@ const IMMED = 0x02
 
 const common = {
   reservation: 'write',
-  needsMedium: true,
   timeoutSeconds: 60,
   counts: 'other',
   execute,

@@ -7,7 +7,6 @@ export const testUnitReady: CommandDefinition = {
   operationCode: 0x00,
   usage: [],
   reservation: 'all',
-  needsMedium: true,
   timeoutSeconds: 10,
   counts: 'other',
   begin: () => CommandPhase.ready,

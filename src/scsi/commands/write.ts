@@ -11,7 +11,6 @@ import type { Task } from '../task.ts'
 const common = {
   reservation: 'write',
   writes: true,
-  needsMedium: true,
   timeoutSeconds: 30,
   counts: 'write',
   execute,

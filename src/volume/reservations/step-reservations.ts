@@ -7,6 +7,7 @@ import {
   REGISTRATIONS_MAX,
   type RegistrantName,
   type Registration,
+  type Reservation,
   type ReservationState,
   type ReservationType,
   registrantOf,
@@ -22,7 +23,8 @@ export type ReservationAction =
       readonly do: 'preempt' | 'preemptAndAbort'
       readonly key: bigint
       readonly victimKey: bigint
-      readonly type: ReservationType
+      /** null: not a type. Matters only when the reservation changes hands. */
+      readonly type: ReservationType | null
     }
 
 /** What another registrant is told, as a unit attention. SPC-5 §5.14.11. */
@@ -33,7 +35,8 @@ export interface ReservationNotice {
 
 export type ReservationRefusal =
   | 'conflict'
-  | 'invalidField'
+  | 'invalidType'
+  | 'invalidVictimKey'
   | 'invalidRelease'
   | 'insufficientRegistrationResources'
 
@@ -145,14 +148,17 @@ function hasManyRegistrants(type: ReservationType): boolean {
   return type >= 5
 }
 
+function reservationOf(registrant: RegistrantName, type: ReservationType): Reservation {
+  return { type, holder: isAllRegistrants(type) ? null : registrant }
+}
+
 function reserve(
   state: ReservationState,
   registrant: RegistrantName,
   type: ReservationType,
 ): ReservationOutcome {
   if (state.reservation === null) {
-    const holder = isAllRegistrants(type) ? null : registrant
-    return done({ ...state, reservation: { type, holder } })
+    return done({ ...state, reservation: reservationOf(registrant, type) })
   }
   const same = holdsReservation(state, registrant) && state.reservation.type === type
   return same ? done(state) : CONFLICT
@@ -188,13 +194,14 @@ type Preempt = Extract<ReservationAction, { do: 'preempt' | 'preemptAndAbort' }>
 function preempt(state: ReservationState, registrant: RegistrantName, action: Preempt): ReservationOutcome {
   const { reservation } = state
   const heldByAll = reservation !== null && reservation.holder === null
-  if (action.victimKey === 0n && !heldByAll) return { result: 'invalidField' }
+  if (action.victimKey === 0n && !heldByAll) return { result: 'invalidVictimKey' }
 
   const takesOver =
     reservation !== null &&
     (heldByAll
       ? action.victimKey === 0n
       : findRegistration(state, reservation.holder)?.key === action.victimKey)
+  if (takesOver && action.type === null) return { result: 'invalidType' }
   const isVictim = (registration: Registration) => {
     if (takesOver && registration.registrant === registrant) return false
     return action.victimKey === 0n || registration.key === action.victimKey
@@ -203,15 +210,15 @@ function preempt(state: ReservationState, registrant: RegistrantName, action: Pr
   if (victims.length === 0 && !takesOver) return CONFLICT
 
   const registrations = state.registrations.filter(registration => !isVictim(registration))
-  const holder = isAllRegistrants(action.type) ? null : registrant
   const orphaned = heldByAll && registrations.length === 0
+  const kept = orphaned ? null : reservation
   const released = takesOver && reservation.type !== action.type
   return done(
     {
       ...state,
       generation: nextGeneration(state),
       registrations,
-      reservation: takesOver ? { type: action.type, holder } : orphaned ? null : reservation,
+      reservation: takesOver && action.type !== null ? reservationOf(registrant, action.type) : kept,
     },
     [
       ...notify(victims, 'registrationsPreempted', registrant),
