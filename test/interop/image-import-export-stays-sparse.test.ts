@@ -3,7 +3,8 @@ import { closeSync, openSync, readFileSync, statSync, truncateSync, writeSync } 
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { Daemon } from '../lib/daemon.ts'
-import { holdfastDone, succeed } from '../lib/programs.ts'
+import { diskUsageBytes } from '../lib/disk-usage.ts'
+import { holdfastDone } from '../lib/programs.ts'
 import { compare } from '../lib/qemu-iscsi.ts'
 import { temporaryDirectory } from '../lib/temporary-directory.ts'
 
@@ -22,10 +23,6 @@ function makeSparseImage(file: string): void {
     writeSync(fd, Buffer.alloc(MIB, index + 1), 0, MIB, at * MIB)
   closeSync(fd)
   truncateSync(file, SIZE_MIB * MIB)
-}
-
-async function diskUsageBytes(directory: string): Promise<number> {
-  return Number((await succeed('du', ['-s', '-B1', directory])).split('\t')[0])
 }
 
 test('an image goes in and comes out with its holes, and takes no space for them inside', async () => {
