@@ -1,0 +1,209 @@
+import type net from 'node:net'
+import { invariant } from '../lib/invariant.ts'
+import { type ByteIntake, openAccepted } from './accepted-socket.ts'
+import type { BufferPool } from './buffer-pool.ts'
+import type { Clock } from './clock.ts'
+import type { ConnectionPhase, SessionLink } from './connection-phase.ts'
+import type { FaultCounters } from './fault-counters.ts'
+import type { FlushQueue } from './flush-queue.ts'
+import { CLOSE_GRACE_MS } from './limits.ts'
+import type { Logger } from './logger.ts'
+import { type PayloadPlace, PduReceiver, type PduSink, type StreamFault } from './pdu-receiver.ts'
+import { type ByteOutlet, type SlabPool, Transmitter } from './transmit-slab.ts'
+
+/** What all connections of a target share. */
+export interface ConnectionSurroundings {
+  readonly receiveBuffer: Buffer
+  readonly pool: BufferPool
+  readonly slabs: SlabPool
+  readonly flushQueue: FlushQueue
+  readonly clock: Clock
+  readonly faults: FaultCounters
+  readonly logger: Logger
+  /** Receive by 'data' events although the private handle is there. */
+  readonly receiveByEvents: boolean
+}
+
+/** The socket side of a connection: one pass per read, one write per pass, and who reads when. */
+export class Connection implements PduSink, SessionLink, ByteIntake, ByteOutlet {
+  readonly output: Transmitter
+  readonly receiver: PduReceiver
+  readonly localAddress: string
+  readonly remoteAddress: string
+  heardAtMs: number
+  takenAtMs: number
+  readonly #surroundings: ConnectionSurroundings
+  readonly #socket: net.Socket
+  readonly #onClosed: (connection: Connection) => void
+  #phase: ConnectionPhase | null = null
+  #direct: Buffer | null = null
+  #inPass = false
+  #isQueued = false
+  #isReading = true
+  #isOpen = true
+  #closeReason: string | null = null
+  #closingSinceMs = 0
+  /** Writes that the socket took at once; their callbacks are still to come. */
+  #takenEarly = 0
+  readonly #written = () => this.#writeEnded()
+
+  constructor(
+    accepted: net.Socket,
+    surroundings: ConnectionSurroundings,
+    onClosed: (connection: Connection) => void,
+  ) {
+    this.#surroundings = surroundings
+    this.#onClosed = onClosed
+    this.output = new Transmitter(surroundings.slabs, this)
+    this.receiver = new PduReceiver(this, surroundings.pool)
+    this.heardAtMs = surroundings.clock.nowMs()
+    this.takenAtMs = this.heardAtMs
+    this.localAddress = hostAndPort(accepted.localAddress, accepted.localPort)
+    this.remoteAddress = hostAndPort(accepted.remoteAddress, accepted.remotePort)
+    accepted.setNoDelay(true)
+    this.#socket = openAccepted(accepted, this, surroundings.receiveByEvents)
+    this.#socket.on('error', (error: NodeJS.ErrnoException) => this.close(error.code ?? 'socketError'))
+    this.#socket.on('end', () => this.close('endedByInitiator'))
+    this.#socket.on('close', () => this.close('closed'))
+  }
+
+  get phase(): ConnectionPhase | null {
+    return this.#phase
+  }
+
+  /** From now on PDUs go to `phase`. */
+  enter(phase: ConnectionPhase): void {
+    this.#phase = phase
+    this.receiveAgain()
+  }
+
+  // ByteIntake.
+
+  nextBuffer(): Buffer {
+    // What waits in the receiver goes first: until then a direct target would be the wrong place.
+    this.#direct = this.receiving ? this.receiver.directTarget() : null
+    return this.#direct ?? this.#surroundings.receiveBuffer
+  }
+
+  received(lengthBytes: number, buffer: Buffer): boolean {
+    if (!this.#isOpen) return false
+    this.heardAtMs = this.#surroundings.clock.nowMs()
+    this.#inPass = true
+    if (buffer === this.#direct) this.receiver.receivedInPlace(lengthBytes)
+    else this.receiver.receive(buffer, lengthBytes)
+    this.#inPass = false
+    this.flush()
+    this.#isReading = this.receiving
+    return this.#isReading
+  }
+
+  // PduSink.
+
+  get receiving(): boolean {
+    return this.#isOpen && this.#closeReason === null && this.#phase?.receiving === true
+  }
+
+  pduReceived(pdu: Buffer, at: number, data: Buffer, dataAt: number, dataLength: number): void {
+    this.#phase!.pduReceived(pdu, at, data, dataAt, dataLength)
+  }
+
+  placePayload(pdu: Buffer, at: number, dataLength: number, place: PayloadPlace): boolean {
+    return this.#phase!.placePayload(pdu, at, dataLength, place)
+  }
+
+  dataDigestFailed(pdu: Buffer, at: number): void {
+    this.#phase!.dataDigestFailed(pdu, at)
+  }
+
+  streamFailed(fault: StreamFault): void {
+    this.close(fault)
+  }
+
+  // ByteOutlet.
+
+  write(bytes: Buffer): boolean {
+    if (!this.#isOpen) return true
+    this.#socket.write(bytes, this.#written)
+    if (this.#socket.writableLength > 0) {
+      this.takenAtMs = this.#surroundings.clock.nowMs()
+      return false
+    }
+    this.#takenEarly++
+    return true
+  }
+
+  // SessionLink.
+
+  flushSoon(): void {
+    if (this.#inPass || this.#isQueued || !this.#isOpen) return
+    this.#isQueued = true
+    this.#surroundings.flushQueue.add(this)
+  }
+
+  /** Hands everything gathered to the socket, and what becomes possible by that. */
+  flush(): void {
+    this.#isQueued = false
+    if (!this.#isOpen) return
+    while (this.output.canFlush) {
+      this.output.flush()
+      this.#phase?.flushed()
+    }
+    if (this.#closeReason !== null && this.output.pendingBytes === 0) this.#socket.destroySoon()
+  }
+
+  receiveAgain(): void {
+    if (this.#inPass || !this.receiving) return
+    this.#inPass = true
+    this.receiver.resume()
+    this.#inPass = false
+    this.flushSoon()
+    if (this.#isReading || !this.receiving || this.receiver.hasBacklog) return
+    this.#isReading = true
+    this.#socket.resume()
+  }
+
+  close(reason: string): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    const { faults, logger } = this.#surroundings
+    const why = this.#closeReason ?? reason
+    faults.count(why)
+    logger.debug({ remoteAddress: this.remoteAddress, reason: why }, 'connection closed')
+    this.#socket.destroy()
+    this.receiver.close()
+    this.output.close()
+    this.#phase?.connectionClosed(why)
+    this.#onClosed(this)
+  }
+
+  closeWhenSent(reason: string): void {
+    if (this.#closeReason !== null) return
+    this.#closeReason = reason
+    this.#closingSinceMs = this.#surroundings.clock.nowMs()
+    this.flushSoon()
+  }
+
+  /** Time limits. */
+  tick(nowMs: number): void {
+    if (this.#closeReason !== null && nowMs - this.#closingSinceMs >= CLOSE_GRACE_MS)
+      this.close('closeTimeout')
+    else this.#phase?.tick(nowMs)
+  }
+
+  #writeEnded(): void {
+    if (this.#takenEarly > 0) {
+      this.#takenEarly--
+      return
+    }
+    if (!this.#isOpen) return
+    this.takenAtMs = this.#surroundings.clock.nowMs()
+    this.output.taken()
+    this.#phase?.outputTaken()
+    this.flush()
+  }
+}
+
+function hostAndPort(host: string | undefined, port: number | undefined): string {
+  invariant(port !== undefined || host === undefined, 'a socket with an address has a port')
+  return host?.includes(':') ? `[${host}]:${port}` : `${host ?? ''}:${port ?? 0}`
+}
