@@ -19,6 +19,12 @@ export class EventSource {
     this.#suffix = suffix
   }
 
+  /** Begins after an event that is known already: the clock may have been set back while we were down. */
+  startAfter(id: string): void {
+    const last = Number.parseInt(id, 16)
+    if (Number.isSafeInteger(last)) this.#last = Math.max(this.#last, last)
+  }
+
   next(kind: string, subject: string, message: string): { id: string; value: EventValue } {
     const now = this.#now()
     this.#last = Math.max(this.#last + 1, now * 2 ** COUNTER_BITS)

@@ -50,6 +50,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
   const naaCompanyId = parseCompanyId(options.naaCompanyId ?? NAA_COMPANY_ID_DEFAULT)
   const events = new EventSource(now, cluster.peerId)
   const catalogue = await Catalogue.open(metadata, log)
+  events.startAfter(catalogue.model.eventIds.at(-1) ?? '')
   const { peerId } = cluster
   const common = { metadata, catalogue, events, now }
   const volumes = new VolumeOperations({ ...common, host, peerId, naaCompanyId })
