@@ -75,7 +75,8 @@ const chapShown = z.object({
 export const target = z.object({
   iqn: z.string(),
   luns: list(z.object({ lun: z.number().int(), volume: z.string(), readOnly: z.boolean() })),
-  acl: list(z.string()).describe('initiator names; empty means open to all'),
+  openToAll: z.boolean().describe('until the first ACL entry, or after `all`'),
+  acl: list(z.string()).describe('initiator names'),
   chap: chapShown.nullable().describe('secrets are never shown'),
   chapByInitiator: z.record(z.string(), chapShown),
   createdAt: time,

@@ -92,7 +92,7 @@ const limits = z.strictObject({
   commandsPerSession: field(count(1, 1024).default(128), {
     value: 'COUNT',
     unit: 'commands',
-    reason: 'Width of a session\'s command window (MaxCmdSN); more only adds latency.',
+    reason: "Width of a session's command window (MaxCmdSN); more only adds latency.",
   }),
   bytesInFlight: field(size(MiB, 2 ** 32).default(4 * MiB), {
     value: 'SIZE',

@@ -95,6 +95,7 @@ export const causes = {
   ERR_METADATA_LEASE: { http: 409, says: 'the lease has expired' },
   ERR_METADATA_FORMAT: { http: 500, says: 'the metadata has a format that this version does not know' },
   ERR_METADATA_UNAVAILABLE: { http: 503, says: 'the metadata store does not answer' },
+  ERR_DATA_LOCKED: { http: 409, says: 'another daemon has this data directory open' },
   ERR_BRICK_LOCKED: { http: 409, says: 'another daemon has this brick open' },
   ERR_BRICK_FORMAT: { http: 500, says: 'the brick has a format that this version does not know' },
   ERR_BRICK_DAMAGED: { http: 500, says: 'the brick is damaged' },

@@ -93,7 +93,7 @@ export const operationRoutes: FastifyPluginAsyncZod<{ backend: ApiBackend }> = a
       schema: {
         tags,
         summary: 'Start a scrub, unless one is running',
-        body: scrubStart.optional(),
+        body: scrubStart.nullish(),
         response: answers(202, job),
       },
     },

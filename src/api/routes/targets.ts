@@ -164,11 +164,12 @@ export const targetRoutes: FastifyPluginAsyncZod<{ backend: ApiBackend }> = asyn
 }
 
 function withoutSecrets(record: TargetRecord): z.output<typeof target> {
-  const { iqn, luns, acl, chap, chapByInitiator, createdAt } = record
+  const { iqn, luns, openToAll, acl, chap, chapByInitiator, createdAt } = record
   const owners = Object.entries(chapByInitiator).map(([name, entry]) => [name, chapUsers(entry)] as const)
   return {
     iqn,
     luns,
+    openToAll,
     acl,
     chap: chap === null ? null : chapUsers(chap),
     chapByInitiator: Object.fromEntries(owners),

@@ -1,0 +1,51 @@
+// npm start: installs and builds when that is needed, then runs `holdfast dev` with the given arguments.
+import { spawn, spawnSync } from 'node:child_process'
+import { readdirSync, statSync } from 'node:fs'
+import { constants } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+/** Modification time in ms, or 0 for what is not there. */
+function modifiedAt(path) {
+  return statSync(join(root, path), { throwIfNoEntry: false })?.mtimeMs ?? 0
+}
+
+function newestUnder(directory) {
+  let newest = 0
+  for (const entry of readdirSync(join(root, directory), { withFileTypes: true })) {
+    const path = join(directory, entry.name)
+    const isTest = entry.name.endsWith('.test.ts')
+    if (!isTest) newest = Math.max(newest, entry.isDirectory() ? newestUnder(path) : modifiedAt(path))
+  }
+  return newest
+}
+
+function run(reason, command, args) {
+  console.log(`holdfast: ${reason}: ${command} ${args.join(' ')}`)
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] })
+  if (status === 0) return
+  console.error(`holdfast: ${command} ${args.join(' ')} failed${error ? `: ${error.message}` : ''}`)
+  process.exit(1)
+}
+
+const installedAt = modifiedAt('node_modules/.package-lock.json')
+if (installedAt === 0) run('dependencies are missing', 'npm', ['ci'])
+else if (installedAt < modifiedAt('package-lock.json')) run('dependencies have changed', 'npm', ['ci'])
+
+const builtAt = modifiedAt('dist/.tsbuildinfo')
+const sourcesAt = Math.max(newestUnder('src'), modifiedAt('tsconfig.json'), modifiedAt('tsconfig.build.json'))
+if (builtAt === 0 || modifiedAt('dist/cli/main.js') === 0) run('not built yet', 'npm', ['run', 'build'])
+else if (builtAt < sourcesAt) run('sources have changed', 'npm', ['run', 'build'])
+
+const args = ['dev', ...process.argv.slice(2)]
+console.log(`holdfast: starting: bin/holdfast ${args.join(' ')}`)
+const daemon = spawn(process.execPath, [join(root, 'bin/holdfast'), ...args], { stdio: 'inherit' })
+
+// A terminal's Ctrl-C reaches the daemon by itself; it must not reach it twice, which would force it.
+process.on('SIGINT', () => {
+  if (!process.stdin.isTTY) daemon.kill('SIGINT')
+})
+for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => daemon.kill(signal))
+daemon.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]))

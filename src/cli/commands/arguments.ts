@@ -1,0 +1,7 @@
+import { InvalidArgumentError } from 'commander'
+
+/** A whole number of an option or argument; anything else is a usage error. */
+export function parseCount(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It is a whole number.')
+  return Number(text)
+}

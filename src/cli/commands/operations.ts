@@ -1,0 +1,175 @@
+import type { Command } from 'commander'
+import type { DaemonStatus, Finding } from '../../api/backend.ts'
+import type { ClusterEvent } from '../../control/control.ts'
+import { formatSize } from '../../lib/sizes.ts'
+import { segment } from '../api-client.ts'
+import { addClientOptions, contextOf } from '../context.ts'
+import { CliError, ExitCode } from '../exit-codes.ts'
+import { type Column, formatDetails, formatTable } from '../output.ts'
+import type { Terminal } from '../terminal.ts'
+import { parseCount } from './arguments.ts'
+import { addChapOptions, type ChapFlags, readChap } from './chap-options.ts'
+import { formatShare, type PeerInfo, type SessionInfo } from './shown.ts'
+
+const SESSION_COLUMNS: readonly Column<SessionInfo>[] = [
+  { title: 'ID', value: session => session.id },
+  { title: 'INITIATOR', value: session => session.initiator },
+  { title: 'TARGET', value: session => session.target ?? `(${session.kind})` },
+  { title: 'FROM', value: session => session.remoteAddress },
+  { title: 'PORTAL', value: session => session.portal },
+  { title: 'READ', align: 'right', value: session => formatSize(session.readBytes) },
+  { title: 'WRITTEN', align: 'right', value: session => formatSize(session.writtenBytes) },
+  { title: 'IN FLIGHT', align: 'right', value: session => session.commandsInFlight },
+  { title: 'DIGESTS', value: digests },
+]
+const PEER_COLUMNS: readonly Column<PeerInfo>[] = [
+  { title: 'PEER', value: peer => peer.id },
+  { title: 'NUMBER', align: 'right', value: peer => peer.number },
+  { title: 'STATE', value: peer => peer.state },
+  { title: 'USED', value: peer => formatShare(peer.usedBytes, peer.capacityBytes) },
+  { title: 'LABELS', value: labels },
+  { title: 'ADDRESSES', value: peer => peer.addresses.join(',') || '-' },
+]
+const EVENT_COLUMNS: readonly Column<ClusterEvent>[] = [
+  { title: 'TIME', value: event => event.at },
+  { title: 'KIND', value: event => event.kind },
+  { title: 'SUBJECT', value: event => event.subject },
+  { title: 'MESSAGE', value: event => event.message },
+]
+const FINDING_COLUMNS: readonly Column<Finding>[] = [
+  { title: 'CHECK', value: finding => finding.check },
+  { title: 'STATE', value: finding => finding.state },
+  { title: 'FINDING', value: finding => finding.says },
+]
+
+export function addOperationCommands(program: Command, terminal: Terminal): void {
+  addSessionCommands(program, terminal)
+  addPeerCommands(program, terminal)
+  addDiscoveryCommands(program, terminal)
+
+  addClientOptions(program.command('status').description('how the daemon is')).action(
+    async (_flags, command: Command) => {
+      const context = contextOf(command, terminal)
+      const status = await context.client.get<DaemonStatus>('status')
+      context.print(status, () => statusText(status))
+    },
+  )
+  addClientOptions(
+    program
+      .command('events')
+      .description('what happened, newest first')
+      .option('--limit <count>', 'how many at most (100)', parseCount),
+  ).action(async (flags: { limit?: number }, command: Command) => {
+    const context = contextOf(command, terminal)
+    const events = await context.client.get<ClusterEvent[]>('events', { limit: flags.limit })
+    context.print(events, () => formatTable(EVENT_COLUMNS, events))
+  })
+  addClientOptions(
+    program.command('doctor').description('what is wrong or risky; exits 1 on a failure'),
+  ).action(async (_flags, command: Command) => {
+    const context = contextOf(command, terminal)
+    const findings = await context.client.get<Finding[]>('doctor')
+    context.print(findings, () => formatTable(FINDING_COLUMNS, findings))
+    const failures = findings.filter(({ state }) => state === 'failure')
+    if (failures.length > 0) {
+      throw new CliError(ExitCode.refused, `${failures.map(({ check }) => check).join(', ')} failed`)
+    }
+  })
+}
+
+function addSessionCommands(program: Command, terminal: Terminal): void {
+  const session = addClientOptions(program.command('session').description('sessions of initiators'))
+  addClientOptions(session.command('list').description('all sessions')).action(
+    async (_flags, command: Command) => {
+      const context = contextOf(command, terminal)
+      const sessions = await context.client.get<SessionInfo[]>('sessions')
+      context.print(sessions, () => formatTable(SESSION_COLUMNS, sessions))
+    },
+  )
+  addClientOptions(
+    session.command('kick <id>').description('end a session; its initiator may come back'),
+  ).action(async (id: string, _flags, command: Command) => {
+    const context = contextOf(command, terminal)
+    await context.client.delete(`sessions/${segment(id)}`)
+    context.print({ kicked: id }, () => `session ${id} ended\n`)
+  })
+}
+
+function addPeerCommands(program: Command, terminal: Terminal): void {
+  const peer = addClientOptions(program.command('peer').description('daemons with a brick'))
+  addClientOptions(peer.command('list').description('all peers')).action(async (_flags, command: Command) => {
+    const context = contextOf(command, terminal)
+    const peers = await context.client.get<PeerInfo[]>('peers')
+    context.print(peers, () => formatTable(PEER_COLUMNS, peers))
+  })
+  addClientOptions(peer.command('show <peer>').description('one peer')).action(
+    async (id: string, _flags, command: Command) => {
+      const context = contextOf(command, terminal)
+      const shown = await context.client.get<PeerInfo>(`peers/${segment(id)}`)
+      context.print(shown, () =>
+        formatDetails([
+          ['peer', shown.id],
+          ['number', String(shown.number)],
+          ['state', shown.state],
+          ['used', formatShare(shown.usedBytes, shown.capacityBytes)],
+          ['labels', labels(shown)],
+          ['addresses', shown.addresses],
+        ]),
+      )
+    },
+  )
+}
+
+function addDiscoveryCommands(program: Command, terminal: Terminal): void {
+  const discovery = addClientOptions(program.command('discovery').description('how initiators find targets'))
+  const chap = addClientOptions(discovery.command('chap').description('authentication of discovery'))
+  addClientOptions(addChapOptions(chap.command('set').description('demand CHAP of discovery'))).action(
+    async (flags: ChapFlags, command: Command) => {
+      const context = contextOf(command, terminal)
+      await context.client.put('discovery/chap', await readChap(flags, terminal))
+      context.print({ user: flags.user }, () => `discovery demands CHAP of '${flags.user}'\n`)
+    },
+  )
+  addClientOptions(chap.command('clear').description('demand no CHAP of discovery')).action(
+    async (_flags, command: Command) => {
+      const context = contextOf(command, terminal)
+      await context.client.delete('discovery/chap')
+      context.print({}, () => 'discovery demands no CHAP\n')
+    },
+  )
+}
+
+function statusText(status: DaemonStatus): string {
+  const { brick } = status
+  const portals = status.portals.map(({ address, advertised }) =>
+    advertised === null ? address : `${address}, advertised as ${advertised}`,
+  )
+  return formatDetails([
+    ['state', status.state],
+    ['version', status.version],
+    ['peer', status.peer],
+    ['since', status.startedAt],
+    ['iSCSI', portals],
+    ['volumes', String(status.volumes)],
+    ['sessions', String(status.sessions)],
+    ['brick', brick.failure === null ? brick.state : `failed: ${brick.failure}`],
+    ['used', formatShare(brick.usedBytes, brick.limitBytes)],
+    ['dirty', formatShare(brick.dirtyBytes, brick.dirtyCapBytes)],
+    ['memory', formatSize(status.residentBytes)],
+  ])
+}
+
+function labels(peer: PeerInfo): string {
+  return (
+    Object.entries(peer.labels)
+      .map(([key, value]) => `${key}=${value}`)
+      .join(',') || '-'
+  )
+}
+
+function digests(session: SessionInfo): string {
+  const on = [session.headerDigest ? 'header' : '', session.dataDigest ? 'data' : ''].filter(
+    text => text !== '',
+  )
+  return on.join(',') || '-'
+}

@@ -1,0 +1,168 @@
+import { type Command, InvalidArgumentError } from 'commander'
+import { formatSize, parseSize } from '../../lib/sizes.ts'
+import { segment } from '../api-client.ts'
+import { addClientOptions, type CommandContext, contextOf } from '../context.ts'
+import { CliError, ExitCode } from '../exit-codes.ts'
+import { followJob } from '../follow-job.ts'
+import { type Column, formatDetails, formatTable } from '../output.ts'
+import type { Terminal } from '../terminal.ts'
+import { parseCount } from './arguments.ts'
+import { formatShare, type Job, type VolumeShown, yesNo } from './shown.ts'
+
+const COLUMNS: readonly Column<VolumeShown>[] = [
+  { title: 'NAME', value: volume => volume.name },
+  { title: 'SIZE', align: 'right', value: volume => formatSize(volume.sizeBytes) },
+  { title: 'USED', align: 'right', value: volume => formatSize(volume.usedBytes) },
+  { title: 'BLOCK', align: 'right', value: volume => volume.blockSizeBytes },
+  { title: 'REPLICAS', align: 'right', value: volume => volume.replicas },
+  { title: 'SESSIONS', align: 'right', value: volume => volume.sessions },
+  { title: 'ACCESS', value: volume => (volume.readOnly ? 'read-only' : 'read-write') },
+  { title: 'STATE', value: volume => volume.state },
+]
+
+interface CreateFlags {
+  readonly replicas?: number
+  readonly minReplicas?: number
+  readonly blockSize?: 512 | 4096
+  readonly readOnly?: boolean
+  readonly allowDegraded?: boolean
+}
+
+export function addVolumeCommands(program: Command, terminal: Terminal): void {
+  const volume = addClientOptions(program.command('volume').description('virtual disks'))
+
+  addClientOptions(
+    volume
+      .command('create <name> <size>')
+      .description('make a volume, and a target of its own with it as LUN 0')
+      .option('--replicas <count>', 'copies to keep', parseCount)
+      .option('--min-replicas <count>', 'copies that an acknowledged write needs', parseCount)
+      .option('--block-size <bytes>', 'logical block size: 512 or 4096 (512)', parseBlockSize)
+      .option('--read-only', 'refuse writes')
+      .option('--allow-degraded', 'also with fewer failure domains than replicas'),
+  ).action(async (name: string, size: string, flags: CreateFlags, command: Command) => {
+    const context = contextOf(command, terminal)
+    const { replicas, minReplicas, readOnly, allowDegraded, blockSize } = flags
+    const wanted = { replicas, minReplicas, readOnly, allowDegraded, blockSizeBytes: blockSize }
+    const made = await context.client.post<VolumeShown>('volumes', {
+      name,
+      sizeBytes: parseSize(size),
+      ...wanted,
+    })
+    context.print(
+      made,
+      () =>
+        `volume '${made.name}' made, ${formatSize(made.sizeBytes)}\n${made.uris.map(uri => `  ${uri}\n`).join('')}`,
+    )
+  })
+
+  addClientOptions(volume.command('list').description('all volumes')).action(
+    async (_flags, command: Command) => {
+      const context = contextOf(command, terminal)
+      const volumes = await context.client.get<VolumeShown[]>('volumes')
+      context.print(volumes, () => formatTable(COLUMNS, volumes))
+    },
+  )
+
+  addClientOptions(volume.command('show <name>').description('one volume')).action(
+    async (name: string, _flags, command: Command) => {
+      const context = contextOf(command, terminal)
+      printVolume(context, await context.client.get<VolumeShown>(`volumes/${segment(name)}`))
+    },
+  )
+
+  addClientOptions(
+    volume
+      .command('set <name>')
+      .description('change a volume')
+      .option('--read-only <on|off>', 'refuse writes', parseSwitch),
+  ).action(async (name: string, flags: { readOnly?: boolean }, command: Command) => {
+    if (flags.readOnly === undefined)
+      throw new CliError(ExitCode.usage, 'nothing to change: give --read-only on|off')
+    const context = contextOf(command, terminal)
+    const body = { readOnly: flags.readOnly }
+    printVolume(context, await context.client.patch<VolumeShown>(`volumes/${segment(name)}`, body))
+  })
+
+  addClientOptions(
+    volume.command('resize <name> <size>').description('make a volume larger while it is used'),
+  ).action(async (name: string, size: string, _flags, command: Command) => {
+    const context = contextOf(command, terminal)
+    const path = `volumes/${segment(name)}/resize`
+    const resized = await context.client.post<VolumeShown>(path, { sizeBytes: parseSize(size) })
+    context.print(resized, () => `volume '${resized.name}' has ${formatSize(resized.sizeBytes)} now\n`)
+  })
+
+  addClientOptions(
+    volume
+      .command('delete <name>')
+      .description('delete a volume and its data, and wait until its space is free')
+      .option('--force', 'also when sessions use it; they are ended')
+      .option('--no-wait', 'return while the space is being freed'),
+  ).action(async (name: string, flags: { force?: boolean; wait: boolean }, command: Command) => {
+    const context = contextOf(command, terminal)
+    const started = await context.client.delete<Job>(`volumes/${segment(name)}`, { force: flags.force })
+    const job = flags.wait ? await followJob(context.client, terminal, started, `deleting ${name}`) : started
+    context.print(job, () =>
+      flags.wait ? `volume '${name}' deleted\n` : `volume '${name}' is being deleted\n`,
+    )
+  })
+
+  addTransferCommands(volume, terminal)
+}
+
+function addTransferCommands(volume: Command, terminal: Terminal): void {
+  addClientOptions(
+    volume
+      .command('import <file> <name>')
+      .description('fill a volume with a raw image, - for standard input; a missing volume is made')
+      .option('--force', 'also when sessions use the volume'),
+  ).action(async (file: string, name: string, flags: { force?: boolean }, command: Command) => {
+    const { importVolume } = await import('./volume-import.ts')
+    await importVolume(contextOf(command, terminal), file, name, flags.force === true)
+  })
+
+  addClientOptions(
+    volume
+      .command('export <name> <file>')
+      .description('write a volume to a raw image, sparse where it has no data; - for standard output'),
+  ).action(async (name: string, file: string, _flags, command: Command) => {
+    const { exportVolume } = await import('./volume-export.ts')
+    await exportVolume(contextOf(command, terminal), name, file)
+  })
+}
+
+function printVolume(context: CommandContext, volume: VolumeShown): void {
+  const targets = volume.targets.map(
+    ({ iqn, lun, readOnly }) => `${iqn} LUN ${lun}${readOnly ? ' read-only' : ''}`,
+  )
+  context.print(volume, () =>
+    formatDetails([
+      ['name', volume.name],
+      ['uuid', volume.uuid],
+      ['size', formatSize(volume.sizeBytes)],
+      ['used', formatShare(volume.usedBytes, volume.sizeBytes)],
+      ['block size', String(volume.blockSizeBytes)],
+      ['replicas', `${volume.replicas}, ${volume.minReplicas} to acknowledge`],
+      ['read-only', yesNo(volume.readOnly)],
+      ['NAA', volume.naa],
+      ['state', volume.state],
+      ['made', volume.createdAt],
+      ['sessions', String(volume.sessions)],
+      ['targets', targets],
+      ['attach', volume.uris],
+    ]),
+  )
+}
+
+function parseBlockSize(text: string): 512 | 4096 {
+  if (text === '512') return 512
+  if (text === '4096') return 4096
+  throw new InvalidArgumentError('It is 512 or 4096.')
+}
+
+function parseSwitch(text: string): boolean {
+  if (text === 'on') return true
+  if (text === 'off') return false
+  throw new InvalidArgumentError('It is on or off.')
+}

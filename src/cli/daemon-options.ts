@@ -1,0 +1,39 @@
+import { type Command, Option } from 'commander'
+import type { ConfigField } from '../config/fields.ts'
+
+/** What the contract names is listed by itself; the rest under a heading of its own. */
+const COMMON = new Set(['data', 'iscsi', 'advertiseIscsi', 'api', 'capacity', 'label'])
+
+/** Adds the flag of every configurable field. */
+export function addConfigOptions(command: Command, fields: readonly ConfigField[]): Command {
+  for (const field of fields) {
+    if (field.flag === null) continue
+    const option = new Option(`${field.flag} <${field.value}>`, describe(field))
+    if (field.repeatable !== undefined) option.argParser(gather)
+    command.addOption(
+      COMMON.has(field.key) ? option : option.helpGroup('Settings (docs/reference/config.md):'),
+    )
+  }
+  return command
+}
+
+/** The given flags by configuration key. */
+export function configFlags(command: Command, fields: readonly ConfigField[]): Record<string, unknown> {
+  const given = command.optsWithGlobals()
+  const flags: Record<string, unknown> = {}
+  for (const field of fields) {
+    if (field.flag === null) continue
+    const value = given[new Option(`${field.flag} <value>`).attributeName()]
+    if (value !== undefined) flags[field.key] = value
+  }
+  return flags
+}
+
+function gather(text: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), text]
+}
+
+function describe(field: ConfigField): string {
+  const sentence = field.reason.split(/[.;:] |\.$/)[0]!
+  return field.repeatable === undefined ? sentence : `${sentence} (repeatable)`
+}

@@ -1,0 +1,31 @@
+import { CommanderError } from 'commander'
+import { HoldfastError } from '../errors/holdfast-error.ts'
+import { readVersion } from '../lib/version.ts'
+import { CliError, ExitCode } from './exit-codes.ts'
+import { buildProgram } from './program.ts'
+import type { Terminal } from './terminal.ts'
+
+const SHOWN_BY_WISH = new Set(['commander.helpDisplayed', 'commander.version'])
+
+/** Runs one command line and answers its exit code; a failure is one sentence on standard error. */
+export async function runCli(argv: readonly string[], terminal: Terminal): Promise<ExitCode> {
+  try {
+    const program = await buildProgram(terminal, argv, readVersion())
+    await program.parseAsync(argv, { from: 'user' })
+    return ExitCode.done
+  } catch (error) {
+    if (error instanceof CommanderError) return SHOWN_BY_WISH.has(error.code) ? ExitCode.done : ExitCode.usage
+    terminal.stderr.write(`holdfast: ${sentenceOf(error)}\n`)
+    return error instanceof CliError ? error.exitCode : ExitCode.refused
+  }
+}
+
+function sentenceOf(error: unknown): string {
+  if (error instanceof CliError || error instanceof HoldfastError) return error.message
+  // A bug, or a connection that broke in the middle: the trace helps with the one, the code with the other.
+  if (error instanceof Error)
+    return (error as NodeJS.ErrnoException).code === undefined
+      ? (error.stack ?? error.message)
+      : error.message
+  return String(error)
+}

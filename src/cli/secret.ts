@@ -1,0 +1,35 @@
+import { readFile } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
+import { CliError, ExitCode } from './exit-codes.ts'
+
+/** RFC 7143 leaves the length open; longer files are a mistake. */
+const SECRET_FILE_BYTES_MAX = 4096
+
+/** A secret from a file, or from standard input for `-`, without the line end behind it. Never from argv. */
+export async function readSecret(file: string, stdin: Readable): Promise<string> {
+  const bytes = file === '-' ? await readAll(stdin) : await readNamed(file)
+  if (bytes.length > SECRET_FILE_BYTES_MAX) {
+    throw new CliError(ExitCode.refused, `${file === '-' ? 'standard input' : file} is too long for a secret`)
+  }
+  return bytes.toString('utf8').replace(/\r?\n$/, '')
+}
+
+async function readNamed(file: string): Promise<Buffer> {
+  try {
+    return await readFile(file)
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code
+    throw new CliError(ExitCode.refused, `the secret file ${file} cannot be read: ${reason}`)
+  }
+}
+
+async function readAll(stream: Readable): Promise<Buffer> {
+  const pieces: Buffer[] = []
+  let length = 0
+  for await (const piece of stream) {
+    pieces.push(Buffer.from(piece))
+    length += piece.length
+    if (length > SECRET_FILE_BYTES_MAX) break
+  }
+  return Buffer.concat(pieces)
+}

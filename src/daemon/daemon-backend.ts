@@ -1,0 +1,143 @@
+import type { ApiBackend, DaemonStatus, Finding, MetricSources } from '../api/backend.ts'
+import type { Config } from '../config/schema.ts'
+import type { Cluster } from '../control/cluster.ts'
+import type { Control } from '../control/control.ts'
+import type { ControlPlane } from '../control/open-control.ts'
+import type { Portal } from '../control/ports.ts'
+import { HoldfastError } from '../errors/holdfast-error.ts'
+import type { IscsiTarget } from '../iscsi-target/iscsi-target.ts'
+import { nativeCalls } from '../lib/system-calls.ts'
+import type { Brick, ScrubProgress } from '../store/brick.ts'
+import type { VolumeHandle } from '../volume/volume.ts'
+import { examine } from './doctor.ts'
+import { isOnTmpfs, openFilesMax } from './file-limits.ts'
+import { totalsByName } from './io-totals.ts'
+import type { IscsiSessions } from './iscsi-sessions.ts'
+import type { LocalTargets } from './local-target.ts'
+import type { Watchdog } from './watchdog.ts'
+
+export interface BackendParts {
+  readonly config: Config
+  readonly version: string
+  readonly cluster: Cluster
+  readonly brick: Brick
+  readonly plane: ControlPlane
+  readonly targets: LocalTargets
+  readonly sessions: IscsiSessions
+  readonly target: IscsiTarget
+  readonly watchdog: Watchdog
+  readonly portals: () => readonly Portal[]
+}
+
+/** What the API asks of a running daemon. */
+export class DaemonBackend implements ApiBackend {
+  readonly metrics: MetricSources
+  /** Set once the portals are open. */
+  ready = false
+  stopping = false
+  readonly #parts: BackendParts
+  readonly #startedAt = new Date().toISOString()
+
+  constructor(parts: BackendParts) {
+    this.#parts = parts
+    this.metrics = metricSources(parts)
+  }
+
+  get control(): Control {
+    return this.#parts.plane.control
+  }
+
+  get scrub(): ScrubProgress | null {
+    return this.#parts.brick.scrub
+  }
+
+  get scrubBytesPerSecond(): number {
+    return this.#parts.config.store.scrubBandwidth
+  }
+
+  stopScrub(): Promise<void> {
+    return this.#parts.brick.stopScrub()
+  }
+
+  openVolume(name: string): VolumeHandle {
+    const volume = this.#parts.plane.serving.volume(name)
+    if (volume === null)
+      throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', `volume '${name}' is not served now; try again`)
+    return volume.open({ protocol: 'internal' })
+  }
+
+  notReady(): string | null {
+    if (this.stopping) return 'stopping'
+    if (!this.ready) return 'starting'
+    return this.#parts.brick.failure === null ? null : 'the brick has left service'
+  }
+
+  async status(): Promise<DaemonStatus> {
+    const { brick, cluster, version, portals } = this.#parts
+    const volumes = await this.control.listVolumes()
+    const sessions = await this.control.listSessions()
+    const { limitBytes, usedBytes, warnAtBytes, dirtyBytes, dirtyCapBytes } = brick.capacity
+    return {
+      version,
+      state: this.stopping ? 'stopping' : brick.failure === null ? 'serving' : 'failed',
+      startedAt: this.#startedAt,
+      clusterId: cluster.clusterId,
+      peer: cluster.peerId,
+      portals: portals().map(({ address, advertised }) => ({ address, advertised })),
+      volumes: volumes.length,
+      sessions: sessions.length,
+      brick: {
+        state: brick.state,
+        failure: brick.failure?.message ?? null,
+        limitBytes,
+        usedBytes,
+        warnAtBytes,
+        dirtyBytes,
+        dirtyCapBytes,
+      },
+      residentBytes: process.memoryUsage.rss(),
+    }
+  }
+
+  async doctor(): Promise<Finding[]> {
+    const { brick, portals, config, watchdog } = this.#parts
+    return examine({
+      brick,
+      portals: portals().map(({ address }) => address),
+      targets: await this.control.listTargets(),
+      stalls: watchdog.stalls,
+      longestStallMs: watchdog.longestMs,
+      nativeCalls,
+      openFilesMax: await openFilesMax(),
+      connectionsMax: config.limits.connections,
+      onTmpfs: await isOnTmpfs(config.data),
+    })
+  }
+}
+
+function metricSources({ brick, targets, sessions, target, watchdog, plane }: BackendParts): MetricSources {
+  return {
+    *volumes() {
+      const totals = totalsByName(targets.unitStats())
+      for (const { name } of plane.serving.volumes()) {
+        const stats = totals.get(name)
+        if (stats !== undefined) yield { volume: name, stats }
+      }
+    },
+    sessions: () => sessions.measured(),
+    get capacity() {
+      return brick.capacity
+    },
+    get brick() {
+      return brick.counters
+    },
+    get scrub() {
+      return brick.scrub
+    },
+    get brickFailed() {
+      return brick.failure !== null
+    },
+    closedConnections: () => target.faults.entries(),
+    eventLoop: watchdog,
+  }
+}

@@ -1,0 +1,147 @@
+import type { DaemonStatus } from '../api/backend.ts'
+import type { Config } from '../config/schema.ts'
+import type { VolumeShown } from '../control/control.ts'
+import { type ControlPlane, openControl } from '../control/open-control.ts'
+import type { Portal } from '../control/ports.ts'
+import type { IscsiTarget } from '../iscsi-target/iscsi-target.ts'
+import type { Log } from '../lib/log.ts'
+import { openApi } from './api.ts'
+import { Closers } from './closers.ts'
+import { DaemonBackend } from './daemon-backend.ts'
+import { createIscsiTarget, openPortals, portalsOf } from './iscsi.ts'
+import { IscsiSessions } from './iscsi-sessions.ts'
+import { LocalTargets } from './local-target.ts'
+import { ScrubSchedule } from './scrub-schedule.ts'
+import { openStorage } from './storage.ts'
+import { Watchdog } from './watchdog.ts'
+
+export interface DaemonOptions {
+  readonly config: Config
+  readonly log: Log
+  readonly version: string
+  /** Make the volume `demo` when the data directory is new. */
+  readonly demo: boolean
+}
+
+const DEMO = { name: 'demo', sizeBytes: 2 ** 30 } as const
+
+/** Everything in one process: storage, control, the iSCSI target and the API. */
+export class Daemon {
+  readonly #closers: Closers
+  readonly #backend: DaemonBackend
+  readonly #plane: ControlPlane
+  readonly apiUrl: string
+  readonly #portals: () => readonly Portal[]
+
+  private constructor(
+    closers: Closers,
+    backend: DaemonBackend,
+    plane: ControlPlane,
+    apiUrl: string,
+    portals: () => readonly Portal[],
+  ) {
+    this.#closers = closers
+    this.#backend = backend
+    this.#plane = plane
+    this.apiUrl = apiUrl
+    this.#portals = portals
+  }
+
+  /** Resolves when everything is up; what was opened before a failure is closed again. */
+  static async start(options: DaemonOptions): Promise<Daemon> {
+    const closers = new Closers(options.log)
+    try {
+      return await assemble(options, closers, (...parts) => new Daemon(closers, ...parts))
+    } catch (error) {
+      await closers[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  get portals(): readonly Portal[] {
+    return this.#portals()
+  }
+
+  volumes(): Promise<VolumeShown[]> {
+    return this.#plane.control.listVolumes()
+  }
+
+  status(): Promise<DaemonStatus> {
+    return this.#backend.status()
+  }
+
+  /**
+   * No new commands; what is in flight ends, initiators are asked to log out, everything is flushed. Bounded by
+   * `limits.stopGrace` and the time that the disks need.
+   */
+  async stop(): Promise<void> {
+    this.#backend.stopping = true
+    await this.#closers[Symbol.asyncDispose]()
+  }
+}
+
+type Make = (
+  backend: DaemonBackend,
+  plane: ControlPlane,
+  apiUrl: string,
+  portals: () => readonly Portal[],
+) => Daemon
+
+async function assemble(options: DaemonOptions, closers: Closers, make: Make): Promise<Daemon> {
+  const { config, log, version, demo } = options
+  const watchdog = new Watchdog(log)
+  closers.add('watchdog', () => watchdog[Symbol.dispose]())
+  const { metadata, cluster, brick, host } = await openStorage(config, log, closers)
+
+  const targets = new LocalTargets({
+    identity: { vendor: config.scsi.vendor, product: config.scsi.product, revision: version },
+    reportNexusLoss: config.scsi.reportNexusLoss,
+  })
+  let iscsi: IscsiTarget | null = null
+  const portals = (): readonly Portal[] => portalsOf(iscsi, config.advertiseIscsi)
+  const plane = await openControl({
+    metadata,
+    cluster,
+    host,
+    brick,
+    targetFactory: targets.make,
+    portals,
+    log: log.child({ area: 'control' }),
+    naaCompanyId: config.scsi.companyId,
+  })
+  closers.add('control', () => plane[Symbol.asyncDispose]())
+  if (demo && cluster.founded) await plane.control.createVolume(DEMO)
+
+  const target = createIscsiTarget(config, plane.directory, log)
+  const sessions = new IscsiSessions(target, log)
+  plane.addSessions(sessions)
+
+  const backend = new DaemonBackend({
+    config,
+    version,
+    cluster,
+    brick,
+    plane,
+    targets,
+    sessions,
+    target,
+    watchdog,
+    portals,
+  })
+  const apiUrl = await openApi({ config, log: log.child({ area: 'api' }), version, backend, closers })
+  // Closed before the API, which tells until then that the daemon is stopping.
+  closers.add('iSCSI target', () => target.stop())
+  await openPortals(target, config.iscsi.listen)
+  iscsi = target
+
+  const { scrubInterval, scrubBandwidth } = config.store
+  const schedule = new ScrubSchedule({
+    intervalMs: scrubInterval,
+    progress: () => brick.scrub,
+    start: () => plane.control.startScrub({ bytesPerSecond: scrubBandwidth }),
+    log,
+  })
+  closers.add('scrub schedule', () => schedule[Symbol.dispose]())
+  backend.ready = true
+  return make(backend, plane, apiUrl, portals)
+}

@@ -1,0 +1,38 @@
+import type { ServedTarget, TargetFactory } from '../control/ports.ts'
+import type { IoStats } from '../lib/io-stats.ts'
+import type { DeviceIdentity } from '../scsi/standard-inquiry.ts'
+import { TargetDevice, type UnitAssignment } from '../scsi/target-device.ts'
+
+export interface TargetSettings {
+  readonly identity: DeviceIdentity
+  readonly reportNexusLoss: boolean
+}
+
+/** The SCSI target devices of this daemon, known for as long as they have logical units. */
+export class LocalTargets {
+  readonly #settings: TargetSettings
+  readonly #targets = new Set<TargetDevice>()
+
+  constructor(settings: TargetSettings) {
+    this.#settings = settings
+  }
+
+  readonly make: TargetFactory = (iqn): ServedTarget => {
+    const targets = this.#targets
+    class LocalTarget extends TargetDevice implements ServedTarget {
+      override setUnits(units: ReadonlyMap<number, UnitAssignment>): Promise<void> {
+        if (units.size > 0) targets.add(this)
+        else targets.delete(this)
+        return super.setUnits(units)
+      }
+    }
+    return new LocalTarget({ name: iqn, ...this.#settings })
+  };
+
+  /** Counters of every logical unit by its volume; a volume may be a unit of several targets. */
+  *unitStats(): Generator<readonly [volume: string, stats: IoStats]> {
+    for (const target of this.#targets) {
+      for (const { volume, stats } of target.units) yield [volume.name, stats]
+    }
+  }
+}

@@ -1,0 +1,87 @@
+import { networkInterfaces } from 'node:os'
+import type { Terminal } from '../cli/terminal.ts'
+import { formatHostPort, isWildcard, parseHostPort } from '../config/host-port.ts'
+import type { Config } from '../config/schema.ts'
+import type { Portal } from '../control/ports.ts'
+import { HoldfastError } from '../errors/holdfast-error.ts'
+import { createLog } from '../lib/log.ts'
+import { readVersion } from '../lib/version.ts'
+import { bannerText } from './banner.ts'
+import { Daemon } from './daemon.ts'
+
+const DEFAULT_API_URL = 'http://127.0.0.1:9280'
+
+/**
+ * Runs a daemon until SIGINT or SIGTERM; resolves when it has stopped cleanly. A second signal rejects at once,
+ * with what was not flushed left to the next start.
+ */
+export async function runDaemon(
+  config: Config,
+  terminal: Terminal,
+  options: { readonly demo: boolean; readonly json: boolean },
+): Promise<void> {
+  const log = createLog(config.log)
+  const version = readVersion()
+  const signals = new StopSignals(terminal)
+  try {
+    const daemon = await Daemon.start({ config, log, version, demo: options.demo })
+    await announce(daemon, config, terminal, version, options.json)
+    log.info({ version, data: config.data, api: daemon.apiUrl, portals: daemon.portals }, 'serving')
+    const signal = await signals.first
+    log.info({ signal }, 'stopping')
+    await Promise.race([daemon.stop(), signals.second])
+    log.info({}, 'stopped')
+  } finally {
+    signals.ignore()
+  }
+}
+
+class StopSignals {
+  readonly first: Promise<string>
+  readonly second: Promise<never>
+  readonly ignore: () => void
+
+  constructor(terminal: Terminal) {
+    let firstCame: (signal: string) => void
+    let secondCame: (error: Error) => void
+    this.first = new Promise(resolve => {
+      firstCame = resolve
+    })
+    this.second = new Promise((_resolve, reject) => {
+      secondCame = reject
+    })
+    // Looked at only while stopping.
+    this.second.catch(() => {})
+    let count = 0
+    this.ignore = terminal.onStopSignal(signal => {
+      count++
+      if (count === 1) firstCame(signal)
+      else secondCame(new HoldfastError('ERR_INTERNAL', `stopped at once by a second ${signal}`))
+    })
+  }
+}
+
+async function announce(
+  daemon: Daemon,
+  config: Config,
+  terminal: Terminal,
+  version: string,
+  asJson: boolean,
+): Promise<void> {
+  const volumes = await daemon.volumes()
+  const portals = daemon.portals.map(dialled)
+  const served = { version, data: config.data, portals, apiUrl: daemon.apiUrl, volumes }
+  const text = asJson
+    ? `${JSON.stringify(served)}\n`
+    : bannerText({ ...served, defaultApiUrl: DEFAULT_API_URL })
+  terminal.stdout.write(text)
+}
+
+/** The address that a host dials for a portal: a wildcard is no such thing. */
+function dialled({ address, advertised }: Portal): string {
+  const own = parseHostPort(address)
+  if (advertised !== null || own === null || !isWildcard(own.host)) return advertised ?? address
+  const others = Object.values(networkInterfaces()).flatMap(list => list ?? [])
+  const reachable = others.find(({ internal, family }) => !internal && family === 'IPv4')
+  return formatHostPort({ host: reachable?.address ?? '127.0.0.1', port: own.port })
+}

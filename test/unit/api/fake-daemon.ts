@@ -1,0 +1,366 @@
+import type { ApiBackend, MetricSources } from '../../../src/api/backend.ts'
+import { BlockKind, type BlockOperation } from '../../../src/block/block-operation.ts'
+import { BlockStatus } from '../../../src/block/block-status.ts'
+import type { ChapChange, Control, Job, NewVolume, VolumeShown } from '../../../src/control/control.ts'
+import type { SessionInfo, TargetRecord } from '../../../src/control/records.ts'
+import { HoldfastError } from '../../../src/errors/holdfast-error.ts'
+import { IoStats } from '../../../src/lib/io-stats.ts'
+import type { ScrubProgress } from '../../../src/store/brick.ts'
+import type { VolumeHandle } from '../../../src/volume/volume.ts'
+
+const NOW = '2026-11-21T00:00:00.000Z'
+const BLOCK = 4096
+
+/** A volume in memory that knows which of its 4 KiB blocks were written. */
+export class MemoryVolume {
+  readonly blockSizeBytes = 512
+  readonly readOnly = false
+  readonly failedAtBytes = 0
+  readonly bytes: Buffer
+  readonly mapped = new Set<number>()
+  /** What every operation ends with, when a test wants it to fail. */
+  failWith: BlockStatus = BlockStatus.ok
+  flushes = 0
+  open = 0
+
+  constructor(sizeBytes: number) {
+    this.bytes = Buffer.alloc(sizeBytes)
+  }
+
+  get sizeBytes(): number {
+    return this.bytes.length
+  }
+
+  handle(): VolumeHandle {
+    this.open++
+    const close = async () => {
+      this.open--
+    }
+    return new Proxy(this, {
+      get: (volume, name) => (name === 'close' ? close : Reflect.get(volume, name)),
+    }) as never
+  }
+
+  readNow(): BlockStatus {
+    return BlockStatus.wouldBlock
+  }
+
+  writeNow(): BlockStatus {
+    return BlockStatus.wouldBlock
+  }
+
+  abort(): void {}
+
+  submit(operation: BlockOperation): void {
+    operation.status = this.failWith
+    if (this.failWith === BlockStatus.ok) this.apply(operation)
+    setImmediate(() => operation.completion.blockDone(operation))
+  }
+
+  private apply({ kind, offsetBytes, lengthBytes, data, dataAt }: BlockOperation): void {
+    const end = offsetBytes + lengthBytes
+    if (kind === BlockKind.flush) this.flushes++
+    if (kind === BlockKind.read) this.bytes.copy(data, dataAt, offsetBytes, end)
+    if (kind === BlockKind.write) data.copy(this.bytes, offsetBytes, dataAt, dataAt + lengthBytes)
+    if (kind === BlockKind.trim) this.bytes.fill(0, offsetBytes, end)
+    for (let block = Math.floor(offsetBytes / BLOCK); block * BLOCK < end; block++) {
+      if (kind === BlockKind.write) this.mapped.add(block)
+      if (kind === BlockKind.trim) this.mapped.delete(block)
+    }
+  }
+
+  async extents(offsetBytes: number, lengthBytes: number) {
+    const runs: { offsetBytes: number; lengthBytes: number; mapped: boolean }[] = []
+    for (let at = offsetBytes; at < offsetBytes + lengthBytes; at += BLOCK) {
+      const mapped = this.mapped.has(at / BLOCK)
+      const piece = Math.min(BLOCK, offsetBytes + lengthBytes - at)
+      const last = runs.at(-1)
+      if (last?.mapped === mapped) last.lengthBytes += piece
+      else runs.push({ offsetBytes: at, lengthBytes: piece, mapped })
+    }
+    return runs
+  }
+}
+
+/** A daemon of plain objects behind the API's own interfaces. */
+export class FakeDaemon implements ApiBackend {
+  readonly volumes = new Map<string, VolumeShown>()
+  readonly data = new Map<string, MemoryVolume>()
+  readonly targets = new Map<string, TargetRecord>()
+  readonly calls: unknown[][] = []
+  sessions: SessionInfo[] = []
+  jobList: Job[] = []
+  scrub: ScrubProgress | null = null
+  readonly scrubBytesPerSecond = 67_108_864
+  unready: string | null = null
+  readonly control: Control
+  readonly metrics: MetricSources
+
+  constructor() {
+    this.control = this.#control()
+    this.metrics = this.#metrics()
+  }
+
+  openVolume(name: string): VolumeHandle {
+    return this.memory(name).handle()
+  }
+
+  memory(name: string): MemoryVolume {
+    const found = this.data.get(name)
+    if (found === undefined) throw noVolume(name)
+    return found
+  }
+
+  notReady(): string | null {
+    return this.unready
+  }
+
+  async stopScrub(): Promise<void> {
+    if (this.scrub !== null) this.scrub = { ...this.scrub, endedAtMs: 1 }
+  }
+
+  async status() {
+    const brick = {
+      limitBytes: 2 ** 40,
+      usedBytes: 2 ** 30,
+      warnAtBytes: 2 ** 39,
+      dirtyBytes: 0,
+      dirtyCapBytes: 2 ** 30,
+    }
+    return {
+      version: '0.1.0',
+      state: 'serving' as const,
+      startedAt: NOW,
+      clusterId: 'c',
+      peer: 'peer-1',
+      portals: [{ address: '127.0.0.1:3260', advertised: null }],
+      volumes: this.volumes.size,
+      sessions: this.sessions.length,
+      brick: { ...brick, state: 'warm' as const, failure: null },
+      residentBytes: 2 ** 26,
+    }
+  }
+
+  async doctor() {
+    return [{ check: 'space', state: 'warning' as const, says: 'the brick is 90 % full' }]
+  }
+
+  #find(name: string): VolumeShown {
+    const found = this.volumes.get(name)
+    if (found === undefined) throw noVolume(name)
+    return found
+  }
+
+  #target(name: string): TargetRecord {
+    const iqn = name.startsWith('iqn.') ? name : `iqn.2026-11.io.holdfast:${name}`
+    const found = this.targets.get(iqn)
+    if (found === undefined) throw new HoldfastError('ERR_TARGET_NOT_FOUND', `there is no target '${name}'`)
+    return found
+  }
+
+  #putTarget(record: TargetRecord): TargetRecord {
+    this.targets.set(record.iqn, record)
+    return record
+  }
+
+  #create(volume: NewVolume): VolumeShown {
+    if (this.volumes.has(volume.name)) {
+      throw new HoldfastError('ERR_VOLUME_EXISTS', `there is a volume '${volume.name}' already`)
+    }
+    const iqn = `iqn.2026-11.io.holdfast:${volume.name}`
+    const shown: VolumeShown = {
+      name: volume.name,
+      uuid: '00000000-0000-4000-8000-000000000000',
+      sizeBytes: volume.sizeBytes,
+      usedBytes: 0,
+      blockSizeBytes: volume.blockSizeBytes ?? 512,
+      replicas: 1,
+      minReplicas: 1,
+      readOnly: volume.readOnly ?? false,
+      removable: false,
+      naa: '602484f0000000000000000000000000',
+      createdAt: NOW,
+      state: 'ready',
+      epoch: 1,
+      generation: 1,
+      setVersion: 1,
+      targets: [{ iqn, lun: 0, readOnly: false }],
+      uris: [`iscsi://127.0.0.1:3260/${iqn}/0`],
+      sessions: 0,
+    }
+    this.volumes.set(volume.name, shown)
+    this.data.set(volume.name, new MemoryVolume(volume.sizeBytes))
+    const luns = [{ lun: 0, volume: volume.name, readOnly: false }]
+    this.targets.set(iqn, {
+      iqn,
+      luns,
+      openToAll: true,
+      acl: [],
+      chap: null,
+      chapByInitiator: {},
+      createdAt: NOW,
+    })
+    return shown
+  }
+
+  #change(name: string, change: Partial<VolumeShown>): VolumeShown {
+    const changed = { ...this.#find(name), ...change }
+    this.volumes.set(name, changed)
+    return changed
+  }
+
+  #control(): Control {
+    const { calls } = this
+    const asked = (...call: unknown[]): void => {
+      calls.push(call)
+    }
+    return {
+      createVolume: async volume => {
+        asked('createVolume', volume)
+        return this.#create(volume)
+      },
+      listVolumes: async () => [...this.volumes.values()],
+      showVolume: async name => this.#find(name),
+      setVolume: async (name, change) => this.#change(name, change),
+      resizeVolume: async (name, sizeBytes) => {
+        if (sizeBytes < this.#find(name).sizeBytes) {
+          throw new HoldfastError('ERR_VOLUME_SHRINK', `volume '${name}' cannot be made smaller`)
+        }
+        return this.#change(name, { sizeBytes })
+      },
+      deleteVolume: async (name, options) => {
+        if (this.#find(name).sessions > 0 && !options.force) {
+          throw new HoldfastError('ERR_VOLUME_BUSY', `volume '${name}' is in use`)
+        }
+        this.volumes.delete(name)
+        const job: Job = {
+          id: 'delete-1',
+          kind: 'delete',
+          subject: name,
+          doneBytes: 10,
+          totalBytes: 10,
+          state: 'done',
+          error: null,
+        }
+        this.jobList.push(job)
+        return { ...job, state: 'running', doneBytes: 0 }
+      },
+      listTargets: async () => [...this.targets.values()],
+      showTarget: async name => this.#target(name),
+      createTarget: async name =>
+        this.#putTarget({
+          iqn: name,
+          luns: [],
+          openToAll: true,
+          acl: [],
+          chap: null,
+          chapByInitiator: {},
+          createdAt: NOW,
+        }),
+      deleteTarget: async name => void this.targets.delete(this.#target(name).iqn),
+      addLun: async (name, lun, volume, { readOnly }) => {
+        const record = this.#target(name)
+        return this.#putTarget({ ...record, luns: [...record.luns, { lun, volume, readOnly }] })
+      },
+      removeLun: async (name, lun) => {
+        const record = this.#target(name)
+        return this.#putTarget({ ...record, luns: record.luns.filter(entry => entry.lun !== lun) })
+      },
+      addAcl: async (name, initiator) => {
+        const record = this.#target(name)
+        if (initiator === 'all') return this.#putTarget({ ...record, openToAll: true, acl: [] })
+        return this.#putTarget({ ...record, openToAll: false, acl: [...record.acl, initiator] })
+      },
+      removeAcl: async (name, initiator) => {
+        const record = this.#target(name)
+        return this.#putTarget({ ...record, acl: record.acl.filter(entry => entry !== initiator) })
+      },
+      setChap: async (name, { initiator, ...chap }: ChapChange) => {
+        asked('setChap', name, { initiator, ...chap })
+        const record = this.#target(name)
+        if (initiator === undefined) return this.#putTarget({ ...record, chap })
+        return this.#putTarget({
+          ...record,
+          chapByInitiator: { ...record.chapByInitiator, [initiator]: chap },
+        })
+      },
+      clearChap: async (name, initiator) => {
+        asked('clearChap', name, initiator)
+        return this.#putTarget({ ...this.#target(name), chap: null })
+      },
+      setDiscoveryChap: async chap => asked('setDiscoveryChap', chap),
+      clearDiscoveryChap: async () => asked('clearDiscoveryChap'),
+      listSessions: async () => this.sessions,
+      kickSession: async id => {
+        if (!this.sessions.some(session => session.id === id)) {
+          throw new HoldfastError('ERR_SESSION_NOT_FOUND', `there is no session '${id}'`)
+        }
+        this.sessions = this.sessions.filter(session => session.id !== id)
+      },
+      listPeers: async () => [
+        {
+          id: 'peer-1',
+          number: 1,
+          addresses: ['127.0.0.1:3260'],
+          labels: { zone: 'a' },
+          state: 'up',
+          capacityBytes: 2 ** 40,
+          usedBytes: 2 ** 30,
+        },
+      ],
+      listEvents: async limit =>
+        [{ at: NOW, kind: 'volume-created', subject: 'demo', message: 'created' }].slice(0, limit),
+      jobs: () => this.jobList,
+      startScrub: async options => {
+        asked('startScrub', options)
+        const counts = { checkedBytes: 0, totalBytes: 100, badBlocks: 0, settledBlocks: 0 }
+        this.scrub = { ...counts, startedAtMs: 0, endedAtMs: null }
+        return {
+          id: 's',
+          kind: 'scrub',
+          subject: 'brick',
+          doneBytes: 0,
+          totalBytes: 100,
+          state: 'running',
+          error: null,
+        }
+      },
+    }
+  }
+
+  #metrics(): MetricSources {
+    const stats = new IoStats()
+    stats.reads = 3
+    stats.readBytes = 12_288
+    stats.addLatency(5)
+    stats.addLatency(100)
+    const eventLoop = { stalls: 2, delay: new IoStats().latency, delaySumUs: 0 }
+    const session = {
+      session: 'iscsi-1',
+      initiator: 'iqn.2026-11.test:a',
+      target: 'iqn.2026-11.io.holdfast:demo',
+    }
+    return {
+      volumes: () => [{ volume: 'demo', stats }],
+      sessions: () => [{ ...session, stats }],
+      capacity: { limitBytes: 100, usedBytes: 10, warnAtBytes: 90, dirtyBytes: 7, dirtyCapBytes: 50 },
+      brick: {
+        checksumErrors: 1,
+        flushes: 4,
+        fdatasyncs: 2,
+        readsInline: 5,
+        readsWaited: 6,
+        writesInline: 7,
+        writesWaited: 8,
+      },
+      scrub: null,
+      brickFailed: false,
+      closedConnections: () => [['login timeout', 1]],
+      eventLoop,
+    }
+  }
+}
+
+function noVolume(name: string): HoldfastError {
+  return new HoldfastError('ERR_VOLUME_NOT_FOUND', `there is no volume '${name}'`)
+}

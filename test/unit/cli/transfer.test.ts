@@ -1,0 +1,122 @@
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { BlockStatus } from '../../../src/block/block-status.ts'
+import { TestDaemon } from './harness.ts'
+
+const MiB = 2 ** 20
+let served: TestDaemon
+let directory: string
+let image: string
+
+beforeEach(async () => {
+  served = await TestDaemon.start()
+  directory = await mkdtemp(join(tmpdir(), 'holdfast-transfer-'))
+  image = join(directory, 'image')
+  await served.run('volume create disk1 4MiB')
+})
+afterEach(async () => {
+  await served[Symbol.asyncDispose]()
+  await rm(directory, { recursive: true })
+})
+
+/** Zeroes but for some runs that cross the borders of blocks and frames. */
+function sparseImage(sizeBytes: number): Buffer {
+  const bytes = Buffer.alloc(sizeBytes)
+  bytes.fill('a', 5000, 5100)
+  bytes.fill('b', MiB - 3000, MiB + 3000)
+  bytes.fill('c', sizeBytes - 10)
+  return bytes
+}
+
+test('import: the volume holds the image, zeroes elsewhere, and only its data was written', async () => {
+  const volume = served.daemon.memory('disk1')
+  volume.bytes.fill('x')
+  for (let block = 0; block < 1024; block++) volume.mapped.add(block)
+  const bytes = sparseImage(3 * MiB)
+  await writeFile(image, bytes)
+  const { code, out, err } = await served.run(['volume', 'import', image, 'disk1'])
+  expect([code, err]).toEqual([0, ''])
+  expect(out).toBe("imported 16KiB of data into volume 'disk1'\n")
+  expect(volume.bytes.equals(Buffer.concat([bytes, Buffer.alloc(MiB)]))).toBe(true)
+  expect([volume.mapped.size, volume.flushes, volume.open]).toEqual([4, 1, 0])
+})
+
+test('import: standard input fills a volume, whatever the size of its pieces', async () => {
+  const bytes = sparseImage(2 * MiB + 700)
+  const { code } = await served.run('volume import - disk1', { stdin: bytes })
+  expect(code).toBe(0)
+  const volume = served.daemon.memory('disk1')
+  expect(volume.bytes.subarray(0, bytes.length).equals(bytes)).toBe(true)
+  expect(volume.bytes.subarray(bytes.length).every(byte => byte === 0)).toBe(true)
+})
+
+test('import: a missing volume is made for a file and refused for standard input', async () => {
+  await writeFile(image, sparseImage(MiB + 4096 - 512))
+  expect((await served.run(['volume', 'import', image, 'disk2'])).code).toBe(0)
+  expect(served.daemon.volumes.get('disk2')?.sizeBytes).toBe(MiB + 4096)
+  const unknown = await served.run('volume import - disk3', { stdin: 'x' })
+  expect([unknown.code, unknown.err]).toEqual([1, expect.stringContaining("no volume 'disk3'")])
+})
+
+test('import: an image that is too large is refused before anything is written', async () => {
+  await writeFile(image, sparseImage(5 * MiB))
+  const refused = await served.run(['volume', 'import', image, 'disk1'])
+  expect([refused.code, refused.err]).toEqual([
+    1,
+    'holdfast: the image has 5MiB, the volume 4MiB: resize the volume first\n',
+  ])
+  expect(served.daemon.memory('disk1').mapped.size).toBe(0)
+  const piped = await served.run('volume import - disk1', { stdin: sparseImage(5 * MiB) })
+  expect([piped.code, piped.err]).toEqual([1, expect.stringContaining('larger than the volume')])
+})
+
+test('import: a qcow2 image is refused with how to convert it', async () => {
+  await writeFile(image, Buffer.concat([Buffer.from('QFI\xfb', 'latin1'), Buffer.alloc(1000)]))
+  const file = await served.run(['volume', 'import', image, 'disk1'])
+  expect([file.code, file.err]).toEqual([1, expect.stringContaining(`qemu-img convert -O raw ${image}`)])
+  const piped = await served.run('volume import - disk1', { stdin: Buffer.from('QFI\xfb....', 'latin1') })
+  expect([piped.code, piped.err]).toEqual([1, expect.stringContaining('qcow2')])
+})
+
+test('import: a volume in use is refused without --force', async () => {
+  await writeFile(image, sparseImage(2 * MiB))
+  served.daemon.volumes.set('disk1', { ...served.daemon.volumes.get('disk1')!, sessions: 2 })
+  const busy = await served.run(['volume', 'import', image, 'disk1'])
+  expect([busy.code, busy.err]).toEqual([1, expect.stringContaining('in use by 2 session')])
+  expect((await served.run(['volume', 'import', image, 'disk1', '--force'])).code).toBe(0)
+})
+
+test('import: a brick without space ends it with that sentence', async () => {
+  await writeFile(image, sparseImage(4 * MiB))
+  served.daemon.memory('disk1').failWith = BlockStatus.noSpace
+  const failed = await served.run(['volume', 'import', image, 'disk1'])
+  expect([failed.code, failed.err]).toEqual([1, 'holdfast: the bricks have no space left\n'])
+})
+
+test('export: the file has the bytes of the volume and takes no space for its zeroes', async () => {
+  const bytes = sparseImage(4 * MiB)
+  await served.run('volume import - disk1', { stdin: bytes })
+  const { code, out } = await served.run(['volume', 'export', 'disk1', image])
+  expect([code, out]).toEqual([0, 'exported 16KiB of data, a disk of 4MiB\n'])
+  expect((await readFile(image)).equals(bytes)).toBe(true)
+  expect((await stat(image)).blocks * 512).toBeLessThan(MiB)
+  expect(served.daemon.memory('disk1').open).toBe(0)
+})
+
+test('export: standard output gets every byte and nothing else', async () => {
+  const bytes = sparseImage(4 * MiB)
+  await served.run('volume import - disk1', { stdin: bytes })
+  const { bytes: exported } = await served.run('volume export disk1 - --json')
+  expect(exported.equals(bytes)).toBe(true)
+})
+
+test('export: a failed read leaves no file behind', async () => {
+  await served.run('volume import - disk1', { stdin: sparseImage(4 * MiB) })
+  served.daemon.memory('disk1').failWith = BlockStatus.mediumError
+  const failed = await served.run(['volume', 'export', 'disk1', image])
+  expect([failed.code, failed.err]).toEqual([1, expect.stringContaining('fails its checksum')])
+  await expect(stat(image)).rejects.toThrow('ENOENT')
+  await expect(stat(`${image}.part`)).rejects.toThrow('ENOENT')
+})
