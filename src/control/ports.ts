@@ -23,7 +23,7 @@ export interface VolumeHost {
   /** Makes the descriptors durable. Called once per volume before anybody may see it. */
   createVolume(record: VolumeRecord): Promise<void>
   openVolume(record: VolumeRecord): Promise<ServedVolume>
-  /** Makes room up to `record.sizeBytes`; the served volume's apply() follows. */
+  /** Makes room up to `record.sizeBytes` if it is not there; apply() or openVolume() follows. */
   growVolume(record: VolumeRecord): Promise<void>
   /** Gives all space back; no such volume here counts as done. The served one has been closed before. */
   deleteVolume(record: VolumeRecord, progress: (freedBytes: number) => void): Promise<void>

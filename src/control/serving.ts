@@ -127,6 +127,8 @@ export class Serving implements AsyncDisposable {
     const held: HeldVolume = { uuid: record.uuid, state: 'opening', volume: null }
     this.#volumes.set(record.name, held)
     try {
+      // A crash may have come between a resize in the metadata and that of the bricks.
+      await this.#host.growVolume(record)
       held.volume = await this.#host.openVolume(record)
     } catch (error) {
       this.#volumes.delete(record.name)
@@ -137,7 +139,6 @@ export class Serving implements AsyncDisposable {
     await this.#follow(held.volume, record)
   }
 
-  /** Also right after opening: a crash may have come between a resize here and that of the bricks. */
   async #follow(volume: ServedVolume, wanted: VolumeRecord): Promise<void> {
     const grows = wanted.sizeBytes > volume.sizeBytes
     if (grows) await this.#host.growVolume(wanted)

@@ -131,6 +131,7 @@ describe('volumes', () => {
     expect(host.made.get(uuid)?.sizeBytes).toBe(GIB)
     host.step = () => {}
     await world.restart()
+    expect(host.made.get(uuid)?.sizeBytes).toBe(2 * GIB)
     expect(host.open.get(uuid)?.sizeBytes).toBe(2 * GIB)
   })
 

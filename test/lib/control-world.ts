@@ -36,15 +36,17 @@ export class FakeHost implements VolumeHost {
 
   async openVolume(record: VolumeRecord): Promise<ServedVolume> {
     await this.step(`open ${record.name}`)
-    const made = this.made.get(record.uuid)
-    if (made === undefined) throw new HoldfastError('ERR_VOLUME_NOT_FOUND')
+    if (!this.made.has(record.uuid)) throw new HoldfastError('ERR_VOLUME_NOT_FOUND')
     if (this.open.has(record.uuid)) throw new Error(`${record.name} is open already`)
-    const volume = new FakeVolume(this, { ...record, sizeBytes: made.sizeBytes })
+    const volume = new FakeVolume(this, record)
     this.open.set(record.uuid, volume)
     return volume as unknown as ServedVolume
   }
 
   async growVolume(record: VolumeRecord): Promise<void> {
+    const made = this.made.get(record.uuid)
+    if (made === undefined) throw new HoldfastError('ERR_VOLUME_NOT_FOUND')
+    if (made.sizeBytes === record.sizeBytes) return
     await this.step(`grow ${record.name}`)
     this.made.set(record.uuid, { sizeBytes: record.sizeBytes })
   }
