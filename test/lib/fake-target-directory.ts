@@ -12,6 +12,7 @@ export class FakeTargetDirectory implements TargetDirectory {
   readonly targetPortalGroupTag = 1
   readonly targets = new Map<string, ScsiTarget>()
   chap: ChapPolicy | null = null
+  discoveryPolicy: ChapPolicy | null = null
 
   constructor(...targets: ScsiTarget[]) {
     for (const target of targets) this.targets.set(target.name, target)
@@ -30,6 +31,6 @@ export class FakeTargetDirectory implements TargetDirectory {
   }
 
   discoveryChap(): ChapPolicy | null {
-    return null
+    return this.discoveryPolicy
   }
 }
