@@ -4,7 +4,7 @@ import type { TargetValue } from './layout.ts'
 import type { ChapRecord } from './records.ts'
 
 /** RFC 7143 §9.2.1 asks for 96 bits at least; the upper bound is that of a CHAP_N or CHAP_R value. */
-export const CHAP_SECRET_BYTES = { min: 12, max: 255 } as const
+const CHAP_SECRET_BYTES = { min: 12, max: 255 } as const
 const CHAP_USER_BYTES_MAX = 255
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it looks for.
 const UNPRINTABLE = /[\u0000-\u001f\u007f]/

@@ -46,7 +46,7 @@ export function reachableAddress(portal: Portal, localAddress: string): string |
 }
 
 /** May the initiator log in to the target? */
-export function mayUse(target: TargetValue, initiatorName: string): boolean {
+function mayUse(target: TargetValue, initiatorName: string): boolean {
   return target.openToAll || target.acl.includes(initiatorName)
 }
 

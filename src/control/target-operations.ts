@@ -14,7 +14,7 @@ const LUN_MAX = 255
 const LUNS_PER_TARGET_MAX = 256
 const ACL_ENTRIES_MAX = 1024
 /** In place of an initiator: everybody. */
-export const ACL_ALL = 'all'
+const ACL_ALL = 'all'
 
 export interface TargetOperationsOptions {
   readonly metadata: MetadataStore

@@ -3,9 +3,9 @@ import { formatSize } from '../lib/sizes.ts'
 import type { VolumeHead } from './layout.ts'
 import type { VolumeRecord } from './records.ts'
 
-export const VOLUME_BYTES_MIN = 4096
+const VOLUME_BYTES_MIN = 4096
 /** Offsets are exact to 8 PiB; a volume of this size has 4096 placement pages. */
-export const VOLUME_BYTES_MAX = 2 ** 50
+const VOLUME_BYTES_MAX = 2 ** 50
 export const BLOCK_SIZE_DEFAULT = 512
 
 /** Locally administered, so nobody's: we own no company id. */

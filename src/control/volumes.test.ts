@@ -101,6 +101,23 @@ describe('volumes', () => {
     await other[Symbol.asyncDispose]()
   })
 
+  test('delete: a LUN that another instance adds at the same time never outlives its volume', async () => {
+    const other = await world.openPlane('peer-2', world.store, new FakeHost())
+    await world.control.createTarget('shared')
+    for (let round = 0; round < 10; round++) {
+      const name = `v${round}`
+      await world.control.createVolume({ name, sizeBytes: GIB, target: false })
+      await Promise.allSettled([
+        other.control.addLun('shared', round, name, { readOnly: false }),
+        world.control.deleteVolume(name, { force: true }),
+      ])
+      await world.jobsDone()
+      expect((await world.control.showTarget('shared')).luns).toEqual([])
+    }
+    expect(await world.control.listVolumes()).toEqual([])
+    await other[Symbol.asyncDispose]()
+  })
+
   test('create: a big volume is placed in pages of 64 ranges', async () => {
     await world.control.createVolume({ name: 'big', sizeBytes: 40 * 2 ** 40 + 4096 })
     const pages = await world.store.range(`${keys.volume('big')}r/`)

@@ -3,7 +3,7 @@ import { HoldfastError } from '../errors/holdfast-error.ts'
 /** Our own targets: this and a name. CONTRACT.md "Names". */
 export const TARGET_PREFIX = 'iqn.2026-11.io.holdfast:'
 /** RFC 7143 §4.2.7.1. */
-export const ISCSI_NAME_BYTES_MAX = 223
+const ISCSI_NAME_BYTES_MAX = 223
 
 const NAME_LENGTH_MAX = 128
 const NAME = /^[a-z0-9][a-z0-9.-]{0,127}$/

@@ -109,7 +109,7 @@ export class FakeTarget {
 }
 
 /** Sessions that a test puts there. */
-export class FakeSessions implements SessionSource {
+class FakeSessions implements SessionSource {
   readonly kicked: string[] = []
   list: SessionInfo[] = []
 
