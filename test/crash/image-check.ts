@@ -46,7 +46,7 @@ export class ImageCheck {
 
   /** Throws BrokenPromise. `thoroughly`: also goes on writing, and opens the brick a second time. */
   async run(thoroughly: boolean): Promise<void> {
-    const brick = await openTestBrick(this.#directory)
+    const brick = await openTestBrick(this.#directory, { threads: false })
     try {
       this.#checkVolumes(brick)
       for (const volume of this.#present(brick)) await this.#checkBlocks(brick, volume, this.#allowed(volume))
@@ -206,7 +206,7 @@ export class ImageCheck {
   }
 
   async #reopen(): Promise<void> {
-    const brick = await openTestBrick(this.#directory)
+    const brick = await openTestBrick(this.#directory, { threads: false })
     try {
       for (const volume of this.#present(brick)) {
         const found = this.#found.get(volume)!

@@ -93,7 +93,7 @@ class Workload {
   }
 
   async #open(): Promise<void> {
-    this.#brick = await openTestBrick(this.#directory)
+    this.#brick = await openTestBrick(this.#directory, { threads: true })
     this.#mark({ mark: 'opened' })
     for (const served of this.#served) served.blocks = await this.#openVolume(served.uuid)
   }

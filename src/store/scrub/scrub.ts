@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises'
 import type { ScrubProgress } from '../brick.ts'
 import {
   BLOCK_BYTES,
@@ -44,11 +43,6 @@ export interface ScrubClock {
   nowMs(): number
   /** Resolves early, never late, when the scrub is stopped. */
   sleep(ms: number, signal: AbortSignal): Promise<void>
-}
-
-export const systemScrubClock: ScrubClock = {
-  nowMs: () => Date.now(),
-  sleep: (ms, signal) => setTimeout(ms, undefined, { signal }).catch(() => undefined),
 }
 
 /** One pass over everything allocated: reads it from the disk, compares checksums, settles what is in doubt. */

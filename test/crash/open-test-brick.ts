@@ -1,0 +1,22 @@
+import type { Brick } from '../../src/store/brick.ts'
+import { runFileTask } from '../../src/store/files/file-task.ts'
+import { realFiles, type StoreFiles } from '../../src/store/files/store-files.ts'
+import { openBrick } from '../../src/store/open-brick.ts'
+
+/** File threads that are none: thousands of images are opened, and nobody waits for their disk. */
+const threadlessFiles: StoreFiles = {
+  ...realFiles,
+  startThread: () => ({
+    run: async task => runFileTask(task),
+    close: async () => undefined,
+  }),
+}
+
+export function openTestBrick(directory: string, options: { threads: boolean }): Promise<Brick> {
+  return openBrick({
+    directory,
+    clusterId: 'crash-test',
+    create: true,
+    files: options.threads ? realFiles : threadlessFiles,
+  })
+}
