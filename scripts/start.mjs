@@ -1,6 +1,6 @@
 // npm start: installs and builds when that is needed, then runs `holdfast dev` with the given arguments.
 import { spawn, spawnSync } from 'node:child_process'
-import { readdirSync, statSync } from 'node:fs'
+import { readdirSync, statSync, utimesSync } from 'node:fs'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -36,16 +36,17 @@ else if (installedAt < modifiedAt('package-lock.json')) run('dependencies have c
 
 const builtAt = modifiedAt('dist/.tsbuildinfo')
 const sourcesAt = Math.max(newestUnder('src'), modifiedAt('tsconfig.json'), modifiedAt('tsconfig.build.json'))
-if (builtAt === 0 || modifiedAt('dist/cli/main.js') === 0) run('not built yet', 'npm', ['run', 'build'])
-else if (builtAt < sourcesAt) run('sources have changed', 'npm', ['run', 'build'])
+if (builtAt < sourcesAt || modifiedAt('dist/cli/main.js') === 0) {
+  run(builtAt === 0 ? 'not built yet' : 'sources have changed', 'npm', ['run', 'build'])
+  // tsc leaves it alone when only dates have changed.
+  const now = new Date()
+  utimesSync(join(root, 'dist/.tsbuildinfo'), now, now)
+}
 
 const args = ['dev', ...process.argv.slice(2)]
 console.log(`holdfast: starting: bin/holdfast ${args.join(' ')}`)
 const daemon = spawn(process.execPath, [join(root, 'bin/holdfast'), ...args], { stdio: 'inherit' })
 
-// A terminal's Ctrl-C reaches the daemon by itself; it must not reach it twice, which would force it.
-process.on('SIGINT', () => {
-  if (!process.stdin.isTTY) daemon.kill('SIGINT')
-})
-for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => daemon.kill(signal))
+// A terminal's Ctrl-C reaches the daemon by itself as well; it takes both for one wish.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => daemon.kill(signal))
 daemon.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]))

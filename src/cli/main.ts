@@ -1,4 +1,5 @@
 import { runCli } from './run-cli.ts'
 import { processTerminal } from './terminal.ts'
 
-process.exitCode = await runCli(process.argv.slice(2), processTerminal())
+// Exits at once: after a forced stop there is much left open that nobody should wait for.
+process.exit(await runCli(process.argv.slice(2), processTerminal()))

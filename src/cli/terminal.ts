@@ -6,8 +6,8 @@ export interface Terminal {
   readonly stdout: Writable
   readonly stderr: Writable & { readonly isTTY?: boolean; readonly columns?: number }
   readonly environment: Readonly<Record<string, string | undefined>>
-  /** Calls back at SIGINT and SIGTERM; the answer ends that. */
-  onStopSignal(listener: (signal: 'SIGINT' | 'SIGTERM') => void): () => void
+  /** Calls back at SIGINT, SIGTERM and SIGHUP; the answer ends that. */
+  onStopSignal(listener: (signal: NodeJS.Signals) => void): () => void
 }
 
 export function processTerminal(): Terminal {
@@ -19,13 +19,11 @@ export function processTerminal(): Terminal {
   return { stdin, stdout, stderr, environment: env, onStopSignal }
 }
 
-function onStopSignal(listener: (signal: 'SIGINT' | 'SIGTERM') => void): () => void {
-  const interrupted = (): void => listener('SIGINT')
-  const terminated = (): void => listener('SIGTERM')
-  process.on('SIGINT', interrupted)
-  process.on('SIGTERM', terminated)
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+function onStopSignal(listener: (signal: NodeJS.Signals) => void): () => void {
+  for (const signal of STOP_SIGNALS) process.on(signal, listener)
   return () => {
-    process.off('SIGINT', interrupted)
-    process.off('SIGTERM', terminated)
+    for (const signal of STOP_SIGNALS) process.off(signal, listener)
   }
 }

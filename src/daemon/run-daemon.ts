@@ -9,6 +9,8 @@ import { readVersion } from '../lib/version.ts'
 import { bannerText } from './banner.ts'
 import { Daemon } from './daemon.ts'
 
+/** A terminal, npm and a script may each pass on the same Ctrl-C. */
+const SAME_WISH_MS = 500
 const DEFAULT_API_URL = 'http://127.0.0.1:9280'
 
 /**
@@ -52,11 +54,13 @@ class StopSignals {
     })
     // Looked at only while stopping.
     this.second.catch(() => {})
-    let count = 0
+    let firstAtMs: number | null = null
     this.ignore = terminal.onStopSignal(signal => {
-      count++
-      if (count === 1) firstCame(signal)
-      else secondCame(new HoldfastError('ERR_INTERNAL', `stopped at once by a second ${signal}`))
+      const nowMs = performance.now()
+      firstCame(signal)
+      firstAtMs ??= nowMs
+      if (nowMs - firstAtMs > SAME_WISH_MS)
+        secondCame(new HoldfastError('ERR_INTERNAL', `stopped at once by a second ${signal}`))
     })
   }
 }

@@ -95,7 +95,12 @@ export const targetRoutes: FastifyPluginAsyncZod<{ backend: ApiBackend }> = asyn
   app.put(
     '/targets/:target/acl/:initiator',
     {
-      schema: { tags, summary: 'Let an initiator in', params: aclParameter, response: answers(200, target) },
+      schema: {
+        tags,
+        summary: 'Let an initiator in; the word all opens the target to everybody again',
+        params: aclParameter,
+        response: answers(200, target),
+      },
     },
     async ({ params }) => withoutSecrets(await control.addAcl(params.target, params.initiator)),
   )

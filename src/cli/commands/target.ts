@@ -92,12 +92,14 @@ function addAclCommands(target: Command, terminal: Terminal): void {
   const acl = addClientOptions(
     target.command('acl').description('which initiators may log in; open to all before the first entry'),
   )
-  addClientOptions(acl.command('add <target> <iqn>').description('let an initiator in')).action(
-    async (name: string, initiator: string, _flags, command: Command) => {
-      const context = contextOf(command, terminal)
-      printTarget(context, await context.client.put<TargetShown>(`${path(name)}/acl/${segment(initiator)}`))
-    },
-  )
+  addClientOptions(
+    acl
+      .command('add <target> <iqn>')
+      .description('let an initiator in; the word all opens the target to everybody again'),
+  ).action(async (name: string, initiator: string, _flags, command: Command) => {
+    const context = contextOf(command, terminal)
+    printTarget(context, await context.client.put<TargetShown>(`${path(name)}/acl/${segment(initiator)}`))
+  })
   addClientOptions(
     acl.command('remove <target> <iqn>').description('shut an initiator out and end its sessions'),
   ).action(async (name: string, initiator: string, _flags, command: Command) => {

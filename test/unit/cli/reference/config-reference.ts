@@ -1,11 +1,10 @@
-import { configFields } from './fields.ts'
-import { loadConfig } from './load-config.ts'
-import { printableConfig } from './print-config.ts'
-import type { Config } from './schema.ts'
+import { configFields } from '../../../../src/config/fields.ts'
+import { loadConfig } from '../../../../src/config/load-config.ts'
+import { printableConfig } from '../../../../src/config/print-config.ts'
 
 /** docs/reference/config.md, made from the schema. */
 export function configReference(): string {
-  const defaults = printableConfig(loadConfig({}) as Config)
+  const defaults = printableConfig(loadConfig({}))
   const rows = configFields.map(field => {
     const text = field.defaultText ?? defaultOf(defaults, field.path)
     const name = [field.key, field.flag, field.variable].filter(form => form !== null)

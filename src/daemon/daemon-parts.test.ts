@@ -1,0 +1,193 @@
+import { PassThrough } from 'node:stream'
+import pino from 'pino'
+import { expect, test } from 'vitest'
+import type { VolumeShown } from '../control/control.ts'
+import type { TargetRecord } from '../control/records.ts'
+import { IoStats } from '../lib/io-stats.ts'
+import { createLog } from '../lib/log.ts'
+import type { ScrubProgress } from '../store/brick.ts'
+import { bannerText, type Served } from './banner.ts'
+import { Closers } from './closers.ts'
+import { type Examined, examine } from './doctor.ts'
+import { totalsByName } from './io-totals.ts'
+import { ScrubSchedule } from './scrub-schedule.ts'
+import { Watchdog } from './watchdog.ts'
+
+/** A log whose lines a test can read. */
+function readableLog(format: 'json' | 'text' = 'json') {
+  const destination = new PassThrough()
+  const log = createLog({ level: 'info', format, destination })
+  return { log, read: () => String(destination.read() ?? '') }
+}
+
+test('watchdog: a stall over 100 ms is counted and logged with its length, a shorter delay only counted', () => {
+  const { log, read } = readableLog()
+  using watchdog = new Watchdog(log)
+  const start = performance.now()
+  watchdog.looked(start)
+  watchdog.looked(start + 50 + 90)
+  expect([watchdog.stalls, read()]).toEqual([0, ''])
+  watchdog.looked(start + 140 + 50 + 250)
+  expect(watchdog.stalls).toBe(1)
+  expect(JSON.parse(read())).toMatchObject({ level: 'warn', msg: 'event loop stalled', stallMs: 250 })
+  expect(Math.round(watchdog.longestMs)).toBe(250)
+  expect(watchdog.delay.reduce((sum, count) => sum + count, 0)).toBe(3)
+})
+
+test('log: secrets are masked wherever they stand, and text is for people', () => {
+  const asJson = readableLog()
+  asJson.log.info({ secret: 'abc', chap: { secret: 'abc', mutualSecret: 'abc' }, token: 'abc' }, 'message')
+  expect(asJson.read()).not.toContain('abc')
+  const asText = readableLog('text')
+  asText.log.child({ volume: 'demo' }).warn({ stallMs: 3, err: new Error('broken') }, 'it happened')
+  expect(asText.read()).toMatch(
+    /^\d\d:\d\d:\d\d\.\d{3} WARN {2}it happened volume=demo stallMs=3 error="broken"\n$/,
+  )
+})
+
+test('closers: what was opened last is closed first, and a failure keeps nothing else open', async () => {
+  const { log, read } = readableLog()
+  const closers = new Closers(log)
+  const closed: string[] = []
+  closers.add('first', () => closed.push('first'))
+  closers.add('broken', () => Promise.reject(new Error('no')))
+  closers.add('last', () => closed.push('last'))
+  await closers[Symbol.asyncDispose]()
+  await closers[Symbol.asyncDispose]()
+  expect(closed).toEqual(['last', 'first'])
+  expect(JSON.parse(read())).toMatchObject({ part: 'broken', msg: 'closing failed' })
+})
+
+test('scrub schedule: one starts when the last ended an interval ago, and not while one runs', async () => {
+  let nowMs = 0
+  let progress: ScrubProgress | null = null
+  let starts = 0
+  using schedule = new ScrubSchedule({
+    intervalMs: 1000,
+    now: () => nowMs,
+    progress: () => progress,
+    start: async () => starts++,
+    log: pino({ enabled: false }),
+  })
+  const startsAt = async (at: number, endedAtMs?: number | null) => {
+    nowMs = at
+    const counts = { checkedBytes: 0, totalBytes: 0, badBlocks: 0, settledBlocks: 0, startedAtMs: 0 }
+    progress = endedAtMs === undefined ? null : { ...counts, endedAtMs }
+    await schedule.look()
+    return starts
+  }
+  expect(await startsAt(999)).toBe(0)
+  expect(await startsAt(1000)).toBe(1)
+  expect(await startsAt(5000, null)).toBe(1)
+  expect(await startsAt(6000, 5500)).toBe(1)
+  expect(await startsAt(6500, 5500)).toBe(2)
+})
+
+test('totals: a volume under several targets is one', () => {
+  const [a, b, other] = [new IoStats(), new IoStats(), new IoStats()]
+  a.reads = 1
+  b.reads = 2
+  b.addLatency(3)
+  const totals = totalsByName([
+    ['v', a],
+    ['w', other],
+    ['v', b],
+  ])
+  expect(totals.get('v')).toMatchObject({ reads: 3, latencySumUs: 3 })
+  expect([totals.size, a.reads]).toEqual([2, 1])
+})
+
+const healthy: Examined = {
+  brick: {
+    state: 'warm',
+    failure: null,
+    scrub: null,
+    capacity: { limitBytes: 1000, usedBytes: 1, warnAtBytes: 900, dirtyBytes: 0, dirtyCapBytes: 10 },
+    counters: {
+      checksumErrors: 0,
+      flushes: 0,
+      fdatasyncs: 0,
+      readsInline: 0,
+      readsWaited: 0,
+      writesInline: 0,
+      writesWaited: 0,
+    },
+  },
+  portals: ['127.0.0.1:3260'],
+  targets: [],
+  stalls: 0,
+  longestStallMs: 0,
+  nativeCalls: true,
+  openFilesMax: 65_536,
+  connectionsMax: 1024,
+  onTmpfs: false,
+}
+const openTarget: TargetRecord = {
+  iqn: 'iqn.2026-11.io.holdfast:demo',
+  luns: [],
+  openToAll: true,
+  acl: [],
+  chap: null,
+  chapByInitiator: {},
+  createdAt: '',
+}
+
+/** The checks that are not ok, as `check state`. */
+function troubles(change: Partial<Examined>): string[] {
+  const findings = examine({ ...healthy, ...change })
+  return findings.filter(({ state }) => state !== 'ok').map(({ check, state }) => `${check} ${state}`)
+}
+
+test('doctor: a healthy daemon has no trouble, and each trouble is found by its own check', () => {
+  const brick = (change: Partial<Examined['brick']>) => ({ brick: { ...healthy.brick, ...change } })
+  const used = (usedBytes: number) => brick({ capacity: { ...healthy.brick.capacity, usedBytes } })
+  expect(troubles({})).toEqual([])
+  expect(troubles(brick({ failure: new Error('EIO') }))).toEqual(['brick failure'])
+  expect(troubles(brick({ state: 'cold' }))).toEqual(['brick warning'])
+  expect(troubles(used(900))).toEqual(['space warning'])
+  expect(troubles(used(1000))).toEqual(['space failure'])
+  expect(troubles(brick({ counters: { ...healthy.brick.counters, checksumErrors: 1 } }))).toEqual([
+    'checksums warning',
+  ])
+  expect(troubles({ onTmpfs: true })).toEqual(['data directory warning'])
+  expect(troubles({ nativeCalls: false })).toEqual(['system calls warning'])
+  expect(troubles({ openFilesMax: 1024 })).toEqual(['open files warning'])
+  expect(troubles({ stalls: 1, longestStallMs: 200 })).toEqual(['event loop warning'])
+})
+
+test('doctor: an open target matters only where others can reach a portal', () => {
+  expect(troubles({ targets: [openTarget] })).toEqual([])
+  const portals = ['0.0.0.0:3260']
+  expect(troubles({ targets: [openTarget], portals })).toEqual(['exposure warning'])
+  expect(troubles({ targets: [{ ...openTarget, openToAll: false }], portals })).toEqual([])
+})
+
+const volume = {
+  name: 'demo',
+  sizeBytes: 2 ** 30,
+  targets: [{ iqn: openTarget.iqn, lun: 0, readOnly: false }],
+} as unknown as VolumeShown
+const served: Served = {
+  version: '1.0.0',
+  data: './data',
+  portals: ['127.0.0.1:3260', '[::1]:3260'],
+  apiUrl: 'http://127.0.0.1:9280',
+  defaultApiUrl: 'http://127.0.0.1:9280',
+  volumes: [volume],
+}
+
+test('banner: what is up, and how to attach ready to paste', () => {
+  const text = bannerText(served)
+  expect(text).toContain('iSCSI    [::1]:3260')
+  expect(text).toContain('iscsiadm -m node -T iqn.2026-11.io.holdfast:demo -p 127.0.0.1:3260 --login')
+  expect(text).toMatch(
+    /qemu-img convert .* iscsi:\/\/127\.0\.0\.1:3260\/iqn\.2026-11\.io\.holdfast:demo\/0\n/,
+  )
+  expect(text).not.toMatch(/nbd/i)
+})
+
+test('banner: without a volume it says how to make one, at an API that is not the default', () => {
+  const text = bannerText({ ...served, volumes: [], apiUrl: 'http://127.0.0.1:1' })
+  expect(text).toContain('holdfast volume create disk1 10GiB --api http://127.0.0.1:1')
+  expect(text).not.toContain('iscsiadm')
+})
