@@ -81,7 +81,7 @@ export class Answers implements DataInReceiver {
   }
 
   #proceed(slot: TaskSlot): void {
-    const progress = this.#emit(slot)
+    const progress = slot.aborted ? Progress.finished : this.#emit(slot)
     if (progress === Progress.finished) this.#session.release(slot)
     else if (progress === Progress.outOfRoom) this.#waiting.unshift(slot)
   }
@@ -110,6 +110,7 @@ export class Answers implements DataInReceiver {
       const result = this.#fill(slot, offset, length, link.output.slab, link.output.dataAt(at))
       if (result === DataInResult.later) return this.#fetch(slot)
       if (result === DataInResult.failed) {
+        if (slot.aborted) return Progress.finished
         slot.dataInLength = offset
         return null
       }

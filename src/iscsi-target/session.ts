@@ -284,6 +284,7 @@ export class Session implements ConnectionPhase, ScsiTransport {
   release(slot: TaskSlot): void {
     if (slot.state === SlotState.free) return
     this.taskEnding(slot)
+    slot.dataInSource?.dropDataIn(slot)
     this.stats.commandEnded(slot)
     this.answers.releaseFetched(slot)
     this.slots.give(slot)

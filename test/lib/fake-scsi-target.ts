@@ -127,6 +127,8 @@ export class FakeScsiTarget implements ScsiTarget, DataInSource {
     return DataInResult.ok
   }
 
+  dropDataIn(): void {}
+
   fetchDataIn(command: ScsiCommand, into: Buffer, at: number, done: DataInReceiver): void {
     setTimeout(() => {
       const from = start(command.cdb)
