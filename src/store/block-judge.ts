@@ -1,0 +1,89 @@
+import { crc32c } from '../lib/crc32c.ts'
+import type { Bank } from './bank.ts'
+import type { BrickParts } from './brick-parts.ts'
+import { BLOCK_BYTES, BLOCKS_PER_SEGMENT, entryOf, FIRST_PRESENT, indexOf, slotDataAt } from './layout.ts'
+import type { CachedPage } from './page-cache.ts'
+
+/**
+ * Says whether blocks hold what their checksums say. In a segment in doubt after an unclean stop a block that
+ * differs stands, and its checksum is recomputed: no other copy is known here that could win.
+ */
+export class BlockJudge {
+  readonly #parts: BrickParts
+  readonly #block = Buffer.alloc(BLOCK_BYTES)
+  readonly #entry = new Uint32Array(1)
+  #settledBlocks = 0
+
+  constructor(parts: BrickParts) {
+    this.#parts = parts
+  }
+
+  /** Blocks in doubt whose checksum was recomputed since the brick was opened. */
+  get settledBlocks(): number {
+    return this.#settledBlocks
+  }
+
+  /**
+   * The first of the present blocks [from, end) read into `into` that is bad, or -1. A difference is looked at
+   * again before it counts, since what was read on a thread may have been overtaken; `into` gets the last look.
+   */
+  firstBad(
+    bank: Bank,
+    slot: number,
+    page: CachedPage,
+    from: number,
+    end: number,
+    into: Buffer,
+    at: number,
+  ): number {
+    for (let block = from; block < end; block++) {
+      const target = at + (block - from) * BLOCK_BYTES
+      const entry = page.words[block % BLOCKS_PER_SEGMENT]!
+      if (entry >= FIRST_PRESENT && entryOf(crc32c(into, target, BLOCK_BYTES)) === entry) continue
+      if (!this.lookAgain(bank, slot, block, page)) return block
+      this.#block.copy(into, target)
+    }
+    return -1
+  }
+
+  /** Reads one block, waiting for the disk if it must: whether it holds, or holds now because it stands. */
+  lookAgain(bank: Bank, slot: number, block: number, page: CachedPage): boolean {
+    const entry = page.words[block % BLOCKS_PER_SEGMENT]!
+    if (entry < FIRST_PRESENT) {
+      this.#block.fill(0)
+      return true
+    }
+    const result = this.#read(bank, slot, block)
+    if (result >= 0 && entryOf(crc32c(this.#block)) === entry) return true
+    const segment = Math.floor(block / BLOCKS_PER_SEGMENT)
+    if (result < 0 || ((bank.doubt[indexOf(slot)]! >>> segment) & 1) === 0) {
+      this.#parts.counters.checksumErrors++
+      return false
+    }
+    this.#settledBlocks++
+    return this.#setEntry(bank, slot, block, page) >= 0
+  }
+
+  /** The checksum becomes that of what the block holds now. 0 or a negative errno. */
+  adopt(bank: Bank, slot: number, block: number, page: CachedPage): number {
+    const result = this.#read(bank, slot, block)
+    return result < 0 ? result : this.#setEntry(bank, slot, block, page)
+  }
+
+  // What the file ends before was never written: it reads as zeroes.
+  #read(bank: Bank, slot: number, block: number): number {
+    this.#block.fill(0)
+    const offset = slotDataAt(indexOf(slot)) + block * BLOCK_BYTES
+    return this.#parts.files.pread(bank.dataFd, this.#block, 0, BLOCK_BYTES, offset)
+  }
+
+  #setEntry(bank: Bank, slot: number, block: number, page: CachedPage): number {
+    this.#entry[0] = entryOf(crc32c(this.#block))
+    const segment = Math.floor(block / BLOCKS_PER_SEGMENT)
+    const first = block % BLOCKS_PER_SEGMENT
+    const { checksums, failure } = this.#parts
+    const result = checksums.set(bank, indexOf(slot), segment, page, first, 1, this.#entry, 0)
+    if (result < 0) failure.set('writing checksums', result)
+    return result
+  }
+}

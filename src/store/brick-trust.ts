@@ -1,0 +1,26 @@
+/** Whether the machine may have lost what was not flushed: until no segment is in doubt any more. */
+export class BrickTrust {
+  isCold = false
+  #inDoubt = 0
+  readonly #regained: () => void
+
+  constructor(regained: () => void) {
+    this.#regained = regained
+  }
+
+  begin(isCold: boolean, inDoubt: number): void {
+    this.isCold = isCold
+    this.#inDoubt = inDoubt
+    if (inDoubt === 0) this.#trusted()
+  }
+
+  doubtEnded(): void {
+    this.#inDoubt--
+    if (this.#inDoubt === 0) this.#trusted()
+  }
+
+  #trusted(): void {
+    this.isCold = false
+    this.#regained()
+  }
+}

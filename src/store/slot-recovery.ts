@@ -1,0 +1,73 @@
+import type { Bank } from './bank.ts'
+import { bitCount } from './bit-count.ts'
+import type { BrickParts } from './brick-parts.ts'
+import {
+  ALL_SEGMENTS,
+  BLOCKS_PER_REGION,
+  bankOf,
+  FIRST_PRESENT,
+  indexOf,
+  REGIONS_PER_SEGMENT,
+  SEGMENTS_PER_SLOT,
+  STAMP_UNKNOWN,
+} from './layout.ts'
+import { NO_SLOT, type VolumeMap } from './volume-map.ts'
+
+/**
+ * At open: which regions of each slot have space, which segments are in doubt, and, when the machine has
+ * rebooted, stamps that no later clear can make disappear. Answers how many segments are in doubt.
+ */
+export async function recoverSlots(
+  parts: BrickParts,
+  maps: Iterable<VolumeMap>,
+  isCold: boolean,
+): Promise<number> {
+  let inDoubt = 0
+  for (const map of maps) {
+    for (const slot of map.slots) if (slot !== NO_SLOT) inDoubt += await recoverSlot(parts, map, slot, isCold)
+  }
+  return inDoubt
+}
+
+async function recoverSlot(
+  parts: BrickParts,
+  map: VolumeMap,
+  slot: number,
+  isCold: boolean,
+): Promise<number> {
+  const { activity, banks, capacity, clock, stamps } = parts
+  const bank = banks[bankOf(slot)]!
+  const index = indexOf(slot)
+  const active = activity.activeIn(slot)
+  const stampsHold = await stamps.readAllocated(bank, index)
+  const suspect = stampsHold ? (isCold ? active : 0) : ALL_SEGMENTS
+  for (let segment = 0; segment < SEGMENTS_PER_SLOT; segment++) {
+    if ((suspect >>> segment) & 1) await makeSuspect(parts, bank, slot, segment)
+  }
+  if (suspect !== 0) map.unknownStamps.add(slot)
+  bank.doubt[index] = active
+  const firstTime = index * SEGMENTS_PER_SLOT
+  bank.lastWriteMs.fill(clock(), firstTime, firstTime + SEGMENTS_PER_SLOT)
+  const regions = bank.allocatedRegions(index)
+  map.usedRegions += regions
+  capacity.count(regions)
+  return bitCount(active)
+}
+
+/**
+ * What the stamps say of the segment may be gone. Which of its blocks are present was flushed with the data,
+ * so which regions have space follows from the checksums.
+ */
+async function makeSuspect(parts: BrickParts, bank: Bank, slot: number, segment: number): Promise<void> {
+  const { checksums, failure, stamps } = parts
+  const index = indexOf(slot)
+  const loaded = await checksums.load(slot, segment)
+  const words = loaded < 0 ? undefined : checksums.peek(slot, segment)?.words
+  const first = segment * REGIONS_PER_SEGMENT
+  for (let i = 0; i < REGIONS_PER_SEGMENT; i++) {
+    const entries = words?.subarray(i * BLOCKS_PER_REGION, (i + 1) * BLOCKS_PER_REGION)
+    bank.setAllocated(index, first + i, entries?.some(entry => entry >= FIRST_PRESENT) ?? true)
+  }
+  const result = stamps.stamp(bank, index, first, first + REGIONS_PER_SEGMENT - 1, STAMP_UNKNOWN)
+  if (result < 0) throw failure.set('writing stamps', result)
+}

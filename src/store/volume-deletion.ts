@@ -1,0 +1,102 @@
+import { Errno } from '../lib/system-calls.ts'
+import type { BrickParts } from './brick-parts.ts'
+import { LIVE_LAYER, type SlotOwner } from './catalogue.ts'
+import type { FileTask, FileThread } from './files/file-task.ts'
+import {
+  ALL_SEGMENTS,
+  bankOf,
+  CHECKSUM_BYTES_PER_SLOT,
+  indexOf,
+  REGION_BYTES,
+  SLOT_BYTES,
+  slotChecksumsAt,
+  slotDataAt,
+} from './layout.ts'
+import { NO_SLOT, type VolumeMap } from './volume-map.ts'
+
+/** Slots freed in one transaction and one sync. */
+const SLOTS_AT_ONCE = 64
+const NO_PUNCH: readonly number[] = [-Errno.EOPNOTSUPP, -Errno.ENOSYS]
+const NO_CHECKSUMS = Buffer.alloc(CHECKSUM_BYTES_PER_SLOT)
+
+/** Gives slots back so that nothing of what was in them can be read again, wherever a crash comes. */
+export class VolumeDeletion {
+  readonly #parts: BrickParts
+  readonly #thread: FileThread
+  #stopped = false
+
+  constructor(parts: BrickParts, thread: FileThread) {
+    this.#parts = parts
+    this.#thread = thread
+  }
+
+  /** Ends after the slots at hand; the next open goes on. */
+  stop(): void {
+    this.#stopped = true
+  }
+
+  /** Frees every slot of a volume that is marked as being deleted. True when that, and it, is done. */
+  async run(map: VolumeMap, progress?: (freedBytes: number) => void): Promise<boolean> {
+    const { catalogue, capacity, banks } = this.#parts
+    await Promise.allSettled(map.allocating.values())
+    const owners: SlotOwner[] = []
+    for (const [extent, slot] of map.slots.entries()) {
+      if (slot !== NO_SLOT) owners.push({ volume: map.uuid, layer: LIVE_LAYER, extent, slot })
+    }
+    let freedBytes = 0
+    for (let from = 0; from < owners.length; from += SLOTS_AT_ONCE) {
+      if (this.#stopped) return false
+      const batch = owners.slice(from, from + SLOTS_AT_ONCE)
+      const slots = batch.map(({ slot }) => slot)
+      let regions = 0
+      for (const slot of slots) regions += banks[bankOf(slot)]!.allocatedRegions(indexOf(slot))
+      for (const { extent } of batch) map.slots[extent] = NO_SLOT
+      await catalogue.freeSlots(batch)
+      await this.clean(slots)
+      capacity.release(regions)
+      map.usedRegions -= regions
+      freedBytes += regions * REGION_BYTES
+      progress?.(freedBytes)
+    }
+    await catalogue.removeVolume(map.uuid)
+    return true
+  }
+
+  /** Empties slots that are durably nobody's, and only then lets them be used again. */
+  async clean(slots: readonly number[]): Promise<void> {
+    const { activity, allocator, banks, catalogue, checksums, dirty, stamps } = this.#parts
+    const fds = new Set<number>()
+    for (const slot of slots) {
+      const bank = banks[bankOf(slot)]!
+      const index = indexOf(slot)
+      const data = { fd: bank.dataFd, offsetBytes: slotDataAt(index), lengthBytes: SLOT_BYTES }
+      await this.#do({ punch: [data] }, NO_PUNCH)
+      await this.#do({
+        writes: [{ fd: bank.checksumFd, bytes: NO_CHECKSUMS, offsetBytes: slotChecksumsAt(index) }],
+      })
+      const loaded = await stamps.load(bank, index)
+      bank.forgetSlot(index)
+      const reset = loaded < 0 ? loaded : stamps.reset(bank, index)
+      if (reset < 0) throw this.#parts.failure.set('writing stamps', reset)
+      checksums.forgetSlot(slot)
+      dirty.forget(slot)
+      activity.deactivate(slot, ALL_SEGMENTS)
+      for (const fd of [bank.dataFd, bank.checksumFd, bank.stampFd]) fds.add(fd)
+    }
+    this.#parts.writeback.written(0)
+    await this.#do({ sync: [...fds] })
+    await activity.flush()
+    await catalogue.forgetFreed(slots)
+    for (const slot of slots) allocator.give(slot)
+  }
+
+  async #do(task: FileTask, except: readonly number[] = []): Promise<void> {
+    let result: number
+    try {
+      result = await this.#thread.run(task)
+    } catch (error) {
+      throw this.#parts.failure.set('freeing slots', error)
+    }
+    if (result < 0 && !except.includes(result)) throw this.#parts.failure.set('freeing slots', result)
+  }
+}

@@ -1,0 +1,32 @@
+import type { BlockStatus } from '../block/block-status.ts'
+import { SLOT_BYTES } from './layout.ts'
+
+export const NO_SLOT = -1
+
+/** Where the extents of a volume lie. */
+export class VolumeMap {
+  readonly uuid: string
+  sizeBytes = 0
+  /** By extent: its slot, or NO_SLOT. */
+  slots = new Int32Array(0)
+  /** What regions written from now on are stamped with. */
+  generation = 0
+  /** Regions of this volume that have space. */
+  usedRegions = 0
+  /** Slots whose stamps the first message of the owner replaces. */
+  readonly unknownStamps = new Set<number>()
+  /** First writes into an extent share one allocation. */
+  readonly allocating = new Map<number, Promise<BlockStatus>>()
+
+  constructor(uuid: string, sizeBytes: number) {
+    this.uuid = uuid
+    this.resize(sizeBytes)
+  }
+
+  resize(sizeBytes: number): void {
+    const slots = new Int32Array(Math.ceil(sizeBytes / SLOT_BYTES)).fill(NO_SLOT)
+    slots.set(this.slots)
+    this.slots = slots
+    this.sizeBytes = sizeBytes
+  }
+}

@@ -1,0 +1,116 @@
+import { BlockStatus } from '../block/block-status.ts'
+import { Errno } from '../lib/system-calls.ts'
+import type { BrickParts } from './brick-parts.ts'
+import {
+  BLOCK_BYTES,
+  BLOCKS_PER_SEGMENT,
+  bankOf,
+  FIRST_PRESENT,
+  indexOf,
+  SEGMENT_BYTES,
+  slotDataAt,
+} from './layout.ts'
+import { endOfRun, type SlotIo } from './slot-io.ts'
+import { NO_SLOT, type VolumeMap } from './volume-map.ts'
+import { slices } from './write-preparation.ts'
+
+export interface WaitedRead {
+  readonly status: BlockStatus
+  /** Offset in the volume, with mediumError. */
+  readonly failedAtBytes: number
+}
+
+const DONE: WaitedRead = { status: BlockStatus.ok, failedAtBytes: 0 }
+
+/** Reads on threads what is not in the page cache. */
+export class WaitingRead {
+  readonly #parts: BrickParts
+  readonly #io: SlotIo
+
+  constructor(parts: BrickParts, io: SlotIo) {
+    this.#parts = parts
+    this.#io = io
+  }
+
+  async read(
+    map: VolumeMap,
+    offsetBytes: number,
+    lengthBytes: number,
+    into: Buffer,
+    at: number,
+  ): Promise<WaitedRead> {
+    let target = at
+    for (const { extent, fromBytes, toBytes } of slices(offsetBytes, lengthBytes)) {
+      for (let from = fromBytes; from < toBytes; ) {
+        const stop = Math.min(toBytes, from - (from % SEGMENT_BYTES) + SEGMENT_BYTES)
+        const slot = map.slots[extent]!
+        const bad = await this.readPart(slot, from / BLOCK_BYTES, stop / BLOCK_BYTES, into, target)
+        if (this.#parts.failure.error !== null) return { status: BlockStatus.ioError, failedAtBytes: 0 }
+        if (bad >= 0) {
+          const failedAtBytes = offsetBytes - fromBytes + bad * BLOCK_BYTES
+          return { status: BlockStatus.mediumError, failedAtBytes }
+        }
+        target += stop - from
+        from = stop
+      }
+      offsetBytes += toBytes - fromBytes
+    }
+    return DONE
+  }
+
+  /** Blocks [first, end) of a slot, all in one segment: the first bad one, or -1. */
+  async readPart(slot: number, first: number, end: number, into: Buffer, at: number): Promise<number> {
+    const { banks, checksums } = this.#parts
+    const segment = Math.floor(first / BLOCKS_PER_SEGMENT)
+    const bytes = (end - first) * BLOCK_BYTES
+    if (slot === NO_SLOT || !banks[bankOf(slot)]!.segmentIsAllocated(indexOf(slot), segment)) {
+      into.fill(0, at, at + bytes)
+      return -1
+    }
+    for (let block = first; block < end; ) {
+      const page = checksums.peek(slot, segment)
+      if (page === undefined) {
+        if ((await checksums.load(slot, segment)) < 0) return block
+        continue
+      }
+      const stop = endOfRun(page.words, block % BLOCKS_PER_SEGMENT, end - segment * BLOCKS_PER_SEGMENT)
+      const runEnd = segment * BLOCKS_PER_SEGMENT + stop
+      const target = at + (block - first) * BLOCK_BYTES
+      const bad =
+        page.words[block % BLOCKS_PER_SEGMENT]! < FIRST_PRESENT
+          ? zeroFill(into, target, runEnd - block)
+          : await this.#readRun(slot, block, runEnd, into, target)
+      if (bad >= 0) return bad
+      block = runEnd
+    }
+    return -1
+  }
+
+  async #readRun(slot: number, first: number, end: number, into: Buffer, at: number): Promise<number> {
+    const { banks, checksums, files } = this.#parts
+    const bank = banks[bankOf(slot)]!
+    const segment = Math.floor(first / BLOCKS_PER_SEGMENT)
+    const bytes = (end - first) * BLOCK_BYTES
+    const offset = slotDataAt(indexOf(slot)) + first * BLOCK_BYTES
+    const result = await new Promise<number>(resolve => {
+      files.read(bank.dataFd, into, at, bytes, offset, resolve)
+    })
+    if (result < 0 && result !== -Errno.EIO) {
+      this.#parts.failure.set(`reading ${bank.dataPath}`, result)
+      return first
+    }
+    if (result < bytes) into.fill(0, at + Math.max(0, result), at + bytes)
+    let page = checksums.peek(slot, segment)
+    while (page === undefined) {
+      if ((await checksums.load(slot, segment)) < 0) return first
+      page = checksums.peek(slot, segment)
+    }
+    // Of a run in which the disk failed, each block that differs is read alone: only the bad ones fail.
+    return this.#io.judge.firstBad(bank, slot, page, first, end, into, at)
+  }
+}
+
+function zeroFill(into: Buffer, at: number, blocks: number): number {
+  into.fill(0, at, at + blocks * BLOCK_BYTES)
+  return -1
+}

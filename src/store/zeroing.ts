@@ -1,0 +1,167 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { BlockStatus } from '../block/block-status.ts'
+import { Errno, FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE } from '../lib/system-calls.ts'
+import type { Bank } from './bank.ts'
+import type { BrickParts } from './brick-parts.ts'
+import {
+  BLOCK_BYTES,
+  BLOCKS_PER_REGION,
+  BLOCKS_PER_SEGMENT,
+  bankOf,
+  FIRST_PRESENT,
+  indexOf,
+  KNOWN_ZERO,
+  REGIONS_PER_SEGMENT,
+  SEGMENT_BYTES,
+  SEGMENTS_PER_SLOT,
+  slotDataAt,
+} from './layout.ts'
+import type { CachedPage } from './page-cache.ts'
+import type { SlotIo } from './slot-io.ts'
+import { NO_SLOT, type VolumeMap } from './volume-map.ts'
+import { slices, type WritePreparation } from './write-preparation.ts'
+
+const NO_PUNCH: readonly number[] = [-Errno.EOPNOTSUPP, -Errno.ENOSYS]
+
+/** Trim and write-zeroes, a segment at a time: blocks become known zeroes, trimmed ones give back their space. */
+export class Zeroing {
+  readonly #parts: BrickParts
+  readonly #io: SlotIo
+  readonly #preparation: WritePreparation
+
+  constructor(parts: BrickParts, io: SlotIo, preparation: WritePreparation) {
+    this.#parts = parts
+    this.#io = io
+    this.#preparation = preparation
+  }
+
+  async run(
+    map: VolumeMap,
+    offsetBytes: number,
+    lengthBytes: number,
+    keepSpace: boolean,
+  ): Promise<BlockStatus> {
+    for (const { extent, fromBytes, toBytes } of slices(offsetBytes, lengthBytes)) {
+      for (let from = fromBytes; from < toBytes; ) {
+        const stop = Math.min(toBytes, from - (from % SEGMENT_BYTES) + SEGMENT_BYTES)
+        const inVolume = offsetBytes - fromBytes + from
+        const status = keepSpace
+          ? await this.#zero(map, extent, inVolume, from / BLOCK_BYTES, stop / BLOCK_BYTES)
+          : await this.#trim(map, extent, from / BLOCK_BYTES, stop / BLOCK_BYTES)
+        if (status !== BlockStatus.ok) return status
+        from = stop
+      }
+      offsetBytes += toBytes - fromBytes
+      await nextTurn()
+    }
+    return BlockStatus.ok
+  }
+
+  /** The space stays, and so may old bytes in it, which nobody can read: these blocks are known zeroes. */
+  async #zero(map: VolumeMap, extent: number, at: number, first: number, end: number): Promise<BlockStatus> {
+    const slotOf = () => map.slots[extent]!
+    while (slotOf() === NO_SLOT || !this.#io.canWrite(slotOf(), first, end - first)) {
+      const status = await this.#preparation.prepare(map, at, (end - first) * BLOCK_BYTES)
+      if (status !== BlockStatus.ok) return status
+    }
+    const segment = Math.floor(first / BLOCKS_PER_SEGMENT)
+    const page = this.#parts.checksums.peek(slotOf(), segment)!
+    return this.#setZero(slotOf(), segment, page, first, end)
+  }
+
+  async #trim(map: VolumeMap, extent: number, first: number, end: number): Promise<BlockStatus> {
+    const { activity, banks, checksums, failure, stamps } = this.#parts
+    const slot = map.slots[extent]!
+    if (slot === NO_SLOT) return BlockStatus.ok
+    const bank = banks[bankOf(slot)]!
+    const index = indexOf(slot)
+    const segment = Math.floor(first / BLOCKS_PER_SEGMENT)
+    if (!bank.segmentIsAllocated(index, segment)) return BlockStatus.ok
+    const bit = 1 << segment
+    for (;;) {
+      if (failure.error !== null) return BlockStatus.ioError
+      const page = checksums.peek(slot, segment)
+      const isActive = (activity.activeIn(slot) & bit) !== 0
+      if (page !== undefined && isActive && stamps.has(bank, index)) {
+        return this.#trimNow(map, slot, segment, page, first, end)
+      }
+      try {
+        await activity.activate(slot, bit)
+      } catch {
+        return BlockStatus.ioError
+      }
+      const loaded = Math.min(await checksums.load(slot, segment), await stamps.load(bank, index))
+      if (loaded < 0) return BlockStatus.ioError
+    }
+  }
+
+  /** Stamp, then checksums, then the hole: a crash in between leaves what was there or zeroes. */
+  #trimNow(
+    map: VolumeMap,
+    slot: number,
+    segment: number,
+    page: CachedPage,
+    first: number,
+    end: number,
+  ): BlockStatus {
+    const { banks, failure, files, stamps } = this.#parts
+    const bank = banks[bankOf(slot)]!
+    const index = indexOf(slot)
+    const firstRegion = Math.floor(first / BLOCKS_PER_REGION)
+    const lastRegion = Math.floor((end - 1) / BLOCKS_PER_REGION)
+    const stamped = stamps.stamp(bank, index, firstRegion, lastRegion, map.generation)
+    if (stamped < 0) {
+      failure.set('writing stamps', stamped)
+      return BlockStatus.ioError
+    }
+    const status = this.#setZero(slot, segment, page, first, end)
+    if (status !== BlockStatus.ok) return status
+
+    const empty: number[] = []
+    for (let region = firstRegion; region <= lastRegion; region++) {
+      if (bank.isAllocated(index, region) && isEmpty(page, region)) empty.push(region)
+    }
+    const from = isEmpty(page, firstRegion) ? firstRegion * BLOCKS_PER_REGION : first
+    const to = isEmpty(page, lastRegion) ? (lastRegion + 1) * BLOCKS_PER_REGION : end
+    const offset = slotDataAt(index) + from * BLOCK_BYTES
+    const mode = FALLOC_PUNCH_HOLE | FALLOC_KEEP_SIZE
+    const punched = files.fallocate(bank.dataFd, mode, offset, (to - from) * BLOCK_BYTES)
+    if (NO_PUNCH.includes(punched)) return BlockStatus.ok
+    if (punched < 0) {
+      failure.set(`making a hole in ${bank.dataPath}`, punched)
+      return BlockStatus.ioError
+    }
+    return this.#giveBack(map, bank, index, empty)
+  }
+
+  #giveBack(map: VolumeMap, bank: Bank, index: number, regions: readonly number[]): BlockStatus {
+    if (regions.length === 0) return BlockStatus.ok
+    for (const region of regions) bank.setAllocated(index, region, false)
+    map.usedRegions -= regions.length
+    this.#parts.capacity.release(regions.length)
+    const result = this.#parts.stamps.writeAllocated(bank, index)
+    if (result < 0) this.#parts.failure.set('writing stamps', result)
+    return result < 0 ? BlockStatus.ioError : BlockStatus.ok
+  }
+
+  #setZero(slot: number, segment: number, page: CachedPage, first: number, end: number): BlockStatus {
+    const { banks, checksums, clock, failure } = this.#parts
+    const bank = banks[bankOf(slot)]!
+    const index = indexOf(slot)
+    const at = first - segment * BLOCKS_PER_SEGMENT
+    bank.dataTouched = true
+    bank.clearing[index]! &= ~(1 << segment)
+    bank.lastWriteMs[index * SEGMENTS_PER_SLOT + segment] = clock()
+    const result = checksums.set(bank, index, segment, page, at, end - first, null, KNOWN_ZERO)
+    if (result < 0) failure.set('writing checksums', result)
+    return result < 0 ? BlockStatus.ioError : BlockStatus.ok
+  }
+}
+
+function isEmpty(page: CachedPage, region: number): boolean {
+  const from = (region % REGIONS_PER_SEGMENT) * BLOCKS_PER_REGION
+  for (let block = from; block < from + BLOCKS_PER_REGION; block++) {
+    if (page.words[block]! >= FIRST_PRESENT) return false
+  }
+  return true
+}
