@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { formatHostPort } from '../config/host-port.ts'
 import type { Config } from '../config/schema.ts'
 import { type Cluster, checkInBrick, joinCluster } from '../control/cluster.ts'
+import { decodeValue, keys } from '../control/layout.ts'
 import { reservationStorage } from '../control/reservation-storage.ts'
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import { lockDirectory } from '../lib/directory-lock.ts'
@@ -16,6 +17,9 @@ import type { Closers } from './closers.ts'
 
 /** The peer of a daemon with one brick; its directory has the same name. */
 const PEER_ID = 'peer-1'
+
+/** Monotonic milliseconds; brick and volumes must share it. */
+const clock = (): number => performance.now()
 
 export interface Storage {
   readonly metadata: MetadataStore
@@ -43,23 +47,36 @@ export async function openStorage(config: Config, log: Log, closers: Closers): P
     addresses: addresses.map(formatHostPort),
     labels: config.label,
   })
+  // Where segments are over the target, the least recently written eighth is cleared; quiet ones go anyway.
+  let host: VolumeHost | null = null
   const brick = await openBrick({
     directory: join(config.data, PEER_ID),
     clusterId: cluster.clusterId,
-    ...(config.capacity === null ? {} : { capacityBytes: config.capacity }),
+    // A brick that the metadata knows and the disk has not is lost: an empty one must not take its place.
+    create: !(await knowsBrick(metadata)),
+    ...(config.capacity === null ? {} : { limitBytes: config.capacity }),
     ...(config.store.dirtyCap === null ? {} : { dirtyCapBytes: config.store.dirtyCap }),
     checksumCacheBytes: config.store.checksumCache,
+    clock,
+    notice: ({ level, message, fields }) => log[level](fields, message),
+    aboveActiveTarget: active => void host?.clearQuietSegments(0, Math.ceil(active / 8)),
+    metadataOpenCounter: opened => checkInBrick(metadata, opened, PEER_ID),
   })
   closers.add('brick', () => brick[Symbol.asyncDispose]())
-  await checkInBrick(metadata, brick, PEER_ID)
-  const host = new VolumeHost({
+  host = new VolumeHost({
     brick,
     reservationStorage: volume => reservationStorage(metadata, volume),
-    nowMs: () => performance.now(),
+    nowMs: clock,
     clearFailed: (volume, err) => log.warn({ volume, err }, 'quiet segments could not be cleared'),
   })
-  closers.add('volumes', () => host[Symbol.asyncDispose]())
+  const opened = host
+  closers.add('volumes', () => opened[Symbol.asyncDispose]())
   return { metadata, cluster, brick, host }
+}
+
+async function knowsBrick(metadata: MetadataStore): Promise<boolean> {
+  const { entries } = await metadata.range(keys.brick(''))
+  return entries.some(({ key, value }) => decodeValue('brick', key, value).peer === PEER_ID)
 }
 
 async function makeDirectory(directory: string): Promise<void> {
