@@ -113,7 +113,11 @@ test('receiver: a stream that comes byte by byte gives whole PDUs', () => {
   const digests = { header: true, data: true }
   const stream = Buffer.concat([frame(5, 0, 1, digests), frame(0, 2, 2, digests), frame(64, 1, 3, digests)])
   const sink = new RecordingSink()
-  feed(receiver(sink, digests), stream, Array.from({ length: stream.length }, (_, i) => i))
+  feed(
+    receiver(sink, digests),
+    stream,
+    Array.from({ length: stream.length }, (_, i) => i),
+  )
   expect(sink.pdus.map(pdu => pdu.data.length / 2)).toEqual([5, 0, 64])
 })
 

@@ -133,7 +133,7 @@ export class PduReceiver {
     const padded = paddedBytes(dataLength)
     const next = dataAt + padded + (this.dataDigest && dataLength > 0 ? DIGEST_BYTES : 0)
     if (next > end || dataLength > this.dataSegmentBytesMax) return this.#continue(chunk, at, end)
-    if (!this.#headerIsGood(chunk, at, headerLength)) return end
+    if (!this.#headerIsGood(chunk, at, headerLength)) return this.#fail('headerDigest', end)
     if (this.dataDigest && dataLength > 0 && !digestMatches(chunk, dataAt + padded, dataAt, padded)) {
       this.#sink.dataDigestFailed(chunk, at)
     } else {
@@ -148,10 +148,12 @@ export class PduReceiver {
     if (!this.#inPayload) {
       at = this.#collectHeader(chunk, at, end, BHS_BYTES)
       if (this.#headerBytes < BHS_BYTES) return at
+      if (dataSegmentBytesOf(this.#header, 0) > this.dataSegmentBytesMax)
+        return this.#fail('dataSegmentTooLong', end)
       const headerLength = this.#headerLength(this.#header, 0)
       at = this.#collectHeader(chunk, at, end, headerLength)
       if (this.#headerBytes < headerLength) return at
-      if (!this.#headerIsGood(this.#header, 0, headerLength)) return end
+      if (!this.#headerIsGood(this.#header, 0, headerLength)) return this.#fail('headerDigest', end)
       if (!this.#beginPayload()) return at
     }
     const dataEnd = Math.min(end, at + this.#payloadLength - this.#payloadBytes)
@@ -180,14 +182,14 @@ export class PduReceiver {
 
   #headerIsGood(pdu: Buffer, at: number, headerLength: number): boolean {
     const covered = headerLength - DIGEST_BYTES
-    if (this.headerDigest && !digestMatches(pdu, at + covered, at, covered)) return this.#fail('headerDigest')
-    return dataSegmentBytesOf(pdu, at) <= this.dataSegmentBytesMax || this.#fail('dataSegmentTooLong')
+    return !this.headerDigest || digestMatches(pdu, at + covered, at, covered)
   }
 
-  #fail(fault: StreamFault): false {
+  /** Nothing of what follows, up to `end`, can be trusted. */
+  #fail(fault: StreamFault, end: number): number {
     this.#failed = true
     this.#sink.streamFailed(fault)
-    return false
+    return end
   }
 
   /** False when there is no payload: then the PDU was delivered. */

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
-import { decodeDataIn } from '../../src/iscsi-target/wire/data-in.ts'
-import { blankDataIn } from '../../src/iscsi-target/wire/data-in.ts'
+import { blankDataIn, decodeDataIn } from '../../src/iscsi-target/wire/data-in.ts'
 import { Opcode } from '../../src/iscsi-target/wire/opcodes.ts'
 import { blankR2t, decodeR2t } from '../../src/iscsi-target/wire/r2t.ts'
 import { RejectReason } from '../../src/iscsi-target/wire/rejection.ts'
@@ -58,7 +57,13 @@ for (const receiveByEvents of [false, true]) {
     }
     const initiator = await server.login({ keys })
     const data = pattern(4 * MIB)
-    for (const [blocks, immediate] of [[8, 4096], [512, 0], [512, 100_000], [2048, 200_000], [4096, 262_144]] as const) {
+    for (const [blocks, immediate] of [
+      [8, 4096],
+      [512, 0],
+      [512, 100_000],
+      [2048, 200_000],
+      [4096, 262_144],
+    ] as const) {
       const whole = data.subarray(0, blocks * 512)
       const itt = initiator.command(write10(0, blocks), {
         write: whole.length,
@@ -70,7 +75,14 @@ for (const receiveByEvents of [false, true]) {
         for (let at = 0, dataSn = 0; at < wanted.length; at += 131_072, dataSn++) {
           const piece = wanted.subarray(at, at + 131_072)
           const final = at + piece.length === wanted.length
-          initiator.dataOut({ itt, ttt: asked.ttt, dataSn, offset: asked.bufferOffset + at, data: piece, final })
+          initiator.dataOut({
+            itt,
+            ttt: asked.ttt,
+            dataSn,
+            offset: asked.bufferOffset + at,
+            data: piece,
+            final,
+          })
         }
         got += wanted.length
       }
@@ -90,7 +102,11 @@ test('read: Data-In is cut at MaxRecvDataSegmentLength, F ends each burst, statu
   const pdus = [await initiator.receive(), await initiator.receive(), await initiator.receive()]
   const seen = pdus.map(pdu => dataIn(pdu))
   expect(pdus.map(pdu => pdu.data.length)).toEqual([8192, 8192, 8192])
-  expect(seen.map(({ dataSn, bufferOffset }) => [dataSn, bufferOffset])).toEqual([[0, 0], [1, 8192], [2, 16384]])
+  expect(seen.map(({ dataSn, bufferOffset }) => [dataSn, bufferOffset])).toEqual([
+    [0, 0],
+    [1, 8192],
+    [2, 16384],
+  ])
   expect(seen.map(({ flags }) => flags)).toEqual([0, 0x80, 0x81])
 })
 
@@ -112,7 +128,12 @@ test('read: data that turns out bad in the middle ends in CHECK CONDITION with w
   initiator.command(read10(0, 32), { read: 16384 })
   expect(dataIn(await initiator.receive())).toMatchObject({ dataSn: 0, flags: 0 })
   const answer = response(await initiator.receive())
-  expect(answer).toMatchObject({ status: CHECK_CONDITION, flags: UNDERFLOW, residual: 8192, sense: [3, 0x11, 0] })
+  expect(answer).toMatchObject({
+    status: CHECK_CONDITION,
+    flags: UNDERFLOW,
+    residual: 8192,
+    sense: [3, 0x11, 0],
+  })
 })
 
 test('residual: less room than data is an overflow, more room an underflow, for reads and writes', async () => {
@@ -144,7 +165,11 @@ test('write: unsolicited data up to FirstBurstLength, then R2Ts of at most MaxBu
   await using server = await FakeServer.start()
   const initiator = await server.login()
   const data = pattern(64 * 512)
-  const itt = initiator.command(write10(8, 64), { write: data.length, data: data.subarray(0, 4096), final: false })
+  const itt = initiator.command(write10(8, 64), {
+    write: data.length,
+    data: data.subarray(0, 4096),
+    final: false,
+  })
   initiator.dataOut({ itt, offset: 4096, data: data.subarray(4096, 8192) })
   const first = r2t(await initiator.receive())
   expect(first).toMatchObject({ r2tSn: 0, bufferOffset: 8192, desiredLength: 16384 })
@@ -163,12 +188,28 @@ test('write: MaxOutstandingR2T of them are asked for at once', async () => {
   const initiator = await server.login({ keys: { MaxOutstandingR2T: '3', ImmediateData: 'No' } })
   const data = pattern(4 * 16384)
   const itt = initiator.command(write10(0, 128), { write: data.length })
-  const asked = [r2t(await initiator.receive()), r2t(await initiator.receive()), r2t(await initiator.receive())]
+  const asked = [
+    r2t(await initiator.receive()),
+    r2t(await initiator.receive()),
+    r2t(await initiator.receive()),
+  ]
   expect(asked.map(each => each.bufferOffset)).toEqual([0, 16384, 32768])
   expect(await initiator.isSilent(20)).toBe(true)
   for (const { ttt, bufferOffset } of asked) {
-    initiator.dataOut({ itt, ttt, offset: bufferOffset, data: data.subarray(bufferOffset, bufferOffset + 8192), final: false })
-    initiator.dataOut({ itt, ttt, dataSn: 1, offset: bufferOffset + 8192, data: data.subarray(bufferOffset + 8192, bufferOffset + 16384) })
+    initiator.dataOut({
+      itt,
+      ttt,
+      offset: bufferOffset,
+      data: data.subarray(bufferOffset, bufferOffset + 8192),
+      final: false,
+    })
+    initiator.dataOut({
+      itt,
+      ttt,
+      dataSn: 1,
+      offset: bufferOffset + 8192,
+      data: data.subarray(bufferOffset + 8192, bufferOffset + 16384),
+    })
   }
   const last = r2t(await initiator.receive())
   initiator.dataOut({ itt, ttt: last.ttt, offset: 49152, data: data.subarray(49152, 57344), final: false })
@@ -196,7 +237,11 @@ test('write: unsolicited data beyond FirstBurstLength, or short of it, fails the
   await using server = await FakeServer.start()
   const initiator = await server.login()
   const data = pattern(16384)
-  const beyond = initiator.command(write10(0, 32), { write: data.length, data: data.subarray(0, 8192), final: false })
+  const beyond = initiator.command(write10(0, 32), {
+    write: data.length,
+    data: data.subarray(0, 8192),
+    final: false,
+  })
   initiator.dataOut({ itt: beyond, offset: 8192, data: data.subarray(8192) })
   expect(response(await initiator.receive())).toMatchObject({ status: CHECK_CONDITION, sense: UNEXPECTED })
   const short = initiator.command(write10(0, 32), { write: data.length, final: false })
@@ -261,7 +306,14 @@ test('write: data beyond what a session may keep waits for its R2T until another
     const { ttt } = itt === itts[0] ? first : r2t(await initiator.receive())
     for (let i = 0; i < 8; i++) {
       const offset = i * 8192
-      initiator.dataOut({ itt, ttt, dataSn: i, offset, data: data.subarray(offset, offset + 8192), final: i === 7 })
+      initiator.dataOut({
+        itt,
+        ttt,
+        dataSn: i,
+        offset,
+        data: data.subarray(offset, offset + 8192),
+        final: i === 7,
+      })
     }
     const answer = await initiator.receive()
     expect(answer.bhs.readUInt32BE(16)).toBe(itt)

@@ -87,7 +87,8 @@ export class IscsiInitiator implements AsyncDisposable {
         })
       },
       placePayload: () => false,
-      dataDigestFailed: () => this.#received.push({ opcode: -1, bhs: Buffer.alloc(0), data: Buffer.alloc(0) }),
+      dataDigestFailed: () =>
+        this.#received.push({ opcode: -1, bhs: Buffer.alloc(0), data: Buffer.alloc(0) }),
       streamFailed: () => socket.destroy(),
     }
     this.#receiver = new PduReceiver(sink, new BufferPool(0))
@@ -143,7 +144,13 @@ export class IscsiInitiator implements AsyncDisposable {
     const bhs = Buffer.alloc(BHS_BYTES)
     const fields = {
       ...{ transit: true, continued: false, csg: LoginStage.operational, nsg: LoginStage.fullFeature },
-      ...{ isid: options.isid ?? '400000000001', tsih: options.tsih ?? 0, itt: 0, versionMax: 0, versionMin: 0 },
+      ...{
+        isid: options.isid ?? '400000000001',
+        tsih: options.tsih ?? 0,
+        itt: 0,
+        versionMax: 0,
+        versionMin: 0,
+      },
       ...{ cid: 0, cmdSn: this.cmdSn, expStatSn: 0 },
     }
     encodeLoginRequest(bhs, 0, fields, text.length)
@@ -183,7 +190,9 @@ export class IscsiInitiator implements AsyncDisposable {
       if (spoil === 'header') headerDigest[0]! ^= 1
     }
     parts.push(headerDigest)
-    const padded = Buffer.alloc(paddedBytes(data.length) + (this.#dataDigest && data.length > 0 ? DIGEST_BYTES : 0))
+    const padded = Buffer.alloc(
+      paddedBytes(data.length) + (this.#dataDigest && data.length > 0 ? DIGEST_BYTES : 0),
+    )
     data.copy(padded)
     if (this.#dataDigest && data.length > 0) {
       putDigest(padded, padded.length - DIGEST_BYTES, 0, padded.length - DIGEST_BYTES)

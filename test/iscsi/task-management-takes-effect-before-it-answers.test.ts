@@ -1,0 +1,137 @@
+import { expect, test } from 'vitest'
+import { AsyncEvent } from '../../src/iscsi-target/wire/async-message.ts'
+import { Opcode } from '../../src/iscsi-target/wire/opcodes.ts'
+import { TaskFunction, TaskResponse } from '../../src/iscsi-target/wire/task-management.ts'
+import type { IscsiInitiator } from '../lib/iscsi-initiator.ts'
+import { FakeServer, pattern, read10, write10 } from './serve-fake.ts'
+
+const DELAY_MS = 60
+
+/** The next PDU must be the answer to this request; gives its response code. */
+async function answerTo(initiator: IscsiInitiator, itt: number): Promise<number> {
+  const pdu = await initiator.receive()
+  expect([pdu.opcode, pdu.bhs.readUInt32BE(16)]).toEqual([Opcode.taskManagementResponse, itt])
+  return pdu.bhs[2]!
+}
+
+test('ABORT TASK: a write that is being executed neither answers nor reaches the disk, others go on', async () => {
+  await using server = await FakeServer.start()
+  const initiator = await server.login()
+  server.disk.delayMs = DELAY_MS
+  const aborted = initiator.command(write10(0, 8), { write: 4096, data: pattern(4096) })
+  const kept = initiator.command(write10(8, 8), { write: 4096, data: pattern(4096) })
+  const request = initiator.manageTasks(TaskFunction.abortTask, aborted, 1)
+  expect(await answerTo(initiator, request)).toBe(TaskResponse.functionComplete)
+  const answer = await initiator.receive()
+  expect([answer.opcode, answer.bhs.readUInt32BE(16)]).toEqual([Opcode.scsiResponse, kept])
+  expect(await initiator.isSilent(2 * DELAY_MS)).toBe(true)
+  expect(server.disk.memory.subarray(0, 4096).equals(Buffer.alloc(4096))).toBe(true)
+  expect(server.disk.memory.subarray(4096, 8192).equals(pattern(4096))).toBe(true)
+})
+
+test('ABORT TASK: a write that is collecting its data is taken back, and its late data is swallowed', async () => {
+  await using server = await FakeServer.start()
+  const initiator = await server.login()
+  const itt = initiator.command(write10(0, 32), { write: 16384, data: pattern(8192) })
+  const ttt = (await initiator.receive()).bhs.readUInt32BE(20)
+  const request = initiator.manageTasks(TaskFunction.abortTask, itt, 1)
+  expect(await answerTo(initiator, request)).toBe(TaskResponse.functionComplete)
+  initiator.dataOut({ itt, ttt, offset: 8192, data: pattern(8192) })
+  expect(await initiator.isSilent(30)).toBe(true)
+  expect(server.disk.writes).toBe(0)
+  initiator.command(write10(0, 8), { write: 4096, data: pattern(4096), itt })
+  expect((await initiator.receive()).opcode).toBe(Opcode.scsiResponse)
+})
+
+test('ABORT TASK: a read whose data is being fetched sends nothing any more', async () => {
+  await using server = await FakeServer.start()
+  const initiator = await server.login()
+  server.disk.fetchMs = DELAY_MS
+  const itt = initiator.command(read10(0, 8), { read: 4096 })
+  const request = initiator.manageTasks(TaskFunction.abortTask, itt, 1)
+  expect(await answerTo(initiator, request)).toBe(TaskResponse.functionComplete)
+  expect(await initiator.isSilent(2 * DELAY_MS)).toBe(true)
+  const [session] = server.target.liveSessions()
+  expect(session!.slots.used).toBe(0)
+})
+
+test('ABORT TASK: a task that never arrived counts as received, one outside the window does not exist', async () => {
+  await using server = await FakeServer.start()
+  const initiator = await server.login()
+  const missing = initiator.cmdSn++
+  const behind = initiator.command(read10(0, 1), { read: 512 })
+  expect(await initiator.isSilent(20)).toBe(true)
+  const request = initiator.manageTasks(TaskFunction.abortTask, 0x7777, missing)
+  expect(await answerTo(initiator, request)).toBe(TaskResponse.functionComplete)
+  const answer = await initiator.receive()
+  expect([answer.opcode, answer.bhs.readUInt32BE(16)]).toEqual([Opcode.dataIn, behind])
+  const again = initiator.manageTasks(TaskFunction.abortTask, 0x7777, missing)
+  expect(await answerTo(initiator, again)).toBe(TaskResponse.taskDoesNotExist)
+})
+
+test('ABORT TASK SET: ends the tasks of this session alone, those behind a hole included', async () => {
+  await using server = await FakeServer.start()
+  const initiator = await server.login()
+  const other = await server.login({ isid: '400000000002' })
+  server.disk.delayMs = DELAY_MS
+  initiator.command(write10(0, 8), { write: 4096, data: pattern(4096) })
+  initiator.command(write10(8, 32), { write: 16384, data: pattern(8192) })
+  const missing = initiator.cmdSn++
+  initiator.command(write10(64, 8), { write: 4096, data: pattern(4096) })
+  other.command(write10(16, 8), { write: 4096, data: pattern(4096) })
+  expect((await initiator.receive()).opcode).toBe(Opcode.r2t)
+  const request = initiator.manageTasks(TaskFunction.abortTaskSet)
+  expect(await answerTo(initiator, request)).toBe(TaskResponse.functionComplete)
+  expect((await other.receive()).opcode).toBe(Opcode.scsiResponse)
+  initiator.command(read10(0, 1), { read: 512, cmdSn: missing })
+  expect((await initiator.receive()).opcode).toBe(Opcode.dataIn)
+  expect(await initiator.isSilent(2 * DELAY_MS)).toBe(true)
+  expect(server.disk.writes).toBe(1)
+})
+
+for (const [name, fn] of [
+  ['CLEAR TASK SET', TaskFunction.clearTaskSet],
+  ['LOGICAL UNIT RESET', TaskFunction.logicalUnitReset],
+  ['TARGET WARM RESET', TaskFunction.targetWarmReset],
+] as const) {
+  test(`${name}: ends the tasks of all sessions, and the sessions go on`, async () => {
+    await using server = await FakeServer.start()
+    const initiator = await server.login()
+    const other = await server.login({ isid: '400000000002' })
+    server.disk.delayMs = DELAY_MS
+    other.command(write10(16, 8), { write: 4096, data: pattern(4096) })
+    other.nopOut()
+    expect((await other.receive()).opcode).toBe(Opcode.nopIn)
+    initiator.command(write10(0, 8), { write: 4096, data: pattern(4096) })
+    const request = initiator.manageTasks(fn)
+    expect(await answerTo(initiator, request)).toBe(TaskResponse.functionComplete)
+    expect(await initiator.isSilent(2 * DELAY_MS)).toBe(true)
+    expect(await other.isSilent(10)).toBe(true)
+    expect(server.disk.writes).toBe(0)
+    other.command(read10(0, 1), { read: 512 })
+    expect((await other.receive()).opcode).toBe(Opcode.dataIn)
+  })
+}
+
+test('TARGET COLD RESET: answers, then ends all sessions of the target', async () => {
+  await using server = await FakeServer.start()
+  const initiator = await server.login()
+  const other = await server.login({ isid: '400000000002' })
+  const request = initiator.manageTasks(TaskFunction.targetColdReset)
+  expect(await answerTo(initiator, request)).toBe(TaskResponse.functionComplete)
+  const told = await other.receive()
+  expect([told.opcode, told.bhs[36]]).toEqual([Opcode.asyncMessage, AsyncEvent.sessionDropped])
+  await other.closed()
+  await initiator.closed()
+})
+
+test('task management: what cannot be done is answered with the reason', async () => {
+  await using server = await FakeServer.start()
+  const initiator = await server.login()
+  const reassign = initiator.manageTasks(TaskFunction.taskReassign, 5)
+  expect(await answerTo(initiator, reassign)).toBe(TaskResponse.reassignmentNotSupported)
+  const unknown = initiator.manageTasks(42)
+  expect(await answerTo(initiator, unknown)).toBe(TaskResponse.functionNotSupported)
+  const noLun = initiator.manageTasks(TaskFunction.logicalUnitReset, undefined, 0, 7)
+  expect(await answerTo(initiator, noLun)).toBe(TaskResponse.lunDoesNotExist)
+})
