@@ -2,6 +2,7 @@ import path from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import { RANGE_BYTES } from './layout.ts'
+import { syncDirectory } from './superblock.ts'
 
 /** Bytes of address space for LMDB's map: keys of 16 TiB of slots take about 40 MiB. */
 const MAP_BYTES = 4 * 1024 ** 3
@@ -48,6 +49,8 @@ export class Catalogue {
       overlappingSync: false,
       strictAsyncOrder: true,
     })
+    // LMDB makes its file's content durable, not its name.
+    for (const made of [path.join(directory, 'meta'), directory]) syncDirectory(made)
   }
 
   brick(): BrickRecord {
