@@ -25,7 +25,7 @@ describe('discovery', () => {
   test('iscsi-ls -s: every portal of the group is listed, with the LUN and its size', async () => {
     const listing = await succeed('iscsi-ls', ['-s', `iscsi://${daemon.iscsi[0]}`])
     for (const portal of daemon.iscsi) expect(listing).toContain(`Target:${IQN_PREFIX}demo Portal:${portal},`)
-    expect(listing).toMatch(/Lun:0 +Type:DIRECT_ACCESS \(Size:1G\)/)
+    expect(listing).toMatch(/Lun:0 +Type:DIRECT_ACCESS \(Size:1023M\)/)
   })
 
   test('iscsi-ls: asking the IPv6 portal works like any other', async () => {
@@ -41,22 +41,23 @@ describe('iscsi-inq', () => {
     expect(text).toMatch(/Vendor:HOLDFAST/i)
   })
 
-  test.each([0, 1, 2])('portal %i tells the same identity', async portal => {
+  test.each([1, 2])('portal %i tells the same identity as portal 0', async portal => {
     const identity = (at: number) =>
-      succeed('iscsi-inq', ['-e', '1', '-c', '0x83', daemon.url('demo', { portal: at })])
+      succeed('iscsi-inq', ['-e', '1', '-c', String(0x83), daemon.url('demo', { portal: at })])
     const text = await identity(portal)
     expect(text).toMatch(/Designator Type:\(3\) NAA/)
-    const naa = (page: string) => /Designator Type:\(3\) NAA[\s\S]*?Designator:\[(.*)\]/.exec(page)?.[1]
-    expect(naa(text)).toBe(naa(await identity(0)))
+    expect(text).toBe(await identity(0))
   })
 
-  test.each([0x00, 0x80, 0x83, 0x86, 0xb0, 0xb1, 0xb2])('VPD page 0x%s is there', async page => {
-    await succeed('iscsi-inq', ['-e', '1', '-c', String(page), daemon.url('demo')])
+  // Those that iscsi-inq can decode; 86h is not among them.
+  test.each(['00', '80', '83', 'b0', 'b1', 'b2'])('VPD page %sh is there', async page => {
+    await succeed('iscsi-inq', ['-e', '1', '-c', String(Number.parseInt(page, 16)), daemon.url('demo')])
   })
 
   test('a LUN that the target lacks has no device behind it', async () => {
-    const { stdout } = await run('iscsi-inq', [daemon.url('demo', { lun: 5 })])
-    expect(stdout).toMatch(/Peripheral Qualifier:NOT_SUPPORTED|Peripheral Qualifier:CAPABLE/i)
+    const { code, stdout, stderr } = await run('iscsi-inq', [daemon.url('demo', { lun: 5 })])
+    expect(code).not.toBe(0)
+    expect(stdout + stderr).toContain('LOGICAL_UNIT_NOT_SUPPORTED')
   })
 
   test('a target that does not exist is refused', async () => {

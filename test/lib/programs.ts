@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type StdioOptions, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Daemon } from './daemon.ts'
 
@@ -12,7 +12,6 @@ export interface ProgramResult {
 }
 
 export interface ProgramOptions {
-  readonly input?: string
   readonly timeoutMs?: number
 }
 
@@ -24,15 +23,15 @@ export function run(
 ): Promise<ProgramResult> {
   return new Promise((resolve, reject) => {
     const timeout = options.timeoutMs ?? TIMEOUT_MS
-    const child = spawn(program, args, { timeout, killSignal: 'SIGKILL' })
+    const stdio: StdioOptions = ['ignore', 'pipe', 'pipe']
+    const child = spawn(program, args, { timeout, killSignal: 'SIGKILL', stdio })
     const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []]
-    child.stdout.on('data', chunk => stdout.push(chunk))
-    child.stderr.on('data', chunk => stderr.push(chunk))
+    child.stdout?.on('data', chunk => stdout.push(chunk))
+    child.stderr?.on('data', chunk => stderr.push(chunk))
     child.once('error', reject)
     child.once('close', code =>
       resolve({ code, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() }),
     )
-    child.stdin.end(options.input ?? '')
   })
 }
 
