@@ -9,7 +9,7 @@ export const COMPARE_AND_WRITE_BLOCKS_MAX = 255
 export const UNMAP_BLOCKS_MAX = 2 ** 20
 export const UNMAP_DESCRIPTORS_MAX = 256
 /** Written out in pieces when the pattern is not all zeroes, so it bounds how long one command takes. */
-export const WRITE_SAME_BYTES_MAX = 64 * 2 ** 20
+export const WRITE_SAME_BYTES_MAX = 16 * 2 ** 20
 /** What WRITE SAME and VERIFY hold in memory of a repeated block or of what they read. */
 export const PIECE_BYTES = 256 * 1024
 /** LUNs that the flat space addressing method reaches. SAM-5 §4.7.7. */

@@ -35,11 +35,14 @@ export interface ScsiTransport {
 export interface DataInSource {
   /**
    * Puts data-in bytes [offset, offset + length) into `into` at `at`, now. Answers 'later' when that needs
-   * waiting (then fetchDataIn), 'failed' when the command has turned into an error (status and sense are set).
+   * waiting (then fetchDataIn), 'failed' when the command has turned into an error (status and sense are set)
+   * or was taken back (`command.aborted`: nothing more is sent).
    */
   readDataIn(command: ScsiCommand, offset: number, length: number, into: Buffer, at: number): DataInResult
   /** Fills `into[at, at + command.dataInLength)`, then calls `done(command)`; failures are in command.status. */
   fetchDataIn(command: ScsiCommand, into: Buffer, at: number, done: DataInReceiver): void
+  /** The transport is done with the command, whether or not it took all of its data. Not while it fetches. */
+  dropDataIn(command: ScsiCommand): void
 }
 
 export const DataInResult = { ok: 0, later: 1, failed: 2 } as const

@@ -81,7 +81,7 @@ export class Task implements BlockCompletion, DataInSource {
   collect(lengthBytes: number, lengthAt: number): CommandPhase {
     this.command.dataOutLength = lengthBytes
     if (this.command.expectedOutLength !== lengthBytes) return this.failField(lengthAt)
-    return CommandPhase.needsData
+    return lengthBytes === 0 ? CommandPhase.ready : CommandPhase.needsData
   }
 
   /** Ends the command with GOOD, yielding what the answer holds already. */
@@ -199,6 +199,13 @@ export class Task implements BlockCompletion, DataInSource {
     invariant(command === this.command && this.state === TaskState.streaming, 'a live task streams')
     this.#fetch = done
     this.submit(BlockKind.read, this.offsetBytes, this.lengthBytes, into, at, endFetch)
+  }
+
+  dropDataIn(command: ScsiCommand): void {
+    if (this.state !== TaskState.streaming) return
+    invariant(command === this.command && this.#fetch === null, 'data-in is not dropped while it is fetched')
+    this.isAborting = true
+    this.#end()
   }
 
   /** Takes the task back; `listener` (if any) is told when that is so, perhaps at once. */

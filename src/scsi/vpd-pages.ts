@@ -108,7 +108,6 @@ function extendedInquiryData(): Buffer {
   return body
 }
 
-const WSNZ_NONE = 0
 const UGAVALID = 0x80000000
 
 /** SBC-4 §6.6.4: exactly what the commands enforce. */
@@ -116,7 +115,6 @@ function blockLimits(link: ItlNexus): Buffer {
   const { blockSizeBytes } = link.unit.volume
   const body = Buffer.alloc(60)
   const physicalBlock = PHYSICAL_BLOCK_BYTES / blockSizeBytes
-  body[0] = WSNZ_NONE
   body[1] = COMPARE_AND_WRITE_BLOCKS_MAX
   body.writeUInt16BE(physicalBlock, 2)
   body.writeUInt32BE(TRANSFER_BYTES_MAX / blockSizeBytes, 4)

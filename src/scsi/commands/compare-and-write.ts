@@ -12,7 +12,7 @@ function begin(task: Task): CommandPhase {
   const blocks = cdb[BLOCKS_AT]!
   if (!setRange(task, readLba64(cdb, 2), blocks)) return CommandPhase.answered
   task.fua = (cdb[1]! & FUA) !== 0 || !task.link.unit.modes.writeCacheEnabled
-  return blocks === 0 ? CommandPhase.ready : task.collect(2 * task.lengthBytes, BLOCKS_AT)
+  return task.collect(2 * task.lengthBytes, BLOCKS_AT)
 }
 
 function execute(task: Task): void {

@@ -39,19 +39,23 @@ function execute(task: Task): void {
   unmapNext(task)
 }
 
-/** Trims what the next descriptor names; `doneBytes` counts through the descriptors in `scratch`. */
+/**
+ * Trims what the next descriptor names, and those after it that go on where it ends, in one operation;
+ * `doneBytes` counts through the descriptors in `scratch`.
+ */
 function unmapNext(task: Task): void {
   const descriptors = task.scratch!
   const { blockSizeBytes } = task
-  while (task.doneBytes < descriptors.length) {
-    const at = task.doneBytes
-    task.doneBytes += DESCRIPTOR_BYTES
-    const blocks = descriptors.readUInt32BE(at + BLOCKS_AT)
-    if (blocks === 0) continue
-    const offsetBytes = readLba64(descriptors, at) * blockSizeBytes
-    return task.submit(BlockKind.trim, offsetBytes, blocks * blockSizeBytes, null, 0, unmapNext)
+  let lba = 0
+  let blocks = 0
+  for (; task.doneBytes < descriptors.length; task.doneBytes += DESCRIPTOR_BYTES) {
+    const nextLba = readLba64(descriptors, task.doneBytes)
+    if (blocks > 0 && nextLba !== lba + blocks) break
+    if (blocks === 0) lba = nextLba
+    blocks += descriptors.readUInt32BE(task.doneBytes + BLOCKS_AT)
   }
-  task.good()
+  if (blocks === 0) return task.good()
+  task.submit(BlockKind.trim, lba * blockSizeBytes, blocks * blockSizeBytes, null, 0, unmapNext)
 }
 
 /** SBC-4 §5.35. ANCHOR is refused: there is no anchored state here. */

@@ -22,7 +22,8 @@ function begin(task: Task, lba: number, blocks: number, lengthAt: number): Comma
   const byteCheck = byteCheckOf(task)
   if (byteCheck === ByteCheck.reserved) return task.failField(1, 2)
   if (!setTransferRange(task, lba, blocks, lengthAt)) return CommandPhase.answered
-  if (byteCheck === ByteCheck.nothing || blocks === 0) return CommandPhase.ready
+  if (byteCheck === ByteCheck.nothing) return CommandPhase.ready
+  if (blocks === 0) return task.collect(0, lengthAt)
   return task.collect(byteCheck === ByteCheck.dataOut ? task.lengthBytes : task.blockSizeBytes, lengthAt)
 }
 

@@ -33,17 +33,17 @@ function hasNoData(task: Task): boolean {
   return (task.command.cdb[1]! & NDOB) !== 0
 }
 
+// With UNMAP, each block is unmapped whatever the data-out holds, and reads as zeroes. SBC-4 §5.45, table 93.
 function execute(task: Task): void {
-  const { command, lengthBytes } = task
+  const { command, offsetBytes, lengthBytes } = task
   const { cdb, dataOut, dataOutAt } = command
-  const block = hasNoData(task) ? null : dataOut.subarray(dataOutAt, dataOutAt + task.blockSizeBytes)
   if (lengthBytes === 0) return task.good()
-  if (block !== null && !isZero(block)) {
-    // SBC-4 §5.46: with UNMAP set, blocks that would not read back as this data must be written.
-    return runPieces(task, BlockKind.write, repeatBlock(block, lengthBytes, PIECE_BYTES))
+  if ((cdb[1]! & UNMAP) !== 0) return task.submit(BlockKind.trim, offsetBytes, lengthBytes, null, 0, good)
+  const block = dataOut.subarray(dataOutAt, dataOutAt + task.blockSizeBytes)
+  if (hasNoData(task) || isZero(block)) {
+    return task.submit(BlockKind.zero, offsetBytes, lengthBytes, null, 0, good)
   }
-  const kind = (cdb[1]! & UNMAP) === 0 ? BlockKind.zero : BlockKind.trim
-  task.submit(kind, task.offsetBytes, lengthBytes, null, 0, good)
+  runPieces(task, BlockKind.write, repeatBlock(block, lengthBytes, PIECE_BYTES))
 }
 
 function isZero(block: Buffer): boolean {
