@@ -82,15 +82,20 @@ export class Catalogue implements AsyncDisposable {
         ...(startAfter === undefined ? {} : { startAfter }),
       })
       first ||= page.revision
-      newest = page.revision
-      for (const entry of page.entries) model.apply(entry.key, entry, entry.modRevision, change)
+      for (const entry of page.entries) {
+        model.apply(entry.key, entry, entry.modRevision, change)
+        if (entry.modRevision > newest) newest = entry.modRevision
+      }
       startAfter = page.entries.at(-1)?.key
       if (!page.more || startAfter === undefined) break
     }
     await this.#follow(model, first, newest, change)
   }
 
-  /** Watches from the first page on: whatever changed while the pages were read comes again, and in full. */
+  /**
+   * Watches from the first page on: whatever changed while the pages were read comes again, and in full. Ready
+   * when the newest of what was read has come.
+   */
   async #follow(model: Model, first: bigint, newest: bigint, change: CatalogueChange): Promise<void> {
     let live = true
     let revision = first

@@ -45,8 +45,8 @@ export class Draft {
 }
 
 /**
- * Runs `attempt` and commits what it drafted, again if somebody else changed what it had read. Throws what
- * `attempt` throws, and ERR_METADATA_CONFLICT when others always win.
+ * Runs `attempt` and commits what it drafted, again if somebody else changed what it had read. `revision` is 0
+ * when nothing was drafted. Throws what `attempt` throws, and ERR_METADATA_CONFLICT when others always win.
  */
 export async function change<T>(
   store: MetadataStore,
@@ -60,7 +60,8 @@ export async function change<T>(
       compare: draft.compare,
       success: draft.operations,
     })
-    if (succeeded) return { result, revision }
+    // A shared store's newest revision may be somebody else's, which no watch of ours will ever show.
+    if (succeeded) return { result, revision: draft.operations.length === 0 ? 0n : revision }
   }
   throw new HoldfastError('ERR_METADATA_CONFLICT')
 }

@@ -1,0 +1,89 @@
+import { Etcd3, type IOptions } from 'etcd3'
+import { HoldfastError } from '../../errors/holdfast-error.ts'
+
+export interface EtcdEndpointsOptions {
+  /** `host:port` or URL, at least one. */
+  readonly endpoints: readonly string[]
+  readonly credentials?: IOptions['credentials']
+}
+
+/** A call that is not answered by then is given up; its outcome is unknown. */
+const CALL_DEADLINE_MS = 2000
+/** Below 5 s etcd hangs up on a client for pinging too much. */
+const GRPC_KEEPALIVE = { 'grpc.keepalive_time_ms': 6000, 'grpc.keepalive_timeout_ms': 2000 } as const
+
+type Policies = NonNullable<IOptions['faultHandling']>
+
+// etcd3 retries by itself, transactions included, and breaks circuits: both hide what really happened.
+const once = { execute: async (call: (context: object) => unknown) => call({}) }
+const FAULT_HANDLING = { host: () => once, global: once } as unknown as Policies
+
+/** The members of an etcd cluster: one client each, and the one that answered last is asked first. */
+export class EtcdEndpoints {
+  readonly #clients: Etcd3[]
+
+  constructor({ endpoints, credentials }: EtcdEndpointsOptions) {
+    this.#clients = endpoints.map(
+      hosts =>
+        new Etcd3({
+          hosts,
+          ...(credentials === undefined ? {} : { credentials }),
+          grpcOptions: { ...GRPC_KEEPALIVE, 'grpc.max_receive_message_length': -1 },
+          defaultCallOptions: call => (call.isStream ? {} : { deadline: Date.now() + CALL_DEADLINE_MS }),
+          faultHandling: FAULT_HANDLING,
+        }),
+    )
+  }
+
+  get preferred(): Etcd3 {
+    return this.#clients[0]!
+  }
+
+  /** The preferred member failed: another one is asked from now on. */
+  preferNext(failed: Etcd3): void {
+    if (this.#clients[0] === failed) this.#clients.push(this.#clients.shift()!)
+  }
+
+  /** One attempt: for whatever must not be done twice. */
+  async call<T>(work: (client: Etcd3) => Promise<T>): Promise<T> {
+    const client = this.preferred
+    try {
+      return await work(client)
+    } catch (error) {
+      const translated = translate(error as Error)
+      if (translated.code === 'ERR_METADATA_UNAVAILABLE') this.preferNext(client)
+      throw translated
+    }
+  }
+
+  /** Asks every member once before it gives up: for reads, and what may be done twice. */
+  async callAny<T>(work: (client: Etcd3) => Promise<T>): Promise<T> {
+    for (let left = this.#clients.length; ; left--) {
+      try {
+        return await this.call(work)
+      } catch (error) {
+        const gone = error instanceof HoldfastError && error.code === 'ERR_METADATA_UNAVAILABLE'
+        if (!gone || left <= 1) throw error
+      }
+    }
+  }
+
+  close(): void {
+    for (const client of this.#clients) client.close()
+  }
+}
+
+/** By message, since several of etcd's refusals share a gRPC status. rpctypes/error.go of etcd names them. */
+function translate(error: Error): HoldfastError {
+  if (error instanceof HoldfastError) return error
+  const { message } = error
+  if (/requested lease not found/.test(message)) {
+    return new HoldfastError('ERR_METADATA_LEASE', undefined, { cause: error })
+  }
+  if (
+    /required revision is a future|duplicate key given|too many operations|key is not provided/.test(message)
+  ) {
+    return new HoldfastError('ERR_ARGUMENT_INVALID', `etcd refused: ${message}`, { cause: error })
+  }
+  return new HoldfastError('ERR_METADATA_UNAVAILABLE', `etcd does not answer: ${message}`, { cause: error })
+}

@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { EtcdServer, etcdMissing } from '../../../test/lib/etcd-server.ts'
+import { describeMetadataStore } from '../../../test/lib/metadata-contract.ts'
+import type { MetadataStore } from '../metadata-store.ts'
+import { openEtcdStore } from './etcd-store.ts'
+
+const missing = etcdMissing()
+if (missing !== null) console.log(`skipped: metadata store on etcd: ${missing}`)
+
+describe.skipIf(missing !== null)('etcd', () => {
+  let server: EtcdServer
+  let stores = 0
+  beforeAll(async () => {
+    server = await EtcdServer.create()
+  })
+  afterAll(() => server?.destroy())
+
+  const open = (keyPrefix: string) => openEtcdStore({ endpoints: [server.endpoint], keyPrefix })
+  const put = (store: MetadataStore, key: string) =>
+    store.transact({ compare: [], success: [{ do: 'put', key, value: Buffer.from(key) }] })
+
+  describeMetadataStore('etcd', async () => {
+    const keyPrefix = `test-${++stores}/`
+    return { open: async () => open(keyPrefix), destroy: async () => {} }
+  })
+
+  test('etcd: a watch outlives a restart of etcd and misses nothing', async () => {
+    await using store = open('restart/')
+    const revisions: bigint[] = []
+    const { revision } = await put(store, 'a')
+    await using _watch = await store.watch('', revision, {
+      changed: (_, at) => revisions.push(at),
+      lost: error => expect.unreachable(error.message),
+    })
+    await put(store, 'b')
+    await server.stop()
+    await expect(put(store, 'c')).rejects.toMatchObject({ code: 'ERR_METADATA_UNAVAILABLE' })
+    await server.start()
+    await expect.poll(() => put(store, 'd').then(() => 'done', String), { timeout: 10_000 }).toBe('done')
+    const { entries } = await store.range('')
+    const expected = entries.map(entry => entry.modRevision).sort((a, b) => Number(a - b))
+    await expect.poll(() => revisions.length, { timeout: 10_000 }).toBeGreaterThanOrEqual(expected.length)
+    expect(revisions).toEqual([...new Set(revisions)])
+    for (const one of expected) expect(revisions).toContain(one)
+  })
+
+  test('etcd: a member that does not answer costs one failed call, then another is asked', async () => {
+    await using store = openEtcdStore({ endpoints: ['127.0.0.1:1', server.endpoint], keyPrefix: 'two/' })
+    expect(await store.get('a')).toBeNull()
+    await put(store, 'a')
+    expect((await store.range('')).entries).toHaveLength(1)
+  })
+
+  test('etcd: a range of more keys than one page is of one revision', async () => {
+    await using store = open('many/')
+    for (let page = 0; page < 9; page++) {
+      const success = Array.from({ length: 128 }, (_, at) => {
+        const key = `k${String(page * 128 + at).padStart(5, '0')}`
+        return { do: 'put', key, value: Buffer.from(key) } as const
+      })
+      await store.transact({ compare: [], success })
+    }
+    const all = await store.range('')
+    expect(all.entries.map(entry => entry.key)).toEqual(
+      Array.from({ length: 1152 }, (_, at) => `k${String(at).padStart(5, '0')}`),
+    )
+    expect(all.more).toBe(false)
+    expect(await store.range('', { limit: 700 })).toMatchObject({ more: true, entries: { length: 700 } })
+  })
+})

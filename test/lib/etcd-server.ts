@@ -1,0 +1,82 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** Null when etcd can be started here, else the reason for skipping what needs it. */
+export function etcdMissing(): string | null {
+  const { error, status } = spawnSync('etcd', ['--version'], { stdio: 'ignore' })
+  return error === undefined && status === 0 ? null : 'etcd is not installed (Debian: etcd-server)'
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise(resolve => server.close(resolve))
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return address.port
+}
+
+/** A single-member etcd in a temp directory. */
+export class EtcdServer {
+  readonly endpoint: string
+  readonly #directory: string
+  readonly #peerUrl: string
+  #process: ChildProcess | null = null
+
+  private constructor(directory: string, clientPort: number, peerPort: number) {
+    this.#directory = directory
+    this.endpoint = `127.0.0.1:${clientPort}`
+    this.#peerUrl = `http://127.0.0.1:${peerPort}`
+  }
+
+  static async create(): Promise<EtcdServer> {
+    const directory = await mkdtemp(join(tmpdir(), 'holdfast-etcd-'))
+    const server = new EtcdServer(directory, await freePort(), await freePort())
+    await server.start()
+    return server
+  }
+
+  /** Starts it, again after stop(); resolves when it answers. */
+  async start(): Promise<void> {
+    const client = `http://${this.endpoint}`
+    const flags = {
+      name: 'test',
+      'data-dir': this.#directory,
+      'listen-client-urls': client,
+      'advertise-client-urls': client,
+      'listen-peer-urls': this.#peerUrl,
+      'initial-advertise-peer-urls': this.#peerUrl,
+      'initial-cluster': `test=${this.#peerUrl}`,
+      'log-level': 'error',
+    }
+    const argv = Object.entries(flags).map(([name, value]) => `--${name}=${value}`)
+    this.#process = spawn('etcd', argv, { stdio: 'ignore' })
+    const healthy = () =>
+      fetch(`${client}/health`).then(
+        response => response.ok,
+        () => false,
+      )
+    for (let tries = 0; !(await healthy()); tries++) {
+      if (tries > 200) throw new Error('etcd does not start')
+      await new Promise(resolve => setTimeout(resolve, 50))
+    }
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#process
+    this.#process = null
+    if (child === null || child.exitCode !== null) return
+    await new Promise(resolve => {
+      child.once('exit', resolve)
+      child.kill('SIGKILL')
+    })
+  }
+
+  async destroy(): Promise<void> {
+    await this.stop()
+    await rm(this.#directory, { recursive: true, force: true })
+  }
+}
