@@ -6,7 +6,8 @@ import {
   SENSE_BYTES_MAX,
 } from '../scsi/scsi-command.ts'
 import type { Session } from './session.ts'
-import { SlotQueue, SlotState, type TaskSlot, TransferFailure } from './task-slot.ts'
+import { SlotQueue, SlotState, type TaskSlot } from './task-slot.ts'
+import { TransferFailure } from './transfer-failure.ts'
 import { SLAB_SEGMENT_BYTES_MAX } from './transmit-slab.ts'
 import { FINAL_BIT } from './wire/bhs.ts'
 import { blankDataIn, DATA_IN_STATUS_BIT, encodeDataIn } from './wire/data-in.ts'
@@ -112,7 +113,7 @@ export class Answers implements DataInReceiver {
       if (result === DataInResult.failed) {
         if (slot.aborted) return Progress.finished
         slot.dataInLength = offset
-        return null
+        return slot.aborted ? Progress.finished : null
       }
       slot.dataInSent = offset + length
       const isLast = slot.dataInSent === wanted

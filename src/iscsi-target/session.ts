@@ -1,5 +1,5 @@
 import type { Nexus } from '../scsi/nexus.ts'
-import { type ScsiCommand, ScsiStatus, type ScsiTransport } from '../scsi/scsi-command.ts'
+import type { ScsiCommand, ScsiTransport } from '../scsi/scsi-command.ts'
 import type { ScsiTarget } from '../scsi/scsi-target.ts'
 import { Answers } from './answers.ts'
 import type { BufferPool } from './buffer-pool.ts'
@@ -19,6 +19,7 @@ import { SessionStats } from './session-stats.ts'
 import type { PortalContact, TargetDirectory } from './target-directory.ts'
 import { TaskManagement } from './task-management.ts'
 import { SlotState, type TaskSlot, TaskSlots } from './task-slot.ts'
+import { setTransferFailure } from './transfer-failure.ts'
 import { AsyncEvent } from './wire/async-message.ts'
 import {
   BHS_BYTES,
@@ -64,9 +65,6 @@ const UNKNOWN_OPCODE = rejection(RejectReason.commandNotSupported, 'unknown opco
 const LOGIN_AGAIN = rejection(RejectReason.protocolError, 'Login Request in full feature phase')
 const NO_SNACK = rejection(RejectReason.snackReject, 'SNACK at ErrorRecoveryLevel 0')
 const DATA_OUT_IN_DISCOVERY = rejection(RejectReason.protocolError, 'Data-Out in a discovery session')
-const SENSE_LENGTH = 18
-const SENSE_FIXED_CURRENT = 0x70
-const SENSE_ADDITIONAL_LENGTH = 10
 
 /** One session in full feature phase, on its one connection: sorts PDUs, numbers answers, owns the tasks. */
 export class Session implements ConnectionPhase, ScsiTransport {
@@ -207,6 +205,7 @@ export class Session implements ConnectionPhase, ScsiTransport {
     this.#waitingForTasks.push(done)
     if (this.#tasksEnding) return
     this.#tasksEnding = true
+    for (const slot of this.slots.all) if (slot.isOurs) this.dropAnswer(slot)
     if (this.target === null) this.#tasksAreOver()
     else this.target.detach(this.nexus, () => this.#tasksAreOver())
   }
@@ -287,8 +286,17 @@ export class Session implements ConnectionPhase, ScsiTransport {
     slot.dataInSource?.dropDataIn(slot)
     this.stats.commandEnded(slot)
     this.answers.releaseFetched(slot)
+    slot.dataInSource?.dropDataIn(slot)
     this.slots.give(slot)
     this.dataOut.release(slot)
+  }
+
+  /** Takes back the answer of a task that SCSI is done with. */
+  dropAnswer(slot: TaskSlot): void {
+    slot.aborted = true
+    this.answers.cancel(slot)
+    // A fetch still writes into its buffer: its end releases the slot.
+    if (slot.state !== SlotState.fetching) this.release(slot)
   }
 
   /** All data of a task that failed in transfer has come in: takes it back from SCSI and answers. */
@@ -350,6 +358,7 @@ export class Session implements ConnectionPhase, ScsiTransport {
   }
 
   #deliverHeld(): void {
+    if (this.#tasksEnding) return
     for (let held = this.window.takeHeld(); held !== null; held = this.window.takeHeld()) {
       const { pdu, data } = held
       this.#deliverInOrder(opcodeOf(pdu, 0), pdu, 0, data, 0, data.length)
@@ -369,17 +378,8 @@ export class Session implements ConnectionPhase, ScsiTransport {
   }
 
   #answerFailure(slot: TaskSlot): void {
-    const { failure, sense } = slot
     slot.aborted = false
-    slot.status = ScsiStatus.checkCondition
-    sense.fill(0, 0, SENSE_LENGTH)
-    sense[0] = SENSE_FIXED_CURRENT
-    sense[2] = failure >>> 16
-    sense[7] = SENSE_ADDITIONAL_LENGTH
-    sense[12] = failure >>> 8
-    sense[13] = failure
-    slot.senseLength = SENSE_LENGTH
-    slot.dataInLength = 0
+    setTransferFailure(slot, slot.failure)
     this.answers.send(slot)
   }
 

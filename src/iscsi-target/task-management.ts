@@ -1,7 +1,7 @@
 import type { TaskManagementFunction, TaskManagementResponse } from '../scsi/scsi-target.ts'
 import { TASK_MANAGEMENT_FUNCTIONS_MAX } from './limits.ts'
 import type { Session } from './session.ts'
-import { SlotState, type TaskSlot } from './task-slot.ts'
+import type { TaskSlot } from './task-slot.ts'
 import { BHS_AT, ittOf } from './wire/bhs.ts'
 import { flatLun } from './wire/lun.ts'
 import { type PduRejection, RejectReason, rejection } from './wire/rejection.ts'
@@ -73,8 +73,8 @@ export class TaskManagement {
 
   #abortSlot(slot: TaskSlot, request: TaskManagementRequestFields): void {
     const { target, nexus } = this.#session
-    if (slot.state !== SlotState.withScsi && slot.state !== SlotState.failing) {
-      this.#dropAnswer(slot)
+    if (slot.isOurs) {
+      this.#session.dropAnswer(slot)
       this.#respond(request.itt, TaskResponse.functionComplete)
       return
     }
@@ -111,13 +111,9 @@ export class TaskManagement {
       if (ofTarget || this.#addresses(request, held.pdu)) window.plug(cmdSn)
     }
     for (const slot of slots.all) {
-      const isOurs =
-        slot.state === SlotState.refused ||
-        slot.state === SlotState.answered ||
-        slot.state === SlotState.fetching
-      if (!isOurs) continue
-      if (ofTarget || (slot.lunHigh === request.lunHigh && slot.lunLow === request.lunLow))
-        this.#dropAnswer(slot)
+      if (!slot.isOurs) continue
+      const isMeant = ofTarget || (slot.lunHigh === request.lunHigh && slot.lunLow === request.lunLow)
+      if (isMeant) this.#session.dropAnswer(slot)
     }
   }
 
@@ -127,13 +123,6 @@ export class TaskManagement {
       getWord(pdu, BHS_AT.lun + 4) === request.lunLow &&
       ittOf(pdu, 0) !== request.itt
     )
-  }
-
-  #dropAnswer(slot: TaskSlot): void {
-    slot.aborted = true
-    this.#session.answers.cancel(slot)
-    // A fetch still writes into its buffer: its end releases the slot.
-    if (slot.state !== SlotState.fetching) this.#session.release(slot)
   }
 
   #respond(itt: number, response: number): void {

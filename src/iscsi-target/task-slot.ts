@@ -1,4 +1,5 @@
 import { ScsiCommand, type ScsiTransport } from '../scsi/scsi-command.ts'
+import { TransferFailure } from './transfer-failure.ts'
 import { RESERVED_TAG } from './wire/opcodes.ts'
 
 export const SlotState = {
@@ -18,20 +19,6 @@ export type SlotState = (typeof SlotState)[keyof typeof SlotState]
 
 /** The most that we agree to as MaxOutstandingR2T. */
 export const OUTSTANDING_R2T_MAX = 8
-
-/**
- * Why the transport ends a task with CHECK CONDITION by itself: sense key, ASC and ASCQ in one number.
- * RFC 7143 §11.4.7.2; the last two are SPC-5's.
- */
-export const TransferFailure = {
-  none: 0,
-  unexpectedUnsolicitedData: 0x0b0c0c,
-  incorrectAmountOfData: 0x0b0c0d,
-  protocolServiceCrcError: 0x0b4705,
-  tooMuchData: 0x052400,
-  bidirectional: 0x050e03,
-} as const
-export type TransferFailure = (typeof TransferFailure)[keyof typeof TransferFailure]
 
 /** A place in a session for one task: the SCSI command, its tags, and how far its data is. Used again and again. */
 export class TaskSlot extends ScsiCommand {
@@ -87,6 +74,12 @@ export class TaskSlot extends ScsiCommand {
   /** The initiator still has data-out to send for this task. */
   get transferOpen(): boolean {
     return this.unsolicitedOpen || this.r2tCount > 0
+  }
+
+  /** SCSI does not have it, or is done with it but for its data-in. */
+  get isOurs(): boolean {
+    const { state } = this
+    return state === SlotState.refused || state === SlotState.answered || state === SlotState.fetching
   }
 
   reset(): void {

@@ -38,6 +38,8 @@ export class FakeScsiTarget implements ScsiTarget, DataInSource {
   readonly attached: Nexus[] = []
   readonly detached: Nexus[] = []
   writes = 0
+  /** Reads whose data the transport is done with. */
+  dropped = 0
   readonly #running = new Set<Running>()
 
   constructor(name: string, sizeBytes: number) {
@@ -127,14 +129,16 @@ export class FakeScsiTarget implements ScsiTarget, DataInSource {
     return DataInResult.ok
   }
 
-  dropDataIn(): void {}
-
   fetchDataIn(command: ScsiCommand, into: Buffer, at: number, done: DataInReceiver): void {
     setTimeout(() => {
       const from = start(command.cdb)
       this.memory.copy(into, at, from, from + command.dataInLength)
       done.dataInFetched(command)
     }, this.fetchMs)
+  }
+
+  dropDataIn(): void {
+    this.dropped++
   }
 
   #write(command: ScsiCommand): void {
