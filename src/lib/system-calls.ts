@@ -11,16 +11,17 @@ import { constants } from 'node:os'
 const { EAGAIN, EINTR, ENOSYS, EOPNOTSUPP } = constants.errno
 export const Errno = constants.errno
 
-/** fallocate(2): keep the file's size, make a hole. */
+/** fallocate(2): keep the file's size, make a hole, zero what keeps its space. */
 export const FALLOC_KEEP_SIZE = 0x01
 export const FALLOC_PUNCH_HOLE = 0x02
+export const FALLOC_ZERO_RANGE = 0x10
 const RWF_NOWAIT = 0x08
 const LOCK_EX = 2
 const LOCK_NB = 4
-const POSIX_FADV_DONTNEED = 4
 const SYNC_FILE_RANGE_WAIT_BEFORE = 1
 const SYNC_FILE_RANGE_WRITE = 2
 const SYNC_FILE_RANGE_WAIT_AFTER = 4
+const POSIX_FADV_DONTNEED = 4
 const TWO_TO_32 = 2 ** 32
 
 interface NativeLibrary {

@@ -157,14 +157,15 @@ export function openHeadedFile(
   create: boolean,
 ): number {
   const fd = openOrSay(files, filePath, create)
-  if (!create || files.sizeBytes(fd) >= PAGE_BYTES) {
-    const page = Buffer.alloc(PAGE_BYTES)
-    files.pread(fd, page, 0, PAGE_BYTES, 0)
+  const page = Buffer.alloc(PAGE_BYTES)
+  files.pread(fd, page, 0, PAGE_BYTES, 0)
+  // A power cut while the file was made may have kept its size alone.
+  if (!create || page.some(byte => byte !== 0)) {
     checkFileHeader(page, { ...header, path: filePath })
     return fd
   }
-  const page = encodeFileHeader(header.kind, header.brickUuid, header.number)
-  const written = files.pwrite(fd, page, 0, PAGE_BYTES, 0)
+  const made = encodeFileHeader(header.kind, header.brickUuid, header.number)
+  const written = files.pwrite(fd, made, 0, PAGE_BYTES, 0)
   const result = written < 0 ? written : files.fdatasync(fd)
   if (result < 0) {
     throw new HoldfastError('ERR_BRICK_DAMAGED', `${filePath} cannot be made: ${errnoName(result)}`)

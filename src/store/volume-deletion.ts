@@ -8,6 +8,7 @@ import {
   CHECKSUM_BYTES_PER_SLOT,
   indexOf,
   REGION_BYTES,
+  SEGMENT_BYTES,
   SLOT_BYTES,
   slotChecksumsAt,
   slotDataAt,
@@ -18,6 +19,7 @@ import { NO_SLOT, type VolumeMap } from './volume-map.ts'
 const SLOTS_AT_ONCE = 64
 const NO_PUNCH: readonly number[] = [-Errno.EOPNOTSUPP, -Errno.ENOSYS]
 const NO_CHECKSUMS = Buffer.alloc(CHECKSUM_BYTES_PER_SLOT)
+const ZEROES = Buffer.alloc(SEGMENT_BYTES)
 
 /** Gives slots back so that nothing of what was in them can be read again, wherever a crash comes. */
 export class VolumeDeletion {
@@ -69,8 +71,7 @@ export class VolumeDeletion {
     for (const slot of slots) {
       const bank = banks[bankOf(slot)]!
       const index = indexOf(slot)
-      const data = { fd: bank.dataFd, offsetBytes: slotDataAt(index), lengthBytes: SLOT_BYTES }
-      await this.#do({ punch: [data] }, NO_PUNCH)
+      await this.#empty(bank.dataFd, slotDataAt(index))
       await this.#do({
         writes: [{ fd: bank.checksumFd, bytes: NO_CHECKSUMS, offsetBytes: slotChecksumsAt(index) }],
       })
@@ -90,7 +91,19 @@ export class VolumeDeletion {
     for (const slot of slots) allocator.give(slot)
   }
 
-  async #do(task: FileTask, except: readonly number[] = []): Promise<void> {
+  async #empty(fd: number, slotAt: number): Promise<void> {
+    const punched = await this.#do(
+      { punch: [{ fd, offsetBytes: slotAt, lengthBytes: SLOT_BYTES }] },
+      NO_PUNCH,
+    )
+    if (punched >= 0) return
+    for (let at = 0; at < SLOT_BYTES; at += SEGMENT_BYTES) {
+      await this.#do({ writes: [{ fd, bytes: ZEROES, offsetBytes: slotAt + at }] })
+    }
+  }
+
+  /** 0, or an errno that is one of `except`. */
+  async #do(task: FileTask, except: readonly number[] = []): Promise<number> {
     let result: number
     try {
       result = await this.#thread.run(task)
@@ -98,5 +111,6 @@ export class VolumeDeletion {
       throw this.#parts.failure.set('freeing slots', error)
     }
     if (result < 0 && !except.includes(result)) throw this.#parts.failure.set('freeing slots', result)
+    return result
   }
 }

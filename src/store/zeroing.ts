@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { BlockStatus } from '../block/block-status.ts'
-import { Errno, FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE } from '../lib/system-calls.ts'
+import { Errno, FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE, FALLOC_ZERO_RANGE } from '../lib/system-calls.ts'
 import type { Bank } from './bank.ts'
 import type { BrickParts } from './brick-parts.ts'
 import {
@@ -21,7 +21,9 @@ import type { SlotIo } from './slot-io.ts'
 import { NO_SLOT, type VolumeMap } from './volume-map.ts'
 import { slices, type WritePreparation } from './write-preparation.ts'
 
-const NO_PUNCH: readonly number[] = [-Errno.EOPNOTSUPP, -Errno.ENOSYS]
+const NO_FALLOCATE: readonly number[] = [-Errno.EOPNOTSUPP, -Errno.ENOSYS]
+const OUT_OF_SPACE: readonly number[] = [-Errno.ENOSPC, -Errno.EDQUOT]
+const ZEROES = Buffer.alloc(SEGMENT_BYTES)
 
 /** Trim and write-zeroes, a segment at a time: blocks become known zeroes, trimmed ones give back their space. */
 export class Zeroing {
@@ -57,7 +59,7 @@ export class Zeroing {
     return BlockStatus.ok
   }
 
-  /** The space stays, and so may old bytes in it, which nobody can read: these blocks are known zeroes. */
+  /** The space stays. */
   async #zero(map: VolumeMap, extent: number, at: number, first: number, end: number): Promise<BlockStatus> {
     const slotOf = () => map.slots[extent]!
     while (slotOf() === NO_SLOT || !this.#io.canWrite(slotOf(), first, end - first)) {
@@ -66,7 +68,8 @@ export class Zeroing {
     }
     const segment = Math.floor(first / BLOCKS_PER_SEGMENT)
     const page = this.#parts.checksums.peek(slotOf(), segment)!
-    return this.#setZero(slotOf(), segment, page, first, end)
+    const status = this.#setZero(slotOf(), segment, page, first, end)
+    return status === BlockStatus.ok ? this.#erase(slotOf(), first, end, FALLOC_ZERO_RANGE) : status
   }
 
   async #trim(map: VolumeMap, extent: number, first: number, end: number): Promise<BlockStatus> {
@@ -104,7 +107,7 @@ export class Zeroing {
     first: number,
     end: number,
   ): BlockStatus {
-    const { banks, failure, files, stamps } = this.#parts
+    const { banks, failure, stamps } = this.#parts
     const bank = banks[bankOf(slot)]!
     const index = indexOf(slot)
     const firstRegion = Math.floor(first / BLOCKS_PER_REGION)
@@ -123,15 +126,25 @@ export class Zeroing {
     }
     const from = isEmpty(page, firstRegion) ? firstRegion * BLOCKS_PER_REGION : first
     const to = isEmpty(page, lastRegion) ? (lastRegion + 1) * BLOCKS_PER_REGION : end
-    const offset = slotDataAt(index) + from * BLOCK_BYTES
-    const mode = FALLOC_PUNCH_HOLE | FALLOC_KEEP_SIZE
-    const punched = files.fallocate(bank.dataFd, mode, offset, (to - from) * BLOCK_BYTES)
-    if (NO_PUNCH.includes(punched)) return BlockStatus.ok
-    if (punched < 0) {
-      failure.set(`making a hole in ${bank.dataPath}`, punched)
-      return BlockStatus.ioError
-    }
-    return this.#giveBack(map, bank, index, empty)
+    const erased = this.#erase(slot, from, to, FALLOC_PUNCH_HOLE)
+    return erased === BlockStatus.ok ? this.#giveBack(map, bank, index, empty) : erased
+  }
+
+  /**
+   * The bytes go too, though nobody can read them now: a power cut that loses the next write but keeps its
+   * checksum would have them stand for it.
+   */
+  #erase(slot: number, first: number, end: number, mode: number): BlockStatus {
+    const { banks, failure, files } = this.#parts
+    const bank = banks[bankOf(slot)]!
+    const at = slotDataAt(indexOf(slot)) + first * BLOCK_BYTES
+    const bytes = (end - first) * BLOCK_BYTES
+    let result = files.fallocate(bank.dataFd, mode | FALLOC_KEEP_SIZE, at, bytes)
+    if (NO_FALLOCATE.includes(result)) result = files.pwrite(bank.dataFd, ZEROES, 0, bytes, at)
+    if (result >= 0) return BlockStatus.ok
+    if (OUT_OF_SPACE.includes(result)) return BlockStatus.noSpace
+    failure.set(`zeroing in ${bank.dataPath}`, result)
+    return BlockStatus.ioError
   }
 
   #giveBack(map: VolumeMap, bank: Bank, index: number, regions: readonly number[]): BlockStatus {
