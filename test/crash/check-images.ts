@@ -1,7 +1,8 @@
 // Run by the crash tests in a process of its own, one per shard: takes a record, crashes the disk at every
-// position of it and has each image checked. Prints one JSON line per failure and a last one with counts.
+// position of it and has each image checked. Prints JSON lines: attempts, failures, at last what it did.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import { chanceSurvives, everythingSurvives, writeImage } from './disk-image.ts'
 import { DiskModel } from './disk-model.ts'
 import { History } from './history.ts'
@@ -35,6 +36,11 @@ export interface ImageFailure {
   readonly problem: string
 }
 
+/** Printed before each image: should the process die of it, its parent knows of which. */
+export interface ImageAttempt {
+  readonly trying: { readonly cut: number; readonly variant: Variant }
+}
+
 export interface CheckSummary {
   readonly checked: number
   readonly cuts: number
@@ -63,6 +69,7 @@ class Checker {
 
   async run(): Promise<CheckSummary> {
     const entries = parseLog(readFileSync(this.#task.log))
+    for (const entry of entries) this.#notice(entry)
     const cuts = this.#positions(entries)
     for (const [at, entry] of entries.entries()) this.#learn(entry, at)
     let done = 0
@@ -85,7 +92,6 @@ class Checker {
     const wanted = new Set<number>()
     let position = 0
     for (const [at, entry] of entries.entries()) {
-      this.#notice(entry)
       if (this.#isMark(entry) || entry.kind === RecordKind.syncBegin) continue
       if (position++ % (shards * stride) === shard) wanted.add(at)
     }
@@ -118,6 +124,7 @@ class Checker {
 
   async #check(cut: number, variant: Variant): Promise<boolean> {
     const { seed, scratch } = this.#task
+    print({ trying: { cut, variant } })
     const random = seeded(seed * 1_000_003 + cut)
     const directory = mkdtempSync(join(scratch, 'image-'))
     try {
@@ -129,9 +136,8 @@ class Checker {
       await new ImageCheck(directory, this.#history, cut, variant, random).run(isThorough)
       return true
     } catch (error) {
-      const problem = error instanceof Error ? (error.stack ?? error.message) : String(error)
-      const failure: ImageFailure = { cut, variant, seed, problem }
-      process.stdout.write(`${JSON.stringify(failure)}\n`)
+      const problem = inspect(error)
+      print({ cut, variant, seed, problem })
       return this.#task.stopsAtFailure !== true
     } finally {
       rmSync(directory, { recursive: true, force: true })
@@ -139,5 +145,8 @@ class Checker {
   }
 }
 
-const summary = await new Checker(JSON.parse(process.argv[2]!) as CheckTask).run()
-process.stdout.write(`${JSON.stringify(summary)}\n`)
+function print(line: ImageAttempt | ImageFailure | CheckSummary): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`)
+}
+
+print(await new Checker(JSON.parse(process.argv[2]!) as CheckTask).run())

@@ -51,6 +51,9 @@ export class ImageCheck {
       this.#checkVolumes(brick)
       for (const volume of this.#present(brick)) await this.#checkBlocks(brick, volume, this.#allowed(volume))
       if (thoroughly) await this.#goOn(brick)
+    } catch (error) {
+      if (brick.failure === null) throw error
+      throw new BrokenPromise('the brick left service', { cause: brick.failure })
     } finally {
       await brick[Symbol.asyncDispose]()
     }

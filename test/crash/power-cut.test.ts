@@ -2,7 +2,7 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpat
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { CheckSummary, CheckTask, ImageFailure } from './check-images.ts'
+import type { CheckSummary, CheckTask, ImageAttempt, ImageFailure } from './check-images.ts'
 import { compareWithRecord } from './compare-record.ts'
 import type { Variant } from './image-check.ts'
 import { buildRecorder, lacksCompiler, recordedEnvironment } from './recorder.ts'
@@ -80,10 +80,14 @@ describe.skipIf(missing !== null)('power cut', () => {
     const failures: ImageFailure[] = []
     const summaries: CheckSummary[] = []
     for (const child of children) {
-      expect(child, 'the checker ends well').toMatchObject({ code: 0 })
-      const lines = child.stdout.trim().split('\n')
-      summaries.push(JSON.parse(lines.pop()!) as CheckSummary)
-      failures.push(...lines.map(line => JSON.parse(line) as ImageFailure))
+      const lines = child.stdout.split('\n').filter(line => line !== '')
+      const reports = lines.map(line => JSON.parse(line) as ImageAttempt | ImageFailure | CheckSummary)
+      failures.push(...reports.filter(report => 'problem' in report))
+      summaries.push(...reports.filter(report => 'checked' in report))
+      if (child.code === 0) continue
+      const last = reports.findLast(report => 'trying' in report)
+      expect(last, `the checker begins: ${child.stderr}`).toBeDefined()
+      failures.push({ ...last!.trying, seed: run.seed, problem: `${child.signal}: ${child.stderr}` })
     }
     return { failures, summaries }
   }
