@@ -18,6 +18,12 @@ import {
 } from './layout.ts'
 import type { CachedPage } from './page-cache.ts'
 
+/**
+ * Data written in one call. The page cache makes one folio of a larger write, and a 4 KiB write into a folio of
+ * 1 MiB costs ext4 ten times as much as into a small one; larger writes cost a tenth more this way.
+ */
+const WRITE_BYTES_MAX = 32 * 1024
+
 /** Reads and writes of blocks within one slot, in place: the hot path. Blocks are counted within the slot. */
 export class SlotIo {
   /** Of the last call that answered mediumError. */
@@ -110,14 +116,14 @@ export class SlotIo {
 
   /** Writes data, then checksums, to the page cache. Only when canWrite() says so, in the same turn. */
   write(slot: number, firstBlock: number, count: number, from: Buffer, at: number): BlockStatus {
-    const { files, banks, dirty, clock } = this.#parts
+    const { banks, dirty, clock } = this.#parts
     const bank = banks[bankOf(slot)]!
     const index = indexOf(slot)
     const entries = this.#entries
     for (let i = 0; i < count; i++) entries[i] = entryOf(crc32c(from, at + i * BLOCK_BYTES, BLOCK_BYTES))
     bank.dataTouched = true
     const offset = slotDataAt(index) + firstBlock * BLOCK_BYTES
-    const result = files.pwrite(bank.dataFd, from, at, count * BLOCK_BYTES, offset)
+    const result = this.#pwrite(bank.dataFd, from, at, count * BLOCK_BYTES, offset)
     if (result < 0) return this.#writeFailed(bank, slot, firstBlock, count, result)
     dirty.mark(slot, firstBlock, count)
     const nowMs = clock()
@@ -133,6 +139,16 @@ export class SlotIo {
       done += length
     }
     return BlockStatus.ok
+  }
+
+  #pwrite(fd: number, from: Buffer, at: number, bytes: number, offset: number): number {
+    const { files } = this.#parts
+    for (let done = 0; done < bytes; done += WRITE_BYTES_MAX) {
+      const length = Math.min(WRITE_BYTES_MAX, bytes - done)
+      const result = files.pwrite(fd, from, at + done, length, offset + done)
+      if (result < 0) return result
+    }
+    return bytes
   }
 
   /** A part may have been written: the checksums follow what the blocks hold now, so that none is accused. */

@@ -5,8 +5,8 @@ import type { FileThread } from './files/file-task.ts'
 import { bankOf, indexOf, SLOT_BYTES, slotDataAt } from './layout.ts'
 import type { StickyFailure } from './sticky-failure.ts'
 
-/** Part of the cap from which on dirty data is written back. */
-const WRITEBACK_FROM = 0.75
+/** Part of the cap from which on dirty data is written back: as late as can be, so that a hot set stays dirty. */
+const WRITEBACK_FROM = 15 / 16
 
 /**
  * Keeps dirty bytes under their cap, so that an inline write never waits for the disk: the kernel starts to
@@ -41,7 +41,7 @@ export class Writeback {
     return dirtyBytes + bytes <= this.capBytes || dirtyBytes === 0
   }
 
-  /** To be called after writes: begins to write back above three quarters of the cap. */
+  /** To be called after writes: begins to write back when the cap is near. */
   startWhenNeeded(): void {
     if (!this.#running && this.#dirty.bytes > this.capBytes * WRITEBACK_FROM) {
       this.#running = true
