@@ -10,7 +10,7 @@ import {
 } from './chap-algorithm.ts'
 
 /** CHAP_C and CHAP_R, before their encoding. RFC 7143 §12.1.3. */
-export const CHAP_BINARY_BYTES_MAX = 1024
+const CHAP_BINARY_BYTES_MAX = 1024
 const IDENTIFIER_MAX = 255
 
 export const CHAP_KEYS = ['CHAP_A', 'CHAP_N', 'CHAP_R', 'CHAP_I', 'CHAP_C'] as const

@@ -5,7 +5,7 @@ import type { Refusal } from './login-identity.ts'
 /** The only version there is. RFC 7143 §11.12.4. */
 export const ISCSI_VERSION = 0
 /** Requests of one login, continuations included: stock initiators need at most six. */
-export const LOGIN_REQUESTS_MAX = 64
+const LOGIN_REQUESTS_MAX = 64
 
 function refusal(status: LoginStatus, fault: string): Refusal {
   return Object.freeze({ status, fault })

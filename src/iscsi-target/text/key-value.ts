@@ -2,13 +2,13 @@ import { type PduRejection, RejectReason, rejection } from '../wire/rejection.ts
 
 /** Text keys and values as they lie in login and text PDUs. RFC 7143 §6.1. */
 
-export const KEY_BYTES_MAX = 63
+const KEY_BYTES_MAX = 63
 /** Of one value, unless its key says otherwise. */
 export const VALUE_BYTES_MAX = 255
 /** Of all PDUs of one sequence together: the least that the standard lets us take, and all that we take. */
 export const TEXT_SEQUENCE_BYTES_MAX = 8192
 /** The standards have about 40; answers to this many stay within one login response. */
-export const KEYS_PER_SEQUENCE_MAX = 64
+const KEYS_PER_SEQUENCE_MAX = 64
 
 const DELIMITER = 0x00
 const EQUALS = 0x3d

@@ -7,7 +7,7 @@ const AHS_AT = { length: 0, type: 2, reserved: 3, specific: 4 } as const
 /** AHSLength leaves out the length and type bytes. §11.2.2.2. */
 const AHS_UNCOUNTED_BYTES = 3
 
-export const AhsType = { extendedCdb: 1, bidirectionalReadLength: 2 } as const
+const AhsType = { extendedCdb: 1, bidirectionalReadLength: 2 } as const
 
 /** CDB bytes in the BHS; the rest is in the extended CDB segment. §11.2.2.3. */
 export const BHS_CDB_BYTES = 16

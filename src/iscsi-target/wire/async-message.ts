@@ -15,7 +15,7 @@ import { Opcode, RESERVED_TAG } from './opcodes.ts'
 import { getHalf, putHalf, putWord } from './words.ts'
 
 /** Asynchronous Message, target to initiator. RFC 7143 §11.9. */
-export const ASYNC_MESSAGE_AT = {
+const ASYNC_MESSAGE_AT = {
   opcode: 0,
   flags: 1,
   lun: 8,

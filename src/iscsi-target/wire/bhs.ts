@@ -20,13 +20,12 @@ export const CONTINUE_BIT = 0x40
 
 /** Sequence numbers at fixed places: what initiators send, what targets send. RFC 7143 §4.2.2. */
 export const REQUEST_NUMBERS_AT = { cmdSn: 24, expStatSn: 28 } as const
-export const RESPONSE_NUMBERS_AT = { statSn: 24, expCmdSn: 28, maxCmdSn: 32 } as const
+const RESPONSE_NUMBERS_AT = { statSn: 24, expCmdSn: 28, maxCmdSn: 32 } as const
 
 export const WORD_BYTES = 4
 /** Segments end on a four-byte boundary. RFC 7143 §11.1. */
 const PAD_BYTES = 4
 export const AHS_BYTES_MAX = 255 * WORD_BYTES
-export const DATA_SEGMENT_BYTES_MAX = 0xffffff
 
 /** Checked once when a wire file loads: fields ascend, and the last one ends inside the header. */
 export function assertLayout(table: Readonly<Record<string, number>>, lastFieldBytes: number): void {
@@ -49,16 +48,12 @@ export function isImmediate(pdu: Buffer, at: number): boolean {
   return (pdu[at] & IMMEDIATE_BIT) !== 0
 }
 
-export function isFinal(pdu: Buffer, at: number): boolean {
-  return (pdu[at + BHS_AT.flags] & FINAL_BIT) !== 0
-}
-
 /** Bytes of additional header segments, at most AHS_BYTES_MAX by the width of the field. */
 export function ahsBytesOf(pdu: Buffer, at: number): number {
   return pdu[at + BHS_AT.totalAhsLength] * WORD_BYTES
 }
 
-/** Bytes of data without padding, at most DATA_SEGMENT_BYTES_MAX by the width of the field. */
+/** Bytes of data without padding, below 16 MiB by the width of the field. */
 export function dataSegmentBytesOf(pdu: Buffer, at: number): number {
   return getTriple(pdu, at + BHS_AT.dataSegmentLength)
 }

@@ -1,29 +1,21 @@
-import {
-  assertLayout,
-  FINAL_BIT,
-  getLun,
-  getResponseNumbers,
-  type LunWords,
-  putLun,
-  putResponseNumbers,
-  putStart,
-  type ResponseNumbers,
-} from './bhs.ts'
+import { assertLayout, FINAL_BIT, putStart } from './bhs.ts'
 import { Opcode } from './opcodes.ts'
 import { type PduRejection, RejectReason, rejection } from './rejection.ts'
+import {
+  BLANK_TAGGED_RESPONSE,
+  getTaggedResponse,
+  putTaggedResponse,
+  TAGGED_RESPONSE_AT,
+  type TaggedResponse,
+} from './tagged.ts'
 import { getWord, putWord } from './words.ts'
 
 /** SCSI Data-In, target to initiator. RFC 7143 §11.7. */
-export const DATA_IN_AT = {
+const DATA_IN_AT = {
   opcode: 0,
   flags: 1,
   status: 3,
-  lun: 8,
-  itt: 16,
-  ttt: 20,
-  statSn: 24,
-  expCmdSn: 28,
-  maxCmdSn: 32,
+  ...TAGGED_RESPONSE_AT,
   dataSn: 36,
   bufferOffset: 40,
   residual: 44,
@@ -31,38 +23,22 @@ export const DATA_IN_AT = {
 assertLayout(DATA_IN_AT, 4)
 
 /** Besides F and the residual bits of a SCSI Response. RFC 7143 §11.7.2, §11.7.3. */
-export const DATA_IN_ACKNOWLEDGE_BIT = 0x40
 export const DATA_IN_STATUS_BIT = 0x01
 const FLAGS_MASK = 0xc7
 
-export interface DataInFields extends LunWords, ResponseNumbers {
+/** `ttt` is RESERVED_TAG unless an acknowledgement is asked for. */
+export interface DataInFields extends TaggedResponse {
   /** FINAL_BIT, DATA_IN_ACKNOWLEDGE_BIT, DATA_IN_STATUS_BIT, residual bits. */
   flags: number
   /** Only with DATA_IN_STATUS_BIT, as is statSn. */
   status: number
-  itt: number
-  /** RESERVED_TAG unless an acknowledgement is asked for. */
-  ttt: number
   dataSn: number
   bufferOffset: number
   residual: number
 }
 
 export function blankDataIn(): DataInFields {
-  return {
-    flags: 0,
-    status: 0,
-    lunHigh: 0,
-    lunLow: 0,
-    itt: 0,
-    ttt: 0,
-    statSn: 0,
-    expCmdSn: 0,
-    maxCmdSn: 0,
-    dataSn: 0,
-    bufferOffset: 0,
-    residual: 0,
-  }
+  return { ...BLANK_TAGGED_RESPONSE, flags: 0, status: 0, dataSn: 0, bufferOffset: 0, residual: 0 }
 }
 
 export function encodeDataIn(
@@ -72,10 +48,7 @@ export function encodeDataIn(
   dataSegmentLength: number,
 ): void {
   putStart(into, at, Opcode.dataIn, fields.flags, 0, fields.status, dataSegmentLength)
-  putLun(into, at, fields)
-  putWord(into, at + DATA_IN_AT.itt, fields.itt)
-  putWord(into, at + DATA_IN_AT.ttt, fields.ttt)
-  putResponseNumbers(into, at, fields)
+  putTaggedResponse(into, at, fields)
   putWord(into, at + DATA_IN_AT.dataSn, fields.dataSn)
   putWord(into, at + DATA_IN_AT.bufferOffset, fields.bufferOffset)
   putWord(into, at + DATA_IN_AT.residual, fields.residual)
@@ -86,10 +59,7 @@ const STATUS_NOT_FINAL = rejection(RejectReason.protocolError, 'Data-In with sta
 export function decodeDataIn(from: Buffer, at: number, into: DataInFields): PduRejection | null {
   into.flags = from[at + DATA_IN_AT.flags] & FLAGS_MASK
   into.status = from[at + DATA_IN_AT.status]
-  getLun(from, at, into)
-  into.itt = getWord(from, at + DATA_IN_AT.itt)
-  into.ttt = getWord(from, at + DATA_IN_AT.ttt)
-  getResponseNumbers(from, at, into)
+  getTaggedResponse(from, at, into)
   into.dataSn = getWord(from, at + DATA_IN_AT.dataSn)
   into.bufferOffset = getWord(from, at + DATA_IN_AT.bufferOffset)
   into.residual = getWord(from, at + DATA_IN_AT.residual)

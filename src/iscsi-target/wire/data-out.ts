@@ -3,7 +3,7 @@ import { Opcode } from './opcodes.ts'
 import { getWord, putWord } from './words.ts'
 
 /** SCSI Data-Out, initiator to target. RFC 7143 §11.7. */
-export const DATA_OUT_AT = {
+const DATA_OUT_AT = {
   opcode: 0,
   flags: 1,
   lun: 8,

@@ -16,7 +16,7 @@ import { IMMEDIATE_BIT, Opcode } from './opcodes.ts'
 import { getHalf, getWord, putHalf, putWord } from './words.ts'
 
 /** Login Request, initiator to target. RFC 7143 §11.12. */
-export const LOGIN_REQUEST_AT = {
+const LOGIN_REQUEST_AT = {
   opcode: 0,
   flags: 1,
   versionMax: 2,
@@ -31,7 +31,7 @@ export const LOGIN_REQUEST_AT = {
   reserved32: 32,
 } as const
 /** Login Response, target to initiator. RFC 7143 §11.13. */
-export const LOGIN_RESPONSE_AT = {
+const LOGIN_RESPONSE_AT = {
   opcode: 0,
   flags: 1,
   versionMax: 2,
@@ -51,14 +51,14 @@ assertLayout(LOGIN_REQUEST_AT, 16)
 assertLayout(LOGIN_RESPONSE_AT, 10)
 
 /** T shares its place with F. RFC 7143 §11.12.1. */
-export const TRANSIT_BIT = FINAL_BIT
+const TRANSIT_BIT = FINAL_BIT
 const CSG_SHIFT = 2
 const STAGE_MASK = 0x03
 
 /** CSG and NSG; 2 is reserved. RFC 7143 §11.12.3. */
 export const LoginStage = { security: 0, operational: 1, fullFeature: 3 } as const
 
-export const ISID_BYTES = 6
+const ISID_BYTES = 6
 
 interface LoginFlags {
   transit: boolean

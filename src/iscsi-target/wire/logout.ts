@@ -4,20 +4,25 @@ import {
   BHS_BYTES,
   FINAL_BIT,
   getRequestNumbers,
-  getResponseNumbers,
+  isImmediate,
   putRequestNumbers,
   putReserved,
-  putResponseNumbers,
   putStart,
   type RequestNumbers,
-  type ResponseNumbers,
 } from './bhs.ts'
 import { IMMEDIATE_BIT, Opcode } from './opcodes.ts'
 import { type PduRejection, RejectReason, rejection } from './rejection.ts'
+import {
+  BLANK_PLAIN_RESPONSE,
+  getPlainResponse,
+  PLAIN_RESPONSE_AT,
+  type PlainResponse,
+  putPlainResponse,
+} from './tagged.ts'
 import { getHalf, getWord, putHalf, putWord } from './words.ts'
 
 /** Logout Request, initiator to target. RFC 7143 §11.14. */
-export const LOGOUT_REQUEST_AT = {
+const LOGOUT_REQUEST_AT = {
   opcode: 0,
   flags: 1,
   itt: 16,
@@ -28,15 +33,11 @@ export const LOGOUT_REQUEST_AT = {
   reserved32: 32,
 } as const
 /** Logout Response, target to initiator. RFC 7143 §11.15. */
-export const LOGOUT_RESPONSE_AT = {
+const LOGOUT_RESPONSE_AT = {
   opcode: 0,
   flags: 1,
   response: 2,
-  itt: 16,
-  reserved20: 20,
-  statSn: 24,
-  expCmdSn: 28,
-  maxCmdSn: 32,
+  ...PLAIN_RESPONSE_AT,
   reserved36: 36,
   time2Wait: 40,
   time2Retain: 42,
@@ -59,9 +60,8 @@ export interface LogoutRequestFields extends RequestNumbers {
   cid: number
 }
 
-export interface LogoutResponseFields extends ResponseNumbers {
+export interface LogoutResponseFields extends PlainResponse {
   response: number
-  itt: number
   /** Seconds. */
   time2Wait: number
   time2Retain: number
@@ -71,7 +71,7 @@ const BAD_REASON = rejection(RejectReason.invalidPduField, 'Logout Request for a
 
 export function decodeLogoutRequest(from: Buffer, at: number): LogoutRequestFields | PduRejection {
   const fields = {
-    immediate: (from[at] & IMMEDIATE_BIT) !== 0,
+    immediate: isImmediate(from, at),
     reason: from[at + LOGOUT_REQUEST_AT.flags] & REASON_MASK,
     itt: getWord(from, at + LOGOUT_REQUEST_AT.itt),
     cid: getHalf(from, at + LOGOUT_REQUEST_AT.cid),
@@ -95,10 +95,7 @@ export function encodeLogoutRequest(into: Buffer, at: number, fields: Readonly<L
 
 export function encodeLogoutResponse(into: Buffer, at: number, fields: Readonly<LogoutResponseFields>): void {
   putStart(into, at, Opcode.logoutResponse, FINAL_BIT, fields.response, 0, 0)
-  putReserved(into, at, BHS_AT.lun, BHS_AT.itt)
-  putWord(into, at + LOGOUT_RESPONSE_AT.itt, fields.itt)
-  putWord(into, at + LOGOUT_RESPONSE_AT.reserved20, 0)
-  putResponseNumbers(into, at, fields)
+  putPlainResponse(into, at, fields)
   putWord(into, at + LOGOUT_RESPONSE_AT.reserved36, 0)
   putHalf(into, at + LOGOUT_RESPONSE_AT.time2Wait, fields.time2Wait)
   putHalf(into, at + LOGOUT_RESPONSE_AT.time2Retain, fields.time2Retain)
@@ -107,14 +104,11 @@ export function encodeLogoutResponse(into: Buffer, at: number, fields: Readonly<
 
 export function decodeLogoutResponse(from: Buffer, at: number): LogoutResponseFields {
   const fields = {
+    ...BLANK_PLAIN_RESPONSE,
     response: from[at + LOGOUT_RESPONSE_AT.response],
-    itt: getWord(from, at + LOGOUT_RESPONSE_AT.itt),
-    statSn: 0,
-    expCmdSn: 0,
-    maxCmdSn: 0,
     time2Wait: getHalf(from, at + LOGOUT_RESPONSE_AT.time2Wait),
     time2Retain: getHalf(from, at + LOGOUT_RESPONSE_AT.time2Retain),
   }
-  getResponseNumbers(from, at, fields)
+  getPlainResponse(from, at, fields)
   return fields
 }

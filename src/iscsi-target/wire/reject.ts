@@ -10,18 +10,15 @@ import {
   type ResponseNumbers,
 } from './bhs.ts'
 import { Opcode, RESERVED_TAG } from './opcodes.ts'
+import { PLAIN_RESPONSE_AT } from './tagged.ts'
 import { getWord, putWord } from './words.ts'
 
 /** Reject, target to initiator; the refused header is its data segment. RFC 7143 §11.17. */
-export const REJECT_AT = {
+const REJECT_AT = {
   opcode: 0,
   flags: 1,
   reason: 2,
-  tag: 16,
-  reserved20: 20,
-  statSn: 24,
-  expCmdSn: 28,
-  maxCmdSn: 32,
+  ...PLAIN_RESPONSE_AT,
   dataSn: 36,
   reserved40: 40,
 } as const
@@ -42,8 +39,8 @@ export function encodeReject(
   refusedAt: number,
 ): void {
   putStart(into, at, Opcode.reject, FINAL_BIT, fields.reason, 0, BHS_BYTES)
-  putReserved(into, at, BHS_AT.lun, REJECT_AT.tag)
-  putWord(into, at + REJECT_AT.tag, RESERVED_TAG)
+  putReserved(into, at, BHS_AT.lun, REJECT_AT.itt)
+  putWord(into, at + REJECT_AT.itt, RESERVED_TAG)
   putWord(into, at + REJECT_AT.reserved20, 0)
   putResponseNumbers(into, at, fields)
   putWord(into, at + REJECT_AT.dataSn, fields.dataSn)

@@ -28,8 +28,8 @@ export const SCSI_COMMAND_AT = {
 const CDB_BYTES = 16
 assertLayout(SCSI_COMMAND_AT, CDB_BYTES)
 
-export const SCSI_COMMAND_READ_BIT = 0x40
-export const SCSI_COMMAND_WRITE_BIT = 0x20
+const SCSI_COMMAND_READ_BIT = 0x40
+const SCSI_COMMAND_WRITE_BIT = 0x20
 const ATTRIBUTE_MASK = 0x07
 const ATTRIBUTE_MAX = 4
 

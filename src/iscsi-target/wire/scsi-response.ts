@@ -1,28 +1,22 @@
-import {
-  assertLayout,
-  BHS_AT,
-  FINAL_BIT,
-  getResponseNumbers,
-  putReserved,
-  putResponseNumbers,
-  putStart,
-  type ResponseNumbers,
-} from './bhs.ts'
+import { assertLayout, FINAL_BIT, putStart } from './bhs.ts'
 import { Opcode } from './opcodes.ts'
 import { type PduRejection, RejectReason, rejection } from './rejection.ts'
+import {
+  BLANK_PLAIN_RESPONSE,
+  getPlainResponse,
+  PLAIN_RESPONSE_AT,
+  type PlainResponse,
+  putPlainResponse,
+} from './tagged.ts'
 import { getWord, putWord } from './words.ts'
 
-/** SCSI Response, target to initiator. RFC 7143 §11.4. */
-export const SCSI_RESPONSE_AT = {
+/** SCSI Response, target to initiator; no SNACK tag at ErrorRecoveryLevel 0. RFC 7143 §11.4. */
+const SCSI_RESPONSE_AT = {
   opcode: 0,
   flags: 1,
   response: 2,
   status: 3,
-  itt: 16,
-  snackTag: 20,
-  statSn: 24,
-  expCmdSn: 28,
-  maxCmdSn: 32,
+  ...PLAIN_RESPONSE_AT,
   expDataSn: 36,
   bidirectionalResidual: 40,
   residual: 44,
@@ -32,22 +26,20 @@ assertLayout(SCSI_RESPONSE_AT, 4)
 /** Residual flags, shared with Data-In. RFC 7143 §11.4.1. */
 export const RESIDUAL_OVERFLOW_BIT = 0x04
 export const RESIDUAL_UNDERFLOW_BIT = 0x02
-export const BIDIRECTIONAL_OVERFLOW_BIT = 0x10
-export const BIDIRECTIONAL_UNDERFLOW_BIT = 0x08
+/** With those of the read half of a bidirectional command. */
 const FLAGS_MASK = 0x1e
 
 /** RFC 7143 §11.4.3. */
-export const ScsiResponseCode = { commandCompleted: 0, targetFailure: 1 } as const
+const ScsiResponseCode = { commandCompleted: 0, targetFailure: 1 } as const
 
 /** The two bytes in front of sense data in the data segment. RFC 7143 §11.4.7.1. */
 export const SENSE_LENGTH_BYTES = 2
 
-export interface ScsiResponseFields extends ResponseNumbers {
+export interface ScsiResponseFields extends PlainResponse {
   /** Residual bits. */
   flags: number
   response: number
   status: number
-  itt: number
   expDataSn: number
   bidirectionalResidual: number
   residual: number
@@ -55,13 +47,10 @@ export interface ScsiResponseFields extends ResponseNumbers {
 
 export function blankScsiResponse(): ScsiResponseFields {
   return {
+    ...BLANK_PLAIN_RESPONSE,
     flags: 0,
     response: ScsiResponseCode.commandCompleted,
     status: 0,
-    itt: 0,
-    statSn: 0,
-    expCmdSn: 0,
-    maxCmdSn: 0,
     expDataSn: 0,
     bidirectionalResidual: 0,
     residual: 0,
@@ -83,10 +72,7 @@ export function encodeScsiResponse(
     fields.status,
     dataSegmentLength,
   )
-  putReserved(into, at, BHS_AT.lun, SCSI_RESPONSE_AT.itt)
-  putWord(into, at + SCSI_RESPONSE_AT.itt, fields.itt)
-  putWord(into, at + SCSI_RESPONSE_AT.snackTag, 0)
-  putResponseNumbers(into, at, fields)
+  putPlainResponse(into, at, fields)
   putWord(into, at + SCSI_RESPONSE_AT.expDataSn, fields.expDataSn)
   putWord(into, at + SCSI_RESPONSE_AT.bidirectionalResidual, fields.bidirectionalResidual)
   putWord(into, at + SCSI_RESPONSE_AT.residual, fields.residual)
@@ -99,8 +85,7 @@ export function decodeScsiResponse(from: Buffer, at: number, into: ScsiResponseF
   into.flags = from[at + SCSI_RESPONSE_AT.flags] & FLAGS_MASK
   into.response = from[at + SCSI_RESPONSE_AT.response]
   into.status = from[at + SCSI_RESPONSE_AT.status]
-  into.itt = getWord(from, at + SCSI_RESPONSE_AT.itt)
-  getResponseNumbers(from, at, into)
+  getPlainResponse(from, at, into)
   into.expDataSn = getWord(from, at + SCSI_RESPONSE_AT.expDataSn)
   into.bidirectionalResidual = getWord(from, at + SCSI_RESPONSE_AT.bidirectionalResidual)
   into.residual = getWord(from, at + SCSI_RESPONSE_AT.residual)

@@ -3,7 +3,7 @@ import { Opcode } from './opcodes.ts'
 import { getWord, putWord } from './words.ts'
 
 /** SNACK Request, initiator to target. RFC 7143 §11.16. At ERL 0 it is only ever rejected. */
-export const SNACK_AT = {
+const SNACK_AT = {
   opcode: 0,
   flags: 1,
   lun: 8,
@@ -18,7 +18,6 @@ export const SNACK_AT = {
 assertLayout(SNACK_AT, 4)
 
 /** RFC 7143 §11.16.1. */
-export const SnackType = { dataOrR2t: 0, status: 1, dataAck: 2, rData: 3 } as const
 const TYPE_MASK = 0x0f
 
 export interface SnackFields extends LunWords {

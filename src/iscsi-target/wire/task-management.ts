@@ -1,25 +1,29 @@
 import {
   assertLayout,
-  BHS_AT,
   BHS_BYTES,
   FINAL_BIT,
   getLun,
   getRequestNumbers,
-  getResponseNumbers,
+  isImmediate,
   type LunWords,
   putLun,
   putRequestNumbers,
   putReserved,
-  putResponseNumbers,
   putStart,
   type RequestNumbers,
-  type ResponseNumbers,
 } from './bhs.ts'
 import { IMMEDIATE_BIT, Opcode } from './opcodes.ts'
+import {
+  BLANK_PLAIN_RESPONSE,
+  getPlainResponse,
+  PLAIN_RESPONSE_AT,
+  type PlainResponse,
+  putPlainResponse,
+} from './tagged.ts'
 import { getWord, putWord } from './words.ts'
 
 /** Task Management Function Request, RFC 7143 §11.5. */
-export const TASK_MANAGEMENT_REQUEST_AT = {
+const TASK_MANAGEMENT_REQUEST_AT = {
   opcode: 0,
   flags: 1,
   lun: 8,
@@ -32,15 +36,11 @@ export const TASK_MANAGEMENT_REQUEST_AT = {
   reserved40: 40,
 } as const
 /** Task Management Function Response, RFC 7143 §11.6. */
-export const TASK_MANAGEMENT_RESPONSE_AT = {
+const TASK_MANAGEMENT_RESPONSE_AT = {
   opcode: 0,
   flags: 1,
   response: 2,
-  itt: 16,
-  reserved20: 20,
-  statSn: 24,
-  expCmdSn: 28,
-  maxCmdSn: 32,
+  ...PLAIN_RESPONSE_AT,
   reserved36: 36,
 } as const
 assertLayout(TASK_MANAGEMENT_REQUEST_AT, 8)
@@ -84,7 +84,7 @@ export interface TaskManagementRequestFields extends LunWords, RequestNumbers {
 
 export function decodeTaskManagementRequest(from: Buffer, at: number): TaskManagementRequestFields {
   const fields = {
-    immediate: (from[at] & IMMEDIATE_BIT) !== 0,
+    immediate: isImmediate(from, at),
     fn: from[at + TASK_MANAGEMENT_REQUEST_AT.flags] & FUNCTION_MASK,
     lunHigh: 0,
     lunLow: 0,
@@ -116,9 +116,8 @@ export function encodeTaskManagementRequest(
   putReserved(into, at, TASK_MANAGEMENT_REQUEST_AT.reserved40, BHS_BYTES)
 }
 
-export interface TaskManagementResponseFields extends ResponseNumbers {
+export interface TaskManagementResponseFields extends PlainResponse {
   response: number
-  itt: number
 }
 
 export function encodeTaskManagementResponse(
@@ -127,21 +126,12 @@ export function encodeTaskManagementResponse(
   fields: Readonly<TaskManagementResponseFields>,
 ): void {
   putStart(into, at, Opcode.taskManagementResponse, FINAL_BIT, fields.response, 0, 0)
-  putReserved(into, at, BHS_AT.lun, BHS_AT.itt)
-  putWord(into, at + TASK_MANAGEMENT_RESPONSE_AT.itt, fields.itt)
-  putWord(into, at + TASK_MANAGEMENT_RESPONSE_AT.reserved20, 0)
-  putResponseNumbers(into, at, fields)
+  putPlainResponse(into, at, fields)
   putReserved(into, at, TASK_MANAGEMENT_RESPONSE_AT.reserved36, BHS_BYTES)
 }
 
 export function decodeTaskManagementResponse(from: Buffer, at: number): TaskManagementResponseFields {
-  const fields = {
-    response: from[at + TASK_MANAGEMENT_RESPONSE_AT.response],
-    itt: getWord(from, at + TASK_MANAGEMENT_RESPONSE_AT.itt),
-    statSn: 0,
-    expCmdSn: 0,
-    maxCmdSn: 0,
-  }
-  getResponseNumbers(from, at, fields)
+  const fields = { ...BLANK_PLAIN_RESPONSE, response: from[at + TASK_MANAGEMENT_RESPONSE_AT.response] }
+  getPlainResponse(from, at, fields)
   return fields
 }

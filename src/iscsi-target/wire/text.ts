@@ -3,43 +3,37 @@ import {
   BHS_BYTES,
   CONTINUE_BIT,
   FINAL_BIT,
-  getLun,
-  getRequestNumbers,
-  getResponseNumbers,
-  type LunWords,
-  putLun,
-  putRequestNumbers,
+  isImmediate,
   putReserved,
-  putResponseNumbers,
   putStart,
-  type RequestNumbers,
-  type ResponseNumbers,
 } from './bhs.ts'
 import { IMMEDIATE_BIT, Opcode } from './opcodes.ts'
 import { type PduRejection, RejectReason, rejection } from './rejection.ts'
-import { getWord, putWord } from './words.ts'
+import {
+  BLANK_TAGGED_REQUEST,
+  BLANK_TAGGED_RESPONSE,
+  getTaggedRequest,
+  getTaggedResponse,
+  putTaggedRequest,
+  putTaggedResponse,
+  TAGGED_REQUEST_AT,
+  TAGGED_RESPONSE_AT,
+  type TaggedRequest,
+  type TaggedResponse,
+} from './tagged.ts'
 
 /** Text Request, initiator to target. RFC 7143 §11.10. */
-export const TEXT_REQUEST_AT = {
+const TEXT_REQUEST_AT = {
   opcode: 0,
   flags: 1,
-  lun: 8,
-  itt: 16,
-  ttt: 20,
-  cmdSn: 24,
-  expStatSn: 28,
+  ...TAGGED_REQUEST_AT,
   reserved32: 32,
 } as const
 /** Text Response, target to initiator. RFC 7143 §11.11. */
-export const TEXT_RESPONSE_AT = {
+const TEXT_RESPONSE_AT = {
   opcode: 0,
   flags: 1,
-  lun: 8,
-  itt: 16,
-  ttt: 20,
-  statSn: 24,
-  expCmdSn: 28,
-  maxCmdSn: 32,
+  ...TAGGED_RESPONSE_AT,
   reserved36: 36,
 } as const
 assertLayout(TEXT_REQUEST_AT, 16)
@@ -52,40 +46,28 @@ interface TextFlags {
   continued: boolean
 }
 
-export interface TextRequestFields extends TextFlags, LunWords, RequestNumbers {
+/** `ttt` is RESERVED_TAG at the start of an exchange, later what the target gave. */
+export interface TextRequestFields extends TextFlags, TaggedRequest {
   immediate: boolean
-  itt: number
-  /** RESERVED_TAG at the start of an exchange, later what the target gave. */
-  ttt: number
 }
 
-export interface TextResponseFields extends TextFlags, LunWords, ResponseNumbers {
-  itt: number
-  /** RESERVED_TAG when the exchange ends here. */
-  ttt: number
-}
+/** `ttt` is RESERVED_TAG when the exchange ends here. */
+export interface TextResponseFields extends TextFlags, TaggedResponse {}
 
 const FINAL_AND_CONTINUED = rejection(RejectReason.protocolError, 'Text PDU with F and C')
+
+function decodeFlags(flags: number): TextFlags {
+  return { final: (flags & FINAL_BIT) !== 0, continued: (flags & CONTINUE_BIT) !== 0 }
+}
 
 function flagBits(fields: Readonly<TextFlags>): number {
   return (fields.final ? FINAL_BIT : 0) | (fields.continued ? CONTINUE_BIT : 0)
 }
 
 export function decodeTextRequest(from: Buffer, at: number): TextRequestFields | PduRejection {
-  const flags = from[at + TEXT_REQUEST_AT.flags]
-  const fields = {
-    immediate: (from[at] & IMMEDIATE_BIT) !== 0,
-    final: (flags & FINAL_BIT) !== 0,
-    continued: (flags & CONTINUE_BIT) !== 0,
-    lunHigh: 0,
-    lunLow: 0,
-    itt: getWord(from, at + TEXT_REQUEST_AT.itt),
-    ttt: getWord(from, at + TEXT_REQUEST_AT.ttt),
-    cmdSn: 0,
-    expStatSn: 0,
-  }
-  getLun(from, at, fields)
-  getRequestNumbers(from, at, fields)
+  const flags = decodeFlags(from[at + TEXT_REQUEST_AT.flags])
+  const fields = { ...BLANK_TAGGED_REQUEST, ...flags, immediate: isImmediate(from, at) }
+  getTaggedRequest(from, at, fields)
   return fields.final && fields.continued ? FINAL_AND_CONTINUED : fields
 }
 
@@ -97,10 +79,7 @@ export function encodeTextRequest(
 ): void {
   const opcode = Opcode.textRequest | (fields.immediate ? IMMEDIATE_BIT : 0)
   putStart(into, at, opcode, flagBits(fields), 0, 0, dataSegmentLength)
-  putLun(into, at, fields)
-  putWord(into, at + TEXT_REQUEST_AT.itt, fields.itt)
-  putWord(into, at + TEXT_REQUEST_AT.ttt, fields.ttt)
-  putRequestNumbers(into, at, fields)
+  putTaggedRequest(into, at, fields)
   putReserved(into, at, TEXT_REQUEST_AT.reserved32, BHS_BYTES)
 }
 
@@ -111,27 +90,12 @@ export function encodeTextResponse(
   dataSegmentLength: number,
 ): void {
   putStart(into, at, Opcode.textResponse, flagBits(fields), 0, 0, dataSegmentLength)
-  putLun(into, at, fields)
-  putWord(into, at + TEXT_RESPONSE_AT.itt, fields.itt)
-  putWord(into, at + TEXT_RESPONSE_AT.ttt, fields.ttt)
-  putResponseNumbers(into, at, fields)
+  putTaggedResponse(into, at, fields)
   putReserved(into, at, TEXT_RESPONSE_AT.reserved36, BHS_BYTES)
 }
 
 export function decodeTextResponse(from: Buffer, at: number): TextResponseFields | PduRejection {
-  const flags = from[at + TEXT_RESPONSE_AT.flags]
-  const fields = {
-    final: (flags & FINAL_BIT) !== 0,
-    continued: (flags & CONTINUE_BIT) !== 0,
-    lunHigh: 0,
-    lunLow: 0,
-    itt: getWord(from, at + TEXT_RESPONSE_AT.itt),
-    ttt: getWord(from, at + TEXT_RESPONSE_AT.ttt),
-    statSn: 0,
-    expCmdSn: 0,
-    maxCmdSn: 0,
-  }
-  getLun(from, at, fields)
-  getResponseNumbers(from, at, fields)
+  const fields = { ...BLANK_TAGGED_RESPONSE, ...decodeFlags(from[at + TEXT_RESPONSE_AT.flags]) }
+  getTaggedResponse(from, at, fields)
   return fields.final && fields.continued ? FINAL_AND_CONTINUED : fields
 }

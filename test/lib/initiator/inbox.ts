@@ -36,11 +36,11 @@ export class Inbox {
     const index = this.#pdus.findIndex(wants)
     if (index >= 0) return this.#pdus.splice(index, 1)[0]
     let timer: NodeJS.Timeout | undefined
-    let waiter: Waiter | null = null
+    const waiter: Waiter = { wants, take: () => {} }
     const arrival = new Promise<ReceivedPdu>(take => {
-      waiter = { wants, take }
-      this.#waiters.push(waiter)
+      waiter.take = take
     })
+    this.#waiters.push(waiter)
     const failure = new Promise<never>((_, reject) => {
       const fail = (why: string) =>
         reject(this.#channel.fault ?? new Error(`${why} while waiting for ${what}`))
@@ -51,7 +51,7 @@ export class Inbox {
       return await Promise.race([arrival, failure])
     } finally {
       clearTimeout(timer)
-      const left = this.#waiters.findIndex(each => each === waiter)
+      const left = this.#waiters.indexOf(waiter)
       if (left >= 0) this.#waiters.splice(left, 1)
     }
   }

@@ -39,11 +39,11 @@ export interface LoginAnswer {
   readonly chapAlgorithm: number | null
 }
 
-export const DEFAULT_INITIATOR_NAME = 'iqn.2026-11.test:initiator'
-export const DEFAULT_ISID = '00023d4f0001'
+const DEFAULT_INITIATOR_NAME = 'iqn.2026-11.test:initiator'
+const DEFAULT_ISID = '00023d4f0001'
 
 /** What stock initiators propose. */
-export const DEFAULT_KEYS: Readonly<Record<string, string>> = {
+const DEFAULT_KEYS: Readonly<Record<string, string>> = {
   HeaderDigest: 'None',
   DataDigest: 'None',
   InitialR2T: 'No',

@@ -4,7 +4,6 @@ import {
   chapDigestBytes,
   chapResponse,
 } from '../../../src/iscsi-target/chap/chap-algorithm.ts'
-import { chapPolicyFault } from '../../../src/iscsi-target/chap/chap-secrets.ts'
 import type { ChapPolicy } from '../../../src/iscsi-target/target-directory.ts'
 import { parseBinary } from '../../../src/iscsi-target/text/values.ts'
 import { DISCOVERY, GUARDED, IDENTITY, INITIATOR, Login, POLICY, type World } from './fixture.ts'
@@ -154,28 +153,4 @@ test('discovery: has a policy of its own', () => {
   login.send(`CHAP_N=scout\0CHAP_R=${hex(respond(discoveryPolicy.secret))}\0`, LEAVE)
   expect(login.send('').outcome).toMatchObject({ sessionType: 'discovery', chapUser: 'scout' })
   expect(new Login({ discoveryPolicy }).send(DISCOVERY).status).toBe(0x0201)
-})
-
-describe('policies', () => {
-  const secret = (length: number) => Buffer.alloc(length, 's')
-  test.each([
-    ['a good one-way policy', { user: 'a', secret: secret(12) }, null],
-    ['the longest secret', { user: 'a', secret: secret(255) }, null],
-    ['a secret of 11 bytes', { user: 'a', secret: secret(11) }, /11 bytes/],
-    ['a secret of 256 bytes', { user: 'a', secret: secret(256) }, /256 bytes/],
-    ['an empty user', { user: '', secret: secret(12) }, /user name/],
-    [
-      'one secret for both directions',
-      { user: 'a', secret: secret(12), mutual: { user: 'b', secret: secret(12) } },
-      /must differ/,
-    ],
-    [
-      'a short mutual secret',
-      { user: 'a', secret: secret(12), mutual: { user: 'b', secret: secret(3) } },
-      /3 bytes/,
-    ],
-  ])('%s', (_, policy, fault) => {
-    if (fault === null) expect(chapPolicyFault(policy)).toBeNull()
-    else expect(chapPolicyFault(policy)).toMatch(fault)
-  })
 })
