@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import type { Daemon } from './daemon.ts'
 
 const COMMAND = fileURLToPath(new URL('../../bin/holdfast', import.meta.url))
-const TIMEOUT_MS = 45_000
+const TIMEOUT_MS = 60_000
 
 export interface ProgramResult {
   readonly code: number | null
@@ -15,7 +15,7 @@ export interface ProgramOptions {
   readonly timeoutMs?: number
 }
 
-/** Runs a program to its end and keeps what it says; killed (code null) after 45 s unless told otherwise. */
+/** Runs a program to its end and keeps what it says; killed (code null) after 60 s unless told otherwise. */
 export function run(
   program: string,
   args: readonly string[],

@@ -11,6 +11,9 @@ export interface ExpectedException {
 export type UnitName = '512-byte blocks' | '4096-byte blocks' | 'read-only'
 
 const LATER = 'the command is not served in this version'
+const WRITABLE: readonly UnitName[] = ['512-byte blocks', '4096-byte blocks']
+const LARGE: readonly UnitName[] = ['4096-byte blocks']
+const SMALLER = 'needs logical blocks smaller than the physical ones'
 const NOT_REMOVABLE = 'units are not removable in this version'
 
 /** Everything that is not listed here must pass; what is listed and passes is reported too. */
@@ -33,13 +36,18 @@ export const EXPECTED: readonly ExpectedException[] = [
   { test: 'iSCSI.iSCSIResiduals.WriteVerify12Residuals', state: 'skipped', reason: LATER },
   { test: 'iSCSI.iSCSIResiduals.WriteVerify16Residuals', state: 'skipped', reason: LATER },
   { test: 'SCSI.PreventAllow.*', state: 'skipped', reason: NOT_REMOVABLE },
-  { test: 'SCSI.NoMedia.*', state: 'skipped', reason: NOT_REMOVABLE },
   { test: 'SCSI.StartStopUnit.Simple', state: 'skipped', reason: NOT_REMOVABLE },
+  { test: 'SCSI.CompareAndWrite.InvalidDataOutSize', state: 'skipped', reason: SMALLER, units: LARGE },
+  { test: 'SCSI.WriteSame10.InvalidDataOutSize', state: 'skipped', reason: SMALLER, units: LARGE },
+  { test: 'SCSI.WriteSame16.InvalidDataOutSize', state: 'skipped', reason: SMALLER, units: LARGE },
+  { test: 'SCSI.WriteSame10.UnmapUnaligned', state: 'skipped', reason: SMALLER, units: LARGE },
+  { test: 'SCSI.WriteSame16.UnmapUnaligned', state: 'skipped', reason: SMALLER, units: LARGE },
+  { test: 'SCSI.ReadOnly.*', state: 'skipped', reason: 'run on the write-protected unit', units: WRITABLE },
+  { test: 'SCSI.ReadOnly.*', state: 'skipped', reason: `in part: ORWRITE, WRITE AND VERIFY: ${LATER}` },
   {
-    test: 'SCSI.ReadOnly.*',
-    state: 'skipped',
-    reason: 'needs a write-protected unit, where it is run',
-    units: ['512-byte blocks', '4096-byte blocks'],
+    test: 'iSCSI.iSCSITMF.LUNResetSimpleAsync',
+    state: 'failed',
+    reason: 'asserts the outcome of the reset before it has sent it, so it fails against every target',
   },
 ]
 

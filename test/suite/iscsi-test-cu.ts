@@ -24,13 +24,11 @@ export async function runSuiteTest(name: string, urls: readonly string[]): Promi
   })
   const output = stdout + stderr
   const said = (mark: string) => new RegExp(`\\[${mark}\\] *(.*)`).exec(output)?.[1]?.trim()
-  const asserts = Number(/asserts +(\d+)/.exec(output)?.[1] ?? 0)
   if (code !== 0) {
     const why = code === null ? `killed after ${TEST_TIMEOUT_MS / 1000} s` : `ended with ${code}`
     return { state: 'failed', message: said('FAILED') ?? why, output }
   }
   const skipped = said('SKIPPED')
   if (skipped !== undefined) return { state: 'skipped', message: skipped, output }
-  if (asserts === 0) return { state: 'skipped', message: 'asserts nothing on such a unit', output }
   return { state: 'passed', message: '', output }
 }
