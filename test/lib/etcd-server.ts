@@ -4,9 +4,11 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+const ETCD = 'etcd'
+
 /** Null when etcd can be started here, else the reason for skipping what needs it. */
 export function etcdMissing(): string | null {
-  const { error, status } = spawnSync('etcd', ['--version'], { stdio: 'ignore' })
+  const { error, status } = spawnSync(ETCD, ['--version'], { stdio: 'ignore' })
   return error === undefined && status === 0 ? null : 'etcd is not installed (Debian: etcd-server)'
 }
 
@@ -53,7 +55,7 @@ export class EtcdServer {
       'log-level': 'error',
     }
     const argv = Object.entries(flags).map(([name, value]) => `--${name}=${value}`)
-    this.#process = spawn('etcd', argv, { stdio: 'ignore' })
+    this.#process = spawn(ETCD, argv, { stdio: 'ignore' })
     const healthy = () =>
       fetch(`${client}/health`).then(
         response => response.ok,
