@@ -85,7 +85,7 @@ export class LogicalUnit {
     const definition = entry === null ? UNKNOWN_COMMAND : entry.definition
     task.link = link
     task.definition = definition
-    task.startedAtMs = this.target.clock()
+    task.startedAtMs = this.target.timer.begin()
     this.tasks.enter(task)
     this.stats.inFlight += 1
     if (command.attribute === TaskAttribute.aca) return task.fail(Sense.invalidMessageError)
@@ -123,7 +123,7 @@ export class LogicalUnit {
       default:
         stats.others += 1
     }
-    stats.addLatency((this.target.clock() - task.startedAtMs) * 1000)
+    this.target.timer.end(stats, task.startedAtMs)
   }
 
   reservationNotice(notice: ReservationNotice): void {

@@ -1,4 +1,5 @@
 import { invariant } from '../lib/invariant.ts'
+import { PassTimer } from '../lib/pass-timer.ts'
 import type { ClientIdentity } from '../volume/client-identity.ts'
 import type { Volume } from '../volume/volume.ts'
 import { ItlNexus } from './itl-nexus.ts'
@@ -43,7 +44,7 @@ interface AttachedNexus {
 export class TargetDevice implements ScsiTarget {
   readonly name: string
   readonly identity: DeviceIdentity
-  readonly clock: () => number
+  readonly timer: PassTimer
   readonly #reportNexusLoss: boolean
   readonly #units = new Map<number, LogicalUnit>()
   readonly #nexuses = new Map<number, AttachedNexus>()
@@ -52,7 +53,7 @@ export class TargetDevice implements ScsiTarget {
     this.name = options.name
     this.identity = options.identity
     this.#reportNexusLoss = options.reportNexusLoss ?? false
-    this.clock = options.clock ?? (() => performance.now())
+    this.timer = new PassTimer(options.clock ?? (() => performance.now()))
   }
 
   get luns(): readonly number[] {
