@@ -1,4 +1,5 @@
 import type { ChapPolicy, TargetDirectory } from '../target-directory.ts'
+import { VALUE_BYTES_MAX } from '../text/key-value.ts'
 import type { LoginRequestFields } from '../wire/login.ts'
 import { LoginStatus } from '../wire/login-status.ts'
 import type { LoginIdentity, SessionType } from './login-outcome.ts'
@@ -35,6 +36,7 @@ const SESSION_TYPES: ReadonlyMap<string, SessionType> = new Map([
 
 const MISSING_INITIATOR = { status: LoginStatus.missingParameter, fault: 'InitiatorName is missing' }
 const MISSING_TARGET = { status: LoginStatus.missingParameter, fault: 'TargetName is missing' }
+const LONG_ALIAS = { status: LoginStatus.initiatorError, fault: 'InitiatorAlias is longer than 255 bytes' }
 const BAD_NAME = { status: LoginStatus.initiatorError, fault: 'an iSCSI name is malformed' }
 const BAD_SESSION_TYPE = { status: LoginStatus.sessionTypeNotSupported, fault: 'unknown SessionType' }
 
@@ -56,6 +58,7 @@ export function identify(
   if (initiatorName === undefined) return MISSING_INITIATOR
   if (!isName(initiatorName) || (targetName !== undefined && !isName(targetName))) return BAD_NAME
   if (sessionType === undefined) return BAD_SESSION_TYPE
+  if (initiatorAlias !== null && Buffer.byteLength(initiatorAlias) > VALUE_BYTES_MAX) return LONG_ALIAS
   const common = { sessionType, initiatorName, initiatorAlias, isid, tsih, cid }
   if (sessionType === 'discovery') {
     return { identity: { ...common, target: null }, chap: directory.discoveryChap() }

@@ -43,6 +43,17 @@ test('login: from the security stage straight into full feature phase the defaul
   })
 })
 
+test('login: operational keys that come in the security stage are answered there', () => {
+  const login = new Login()
+  const text = 'AuthMethod=None\0MaxBurstLength=8192\0MaxRecvDataSegmentLength=4096\0'
+  const { keys } = login.send(`${IDENTITY}${text}`, SECURITY_FIRST)
+  expect(keys.get('MaxBurstLength')).toBe('8192')
+  expect(keys.get('MaxRecvDataSegmentLength')).toBe('262144')
+  const { outcome, keys: later } = login.send('')
+  expect(later.size).toBe(0)
+  expect(outcome!.parameters).toMatchObject({ maxBurstLength: 8192, initiatorMaxRecvDataSegmentLength: 4096 })
+})
+
 test('login: without T we stay in the stage and answer without T', () => {
   const login = new Login()
   expect(login.send(IDENTITY, STAY).step).toMatchObject({
@@ -87,6 +98,7 @@ describe('refusals of a first request', () => {
     ['an empty name', `InitiatorName=\0TargetName=${TARGET}\0`, 0x0200],
     ['a name with a space', `InitiatorName=iqn.a b\0TargetName=${TARGET}\0`, 0x0200],
     ['a name of 224 bytes', `InitiatorName=${longName}\0TargetName=${TARGET}\0`, 0x0200],
+    ['an alias of 256 bytes', `${IDENTITY}InitiatorAlias=${'a'.repeat(256)}\0`, 0x0200],
     ['two different names', `${IDENTITY}InitiatorName=iqn.other\0`, 0x0200],
     [
       'a target where CHAP is needed, without security',
