@@ -93,7 +93,7 @@ async function openLocked(
   close: () => Promise<void>,
 ): Promise<Brick> {
   const { directory, files = realFiles, clock = Date.now, notice = () => undefined } = options
-  const superblock = findOrMake(files, options)
+  const superblock = await findOrMake(files, options)
   const brick = { directory, uuid: superblock.brickUuid }
   const catalogue = new Catalogue(directory)
   closing.push(() => catalogue.close())
@@ -194,7 +194,7 @@ async function openLocked(
   })
 }
 
-function findOrMake(files: StoreFiles, options: OpenBrickOptions): Superblock {
+async function findOrMake(files: StoreFiles, options: OpenBrickOptions): Promise<Superblock> {
   const { directory, clusterId } = options
   const found = readSuperblock(directory)
   if (found !== null) {
@@ -214,6 +214,10 @@ function findOrMake(files: StoreFiles, options: OpenBrickOptions): Superblock {
   syncDirectory(directory)
   const made = { brickUuid: randomUUID(), clusterId, createdMs: Date.now() }
   files.close(openActivityFile(files, { directory, uuid: made.brickUuid }, true))
+  // LMDB crashes on a file of which a power cut left a part: it must be whole before there is a brick.
+  const catalogue = new Catalogue(directory)
+  await catalogue.putBrick({})
+  await catalogue.close()
   writeSuperblock(files, directory, made)
   return made
 }
