@@ -103,6 +103,7 @@ async function openLocked(
   await catalogue.putBrick({ openCounter, cleanStop: false })
   await options.metadataOpenCounter?.({ uuid: brick.uuid, openCounter })
 
+  let distrusted: Promise<void> = Promise.resolve()
   const failure = new StickyFailure(error => {
     notice({
       level: 'error',
@@ -110,8 +111,9 @@ async function openLocked(
       fields: { error, directory },
     })
     // What it holds cannot be trusted by the next process either: to that one it is cold.
-    catalogue.putBrick({ trustedBootId: '' }).catch(() => undefined)
+    distrusted = catalogue.putBrick({ trustedBootId: '' }).catch(() => undefined)
   })
+  closing.push(() => distrusted)
   const flushThread = files.startThread()
   const activityThread = files.startThread()
   const housekeepingThread = files.startThread()

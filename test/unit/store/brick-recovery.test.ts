@@ -1,0 +1,147 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import { expect, test } from 'vitest'
+import { BlockStatus } from '../../../src/block/block-status.ts'
+import { STAMP_UNKNOWN, slotDataAt, stampPageAt } from '../../../src/store/layout.ts'
+import {
+  aBrick,
+  aVolume,
+  BLOCK,
+  blocksOf,
+  flush,
+  killed,
+  MIB,
+  openIt,
+  read,
+  VOLUME,
+  write,
+} from './brick-kit.ts'
+
+function overwrite(directory: string, name: string, offsetBytes: number, bytes: Buffer): void {
+  const fd = fs.openSync(path.join(directory, name), 'r+')
+  fs.writeSync(fd, bytes, 0, bytes.length, offsetBytes)
+  fs.closeSync(fd)
+}
+
+function firstStamps(directory: string, count: number): number[] {
+  const page = fs.readFileSync(path.join(directory, 'stamps-0000')).subarray(stampPageAt(0))
+  return Array.from({ length: count }, (_, region) => page.readUInt32LE(16 + region * 4))
+}
+
+test('kill: a block whose data and checksum differ in an active segment stands', async () => {
+  const { brick, directory } = await aBrick()
+  await write(await aVolume(brick), 0, blocksOf(1, 4))
+  const copy = killed(directory)
+  overwrite(copy, 'data-0000', slotDataAt(0) + BLOCK, blocksOf(2))
+  const again = await aBrick({ directory: copy })
+  const volume = await openIt(again.brick)
+  const { status, data } = await read(volume, 0, 4 * BLOCK)
+  expect(status).toBe(BlockStatus.ok)
+  expect(data).toEqual(Buffer.concat([blocksOf(1), blocksOf(2), blocksOf(1, 2)]))
+  expect(again.brick.counters.checksumErrors).toBe(0)
+})
+
+test('kill: what differs in a segment that was clean is a medium error, of that block alone', async () => {
+  const { brick, directory } = await aBrick()
+  const first = await aVolume(brick)
+  await write(first, 0, blocksOf(1, 4))
+  await first.clearSegments([0])
+  const copy = killed(directory)
+  overwrite(copy, 'data-0000', slotDataAt(0) + BLOCK, blocksOf(2))
+  const again = await aBrick({ directory: copy })
+  const volume = await openIt(again.brick)
+  const { status, failedAtBytes } = await read(volume, 0, 4 * BLOCK)
+  expect([status, failedAtBytes]).toEqual([BlockStatus.mediumError, BLOCK])
+  expect(volume.readNow(0, 4 * BLOCK, blocksOf(0, 4), 0)).toBe(BlockStatus.mediumError)
+  expect(volume.failedAtBytes).toBe(BLOCK)
+  expect((await read(volume, 2 * BLOCK, 2 * BLOCK)).status).toBe(BlockStatus.ok)
+  expect(again.brick.counters.checksumErrors).toBe(2)
+})
+
+test('kill: doubt survives a second kill and ends when the segment is cleared, which reads it through', async () => {
+  const { brick, directory } = await aBrick()
+  await write(await aVolume(brick), 0, blocksOf(1, 4))
+  const once = killed(directory)
+  overwrite(once, 'data-0000', slotDataAt(0), blocksOf(2))
+  const second = await aBrick({ directory: once })
+  const twice = killed(second.directory)
+  const third = await aBrick({ directory: twice })
+  const volume = await openIt(third.brick)
+  await volume.clearSegments([0])
+  await third.brick[Symbol.asyncDispose]()
+  const fourth = await aBrick({ directory: twice })
+  expect((await read(await openIt(fourth.brick), 0, BLOCK)).data).toEqual(blocksOf(2))
+  overwrite(twice, 'data-0000', slotDataAt(0), blocksOf(3))
+  expect((await read(await openIt(fourth.brick), 0, BLOCK)).status).toBe(BlockStatus.mediumError)
+})
+
+test('clean stop: nothing is in doubt and nothing is active', async () => {
+  const { brick, directory } = await aBrick()
+  await write(await aVolume(brick), 0, blocksOf(1))
+  await brick[Symbol.asyncDispose]()
+  const again = await aBrick({ directory, bootId: () => 'boot-2' })
+  expect(again.brick.state).toBe('warm')
+  expect((await openIt(again.brick)).quietSegments(Number.POSITIVE_INFINITY, 10)).toEqual([])
+})
+
+test('reboot: active segments make the brick cold until they are cleared, whatever restarts come', async () => {
+  const { brick, directory } = await aBrick()
+  await write(await aVolume(brick), 0, blocksOf(1))
+  const copy = killed(directory)
+  const rebooted = await aBrick({ directory: copy, bootId: () => 'boot-2' })
+  expect(rebooted.brick.state).toBe('cold')
+  expect((await read(await openIt(rebooted.brick), 0, BLOCK)).data).toEqual(blocksOf(1))
+  const restarted = await aBrick({ directory: killed(copy), bootId: () => 'boot-2' })
+  expect(restarted.brick.state).toBe('cold')
+  const volume = await openIt(restarted.brick)
+  await volume.clearSegments(volume.quietSegments(Number.POSITIVE_INFINITY, 10))
+  expect(restarted.brick.state).toBe('warm')
+})
+
+test('reboot: stamps of active segments are written as unknown, and the owner makes them current', async () => {
+  const { brick, directory } = await aBrick()
+  await write(await aVolume(brick), 0, blocksOf(1))
+  expect(firstStamps(directory, 2)).toEqual([1, 0])
+  const copy = killed(directory)
+  const rebooted = await aBrick({ directory: copy, bootId: () => 'boot-2' })
+  expect(firstStamps(copy, 17)).toEqual([...Array(16).fill(STAMP_UNKNOWN), 0])
+  const volume = await rebooted.brick.openVolume(VOLUME)
+  volume.generation = 7
+  await expect.poll(() => firstStamps(copy, 17)).toEqual([...Array(16).fill(7), 0])
+})
+
+test('reboot: lost stamps do not lose the space that flushed blocks take', async () => {
+  const { brick, directory } = await aBrick()
+  const first = await aVolume(brick)
+  await write(first, 0, blocksOf(1))
+  await write(first, MIB, Buffer.alloc(MIB, 1))
+  await flush(first)
+  const copy = killed(directory)
+  overwrite(copy, 'stamps-0000', stampPageAt(0), Buffer.alloc(4096))
+  const rebooted = await aBrick({ directory: copy, bootId: () => 'boot-2' })
+  expect((await openIt(rebooted.brick)).usedBytes).toBe(1.25 * MIB)
+  expect((await read(await openIt(rebooted.brick), 0, BLOCK)).data).toEqual(blocksOf(1))
+})
+
+test('damage: a page of stamps that fails its checksum costs the stamps, not the data', async () => {
+  const { brick, directory } = await aBrick()
+  const first = await aVolume(brick)
+  await write(first, 0, Buffer.alloc(MIB, 1))
+  await write(first, 64 * MIB, blocksOf(2))
+  await brick[Symbol.asyncDispose]()
+  overwrite(directory, 'stamps-0000', stampPageAt(0) + 100, Buffer.from('damage'))
+  const again = await aBrick({ directory })
+  const volume = await again.brick.openVolume(VOLUME)
+  expect(volume.usedBytes).toBe(1.25 * MIB)
+  expect(firstStamps(directory, 256)).toEqual(Array(256).fill(STAMP_UNKNOWN))
+  expect((await read(volume, 64 * MIB, BLOCK)).data).toEqual(blocksOf(2))
+})
+
+test('damage: a page of activity that fails its checksum makes all of its segments active', async () => {
+  const { brick, directory } = await aBrick()
+  await write(await aVolume(brick), 0, blocksOf(1))
+  await brick[Symbol.asyncDispose]()
+  overwrite(directory, 'activity', 4096 + 100, Buffer.from('damage'))
+  const again = await aBrick({ directory })
+  expect((await openIt(again.brick)).quietSegments(Number.POSITIVE_INFINITY, 100)).toHaveLength(16)
+})
