@@ -36,7 +36,7 @@ export interface MetricSources {
   readonly brick: BrickCounters
   readonly scrub: ScrubProgress | null
   readonly brickFailed: boolean
-  /** Connections that ended for a fault of the peer, by reason. */
+  /** Connections that ended, by reason. */
   closedConnections(): Iterable<readonly [reason: string, count: number]>
   readonly eventLoop: {
     readonly stalls: number

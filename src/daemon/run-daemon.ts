@@ -26,41 +26,48 @@ export async function runDaemon(
   const version = readVersion()
   const signals = new StopSignals(terminal)
   try {
-    const daemon = await Daemon.start({ config, log, version, demo: options.demo })
+    const daemon = await Promise.race([
+      Daemon.start({ config, log, version, demo: options.demo }),
+      // Nothing is served yet, and a start may be left at any point.
+      signals.first.then(signal => refuse(`stopped by ${signal} before it was up`)),
+    ])
     await announce(daemon, config, terminal, version, options.json)
     log.info({ version, data: config.data, api: daemon.apiUrl, portals: daemon.portals }, 'serving')
-    const signal = await signals.first
-    log.info({ signal }, 'stopping')
-    await Promise.race([daemon.stop(), signals.second])
+    log.info({ signal: await signals.first }, 'stopping')
+    await Promise.race([
+      daemon.stop(),
+      signals.second.then(signal => refuse(`stopped at once by a second ${signal}`)),
+    ])
     log.info({}, 'stopped')
   } finally {
     signals.ignore()
   }
 }
 
+function refuse(message: string): never {
+  throw new HoldfastError('ERR_INTERNAL', message)
+}
+
 class StopSignals {
   readonly first: Promise<string>
-  readonly second: Promise<never>
+  readonly second: Promise<string>
   readonly ignore: () => void
 
   constructor(terminal: Terminal) {
     let firstCame: (signal: string) => void
-    let secondCame: (error: Error) => void
+    let secondCame: (signal: string) => void
     this.first = new Promise(resolve => {
       firstCame = resolve
     })
-    this.second = new Promise((_resolve, reject) => {
-      secondCame = reject
+    this.second = new Promise(resolve => {
+      secondCame = resolve
     })
-    // Looked at only while stopping.
-    this.second.catch(() => {})
     let firstAtMs: number | null = null
     this.ignore = terminal.onStopSignal(signal => {
       const nowMs = performance.now()
-      firstCame(signal)
       firstAtMs ??= nowMs
-      if (nowMs - firstAtMs > SAME_WISH_MS)
-        secondCame(new HoldfastError('ERR_INTERNAL', `stopped at once by a second ${signal}`))
+      firstCame(signal)
+      if (nowMs - firstAtMs > SAME_WISH_MS) secondCame(signal)
     })
   }
 }

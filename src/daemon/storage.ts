@@ -1,12 +1,12 @@
 import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { formatHostPort } from '../config/host-port.ts'
 import type { Config } from '../config/schema.ts'
 import { type Cluster, checkInBrick, joinCluster } from '../control/cluster.ts'
 import { decodeValue, keys } from '../control/layout.ts'
 import { reservationStorage } from '../control/reservation-storage.ts'
 import { HoldfastError } from '../errors/holdfast-error.ts'
-import { lockDirectory } from '../lib/directory-lock.ts'
+import { type DirectoryLock, lockDirectory } from '../lib/directory-lock.ts'
 import type { Log } from '../lib/log.ts'
 import { openEmbeddedStore } from '../metadata/embedded/embedded-store.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
@@ -33,11 +33,7 @@ export interface Storage {
  * ERR_DATA_LOCKED when another daemon has it. `closers` close what was opened, also after a failure.
  */
 export async function openStorage(config: Config, log: Log, closers: Closers): Promise<Storage> {
-  await makeDirectory(config.data)
-  const lock = lockDirectory(
-    config.data,
-    why => new HoldfastError('ERR_DATA_LOCKED', `the data directory ${config.data} is in use: ${why}`),
-  )
+  const lock = await lockData(config.data)
   closers.add('lock', () => lock.release())
   const metadata = await openEmbeddedStore({ directory: join(config.data, 'metadata') })
   closers.add('metadata', () => metadata[Symbol.asyncDispose]())
@@ -79,17 +75,31 @@ async function knowsBrick(metadata: MetadataStore): Promise<boolean> {
   return entries.some(({ key, value }) => decodeValue('brick', key, value).peer === PEER_ID)
 }
 
-async function makeDirectory(directory: string): Promise<void> {
+/** Makes the data directory where it is missing. */
+async function lockData(directory: string): Promise<DirectoryLock> {
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 })
-  } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code
-    throw new HoldfastError(
-      'ERR_CONFIG_INVALID',
-      `the data directory ${directory} cannot be made: ${reason}`,
-      {
-        cause: error,
-      },
+    await mkdirWithParents(resolve(directory))
+    return lockDirectory(
+      directory,
+      why => new HoldfastError('ERR_DATA_LOCKED', `the data directory ${directory} is in use: ${why}`),
     )
+  } catch (error) {
+    if (error instanceof HoldfastError) throw error
+    const reason = (error as NodeJS.ErrnoException).code
+    const message = `the data directory ${directory} cannot be used: ${reason}`
+    throw new HoldfastError('ERR_CONFIG_INVALID', message, { cause: error })
+  }
+}
+
+/** Not mkdir's `recursive`, which tries for ever where a parent refuses with ENOENT, as /proc does. */
+async function mkdirWithParents(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { mode: 0o700 })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST') return
+    if (code !== 'ENOENT' || dirname(directory) === directory) throw error
+    await mkdirWithParents(dirname(directory))
+    await mkdir(directory, { mode: 0o700 })
   }
 }

@@ -174,7 +174,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   ),
   counter(
     'holdfast_iscsi_connections_closed_total',
-    "Connections closed for the peer's fault.",
+    "Connections closed, by reason.",
     ['reason'],
     s => [...s.closedConnections()].map(([reason, count]) => [{ reason }, count] as const),
   ),
