@@ -44,14 +44,18 @@ export class Answers implements DataInReceiver {
   /** SCSI is done with the task, and the initiator has sent all of its data. */
   send(slot: TaskSlot): void {
     slot.state = SlotState.answered
-    if (this.#waiting.first !== null || !this.#hasRoom()) this.#waiting.push(slot)
+    if (this.#waiting.first !== null || !this.#hasRoomFor(slot)) this.#waiting.push(slot)
     else this.#proceed(slot)
     this.#session.link.flushSoon()
   }
 
   /** The initiator took some output: goes on with the answers in line. */
   outputTaken(): void {
-    while (this.#waiting.first !== null && this.#hasRoom()) this.#proceed(this.#waiting.shift()!)
+    for (let first = this.#waiting.first; first !== null; first = this.#waiting.first) {
+      if (!this.#hasRoomFor(first)) return
+      this.#waiting.shift()
+      this.#proceed(first)
+    }
   }
 
   /** Takes an answer back that has not been sent whole. */
@@ -63,10 +67,15 @@ export class Answers implements DataInReceiver {
     const slot = command as TaskSlot
     if (slot.aborted || this.#session.ended) {
       this.#session.release(slot)
+      this.#session.link.flushSoon()
       return
     }
     if (slot.status !== ScsiStatus.good) slot.dataInLength = slot.dataInSent
-    this.send(slot)
+    // Ahead of the line: those behind wait for the memory that this one holds.
+    slot.state = SlotState.answered
+    this.#waiting.unshift(slot)
+    this.outputTaken()
+    this.#session.link.flushSoon()
   }
 
   releaseFetched(slot: TaskSlot): void {
@@ -76,9 +85,10 @@ export class Answers implements DataInReceiver {
     slot.fetched = null
   }
 
-  #hasRoom(): boolean {
+  #hasRoomFor(slot: TaskSlot): boolean {
     const { link, limits } = this.#session
-    return link.output.pendingBytes + this.#fetchedBytes < limits.outputBytesPerSessionMax
+    const toCome = slot.fetched === null ? this.#fetchedBytes : 0
+    return link.output.pendingBytes + toCome < limits.outputBytesPerSessionMax
   }
 
   #proceed(slot: TaskSlot): void {
@@ -104,7 +114,7 @@ export class Answers implements DataInReceiver {
     const segmentMax = Math.min(parameters.initiatorMaxRecvDataSegmentLength, SLAB_SEGMENT_BYTES_MAX)
     while (slot.dataInSent < wanted) {
       const offset = slot.dataInSent
-      if (offset > 0 && !this.#hasRoom()) return Progress.outOfRoom
+      if (offset > 0 && !this.#hasRoomFor(slot)) return Progress.outOfRoom
       const burstLeft = maxBurstLength - (offset % maxBurstLength)
       const length = Math.min(wanted - offset, segmentMax, burstLeft)
       const at = link.output.begin(length)

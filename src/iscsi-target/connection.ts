@@ -144,10 +144,10 @@ export class Connection implements PduSink, SessionLink, ByteIntake, ByteOutlet 
   flush(): void {
     this.#isQueued = false
     if (!this.#isOpen) return
-    while (this.output.canFlush) {
+    do {
       this.output.flush()
       this.#phase?.flushed()
-    }
+    } while (this.output.canFlush)
     if (this.#closeReason !== null && this.output.pendingBytes === 0) this.#socket.destroySoon()
   }
 

@@ -30,7 +30,12 @@ export class SessionStats {
     if (this.#ended < ENDED_MAX) this.#startedAtUs[this.#ended++] = slot.startedAtUs
   }
 
-  /** Output is about to be sent at `nowUs`: the commands that ended since the last time took until now. */
+  /** Commands have ended whose latency is not counted yet. */
+  get isUnsettled(): boolean {
+    return this.#ended > 0
+  }
+
+  /** Output was sent at `nowUs`: the commands that ended since the last time took until now. */
   settle(nowUs: number): void {
     for (let i = 0; i < this.#ended; i++) this.io.addLatency(nowUs - this.#startedAtUs[i]!)
     this.#ended = 0

@@ -181,7 +181,7 @@ export class Session implements ConnectionPhase, ScsiTransport {
   }
 
   flushed(): void {
-    this.stats.settle(this.#clock.nowMs() * 1000)
+    if (this.stats.isUnsettled) this.stats.settle(this.#clock.nowMs() * 1000)
     this.outputTaken()
   }
 
@@ -399,6 +399,6 @@ export class Session implements ConnectionPhase, ScsiTransport {
 
   #logFields(): Record<string, unknown> {
     const { initiatorName, target } = this.outcome
-    return { sessionId: this.id, initiator: initiatorName, target: target?.name ?? null }
+    return { initiator: initiatorName, target: target?.name ?? null }
   }
 }

@@ -1,7 +1,7 @@
 import type { TaskManagementFunction, TaskManagementResponse } from '../scsi/scsi-target.ts'
 import { TASK_MANAGEMENT_FUNCTIONS_MAX } from './limits.ts'
 import type { Session } from './session.ts'
-import type { TaskSlot } from './task-slot.ts'
+import { SlotState, type TaskSlot } from './task-slot.ts'
 import { BHS_AT, ittOf } from './wire/bhs.ts'
 import { flatLun } from './wire/lun.ts'
 import { type PduRejection, RejectReason, rejection } from './wire/rejection.ts'
