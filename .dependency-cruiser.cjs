@@ -4,13 +4,13 @@ const room = name => `^src/${name}/`
 const rooms = (...names) => `^src/(${names.join('|')})/`
 
 /** A room that may use only itself and the rooms listed. */
-function onlyUses(name, allowed) {
+function onlyUses(name, allowed, files = []) {
   return {
     name: `${name}-uses-only`,
     comment: `src/${name} uses ${allowed.join(', ')} and nothing else of ours`,
     severity: 'error',
     from: { path: room(name), pathNot: '\\.test\\.ts$' },
-    to: { path: '^src/', pathNot: rooms(name, ...allowed) },
+    to: { path: '^src/', pathNot: [rooms(name, ...allowed), ...files] },
   }
 }
 
@@ -56,7 +56,8 @@ module.exports = {
     onlyUses('metadata', ['errors', 'lib']),
     onlyUses('volume', ['block', 'errors', 'lib', 'store']),
     onlyUses('scsi', ['block', 'errors', 'lib', 'volume']),
-    onlyUses('iscsi-target', ['errors', 'lib', 'scsi']),
+    // What it says of a session is shown as it is: plain data, described once.
+    onlyUses('iscsi-target', ['errors', 'lib', 'scsi'], ['^src/control/records\\.ts$']),
     onlyUses('config', ['errors', 'lib']),
     {
       name: 'iscsi-target-knows-scsi-by-its-seam',

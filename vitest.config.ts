@@ -2,7 +2,12 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
-    include: ['src/**/*.test.ts', 'test/unit/**/*.test.ts', 'test/iscsi/**/*.test.ts', 'test/property/**/*.test.ts'],
+    include: [
+      'src/**/*.test.ts',
+      'test/unit/**/*.test.ts',
+      'test/iscsi/**/*.test.ts',
+      'test/property/**/*.test.ts',
+    ],
     // Worker threads of the product are TypeScript in the tree; they inherit this loader.
     pool: 'forks',
     execArgv: ['--import', 'tsx'],
