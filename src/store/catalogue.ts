@@ -1,6 +1,7 @@
 import path from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { HoldfastError } from '../errors/holdfast-error.ts'
+import { committed, DURABLE_LMDB } from '../lib/durable-lmdb.ts'
 import { RANGE_BYTES } from './layout.ts'
 import { syncDirectory } from './superblock.ts'
 
@@ -42,11 +43,10 @@ export class Catalogue {
   readonly #db: RootDatabase<unknown, Key>
 
   constructor(directory: string) {
-    // overlappingSync would resolve commits before they are on disk.
     this.#db = open<unknown, Key>({
       path: path.join(directory, 'meta'),
       mapSize: MAP_BYTES,
-      overlappingSync: false,
+      ...DURABLE_LMDB,
       strictAsyncOrder: true,
     })
     // LMDB makes its file's content durable, not its name.
@@ -58,7 +58,7 @@ export class Catalogue {
   }
 
   async putBrick(change: Partial<BrickRecord>): Promise<void> {
-    await this.#db.transaction(() => {
+    await this.#commit(() => {
       void this.#db.put(['brick'], { ...this.brick(), ...change })
     })
   }
@@ -74,7 +74,7 @@ export class Catalogue {
 
   /** The volume and its range descriptors, in one transaction. Epochs never fall. */
   async putVolume(uuid: string, volume: Omit<VolumeDescriptor, 'deleting'>): Promise<void> {
-    await this.#db.transaction(() => {
+    await this.#commit(() => {
       const before = this.volume(uuid)
       if (before?.deleting) {
         throw new HoldfastError('ERR_VOLUME_BUSY', `volume ${uuid} is being deleted from this brick`)
@@ -92,7 +92,7 @@ export class Catalogue {
 
   /** From here on the volume is unknown; its slots stay taken until they are freed one by one. */
   async markDeleting(uuid: string): Promise<void> {
-    await this.#db.transaction(() => {
+    await this.#commit(() => {
       const volume = this.volume(uuid)
       if (volume === undefined) return
       void this.#db.put(['volume', uuid], { ...volume, deleting: true })
@@ -103,7 +103,7 @@ export class Catalogue {
   }
 
   async removeVolume(uuid: string): Promise<void> {
-    await this.#db.remove(['volume', uuid])
+    await committed(this.#db.remove(['volume', uuid]))
   }
 
   *slots(): Generator<SlotOwner> {
@@ -114,12 +114,12 @@ export class Catalogue {
   }
 
   async putSlot(owner: SlotOwner): Promise<void> {
-    await this.#db.put(['slot', owner.volume, owner.layer, owner.extent], owner.slot)
+    await committed(this.#db.put(['slot', owner.volume, owner.layer, owner.extent], owner.slot))
   }
 
   /** Takes slots from their volume: durably nobody's, and not to be used before forgetFreed(). */
   async freeSlots(owners: readonly SlotOwner[]): Promise<void> {
-    await this.#db.transaction(() => {
+    await this.#commit(() => {
       for (const { volume, layer, extent, slot } of owners) {
         void this.#db.remove(['slot', volume, layer, extent])
         void this.#db.put(['freed', slot], true)
@@ -133,12 +133,16 @@ export class Catalogue {
 
   /** The slots are punched, durably. */
   async forgetFreed(slots: readonly number[]): Promise<void> {
-    await this.#db.transaction(() => {
+    await this.#commit(() => {
       for (const slot of slots) void this.#db.remove(['freed', slot])
     })
   }
 
   async close(): Promise<void> {
     await this.#db.close()
+  }
+
+  #commit(change: () => void): Promise<void> {
+    return committed(this.#db.transaction(change))
   }
 }

@@ -3,7 +3,7 @@ import { mkdir, open as openFile } from 'node:fs/promises'
 import { open, type RootDatabase } from 'lmdb'
 import { HoldfastError } from '../../errors/holdfast-error.ts'
 import { type DirectoryLock, lockDirectory } from '../../lib/directory-lock.ts'
-import { invariant } from '../../lib/invariant.ts'
+import { committed, DURABLE_LMDB } from '../../lib/durable-lmdb.ts'
 import type {
   KeyValue,
   MetadataStore,
@@ -58,6 +58,14 @@ const HISTORY_REVISIONS_DEFAULT = 10_000
 /** History entries that one transaction forgets: the loop is held for about 5 ms. */
 const FORGET_BATCH = 1000
 const LEASE_TTL_SECONDS_MIN = 1
+/** A lease that is over is deleted as soon as the disk takes writes again. */
+const REVOKE_RETRY_MS = 1000
+
+function unavailable(verb: 'read' | 'write', cause: Error): HoldfastError {
+  const hint = verb === 'write' ? ', perhaps because its disk is full' : ''
+  const message = `the metadata store could not ${verb}${hint}: ${cause.message}`
+  return new HoldfastError('ERR_METADATA_UNAVAILABLE', message, { cause })
+}
 
 function* decodeEvents(entries: Iterable<{ key: Uint8Array; value: Buffer }>): Generator<WatchEvent> {
   for (const { key, value } of entries) yield decodeEvent(value, revisionOfHistory(key))
@@ -68,10 +76,9 @@ class EmbeddedStore implements MetadataStore {
   readonly #lock: DirectoryLock
   readonly #tables: Tables
   readonly #hub: WatchHub
+  readonly #clock: MonotonicClock
   readonly #leases: LeaseClock
   readonly #historyRevisions: number
-  /** Set by the first failed commit: what is on disk is then known only after a restart. */
-  #failure: HoldfastError | null = null
   #closed = false
   #forgetting: Promise<void> = Promise.resolve()
 
@@ -85,8 +92,9 @@ class EmbeddedStore implements MetadataStore {
     this.#lock = lock
     this.#tables = db as unknown as Tables
     this.#historyRevisions = historyRevisions
+    this.#clock = clock
     this.#leases = new LeaseClock(clock, expired => {
-      for (const lease of expired) this.revokeLease(lease).catch(() => {})
+      for (const lease of expired) this.#revokeExpired(lease)
     })
     this.#hub = new WatchHub(this.#history())
     for (const { key, value } of this.#tables.getRange({ start: LEASES_START, end: LEASES_END })) {
@@ -96,16 +104,17 @@ class EmbeddedStore implements MetadataStore {
   }
 
   async get(key: string): Promise<KeyValue | null> {
-    this.#readNow()
-    return readKey(this.#tables, key)
+    return this.#read(() => readKey(this.#tables, key))
   }
 
   async range(
     prefix: string,
     options: { readonly limit?: number; readonly startAfter?: string } = {},
   ): Promise<RangeResult> {
-    this.#readNow()
-    const { limit = 0, startAfter } = options
+    return this.#read(() => this.#rangeNow(prefix, options.limit ?? 0, options.startAfter))
+  }
+
+  #rangeNow(prefix: string, limit: number, startAfter: string | undefined): RangeResult {
     const first = currentKey(prefix)
     // The smallest key after another one is that key with a zero byte appended.
     const after = startAfter === undefined ? first : Buffer.concat([currentKey(startAfter), Buffer.of(0)])
@@ -137,8 +146,7 @@ class EmbeddedStore implements MetadataStore {
   }
 
   async watch(prefix: string, startRevision: bigint, listener: WatchListener): Promise<Watch> {
-    this.#readNow()
-    const start = startRevision > 0n ? startRevision : readRevision(this.#tables) + 1n
+    const start = this.#read(() => (startRevision > 0n ? startRevision : readRevision(this.#tables) + 1n))
     return this.#hub.watch(prefix, start, listener)
   }
 
@@ -166,7 +174,7 @@ class EmbeddedStore implements MetadataStore {
   }
 
   async keepLeaseAlive(lease: bigint): Promise<number> {
-    this.#refuseIfUnusable()
+    this.#refuseIfClosed()
     return this.#leases.renew(lease)
   }
 
@@ -200,14 +208,24 @@ class EmbeddedStore implements MetadataStore {
     }
   }
 
-  /** Reads that follow see every transaction that has resolved. */
-  #readNow(): void {
-    this.#refuseIfUnusable()
-    this.#db.resetReadTxn()
+  #revokeExpired(lease: bigint): void {
+    this.revokeLease(lease).catch(() => {
+      if (!this.#closed) this.#clock.after(REVOKE_RETRY_MS, () => this.#revokeExpired(lease))
+    })
   }
 
-  #refuseIfUnusable(): void {
-    if (this.#failure !== null) throw this.#failure
+  /** `read` sees every transaction that has resolved. */
+  #read<T>(read: () => T): T {
+    this.#refuseIfClosed()
+    try {
+      this.#db.resetReadTxn()
+      return read()
+    } catch (error) {
+      throw unavailable('read', error as Error)
+    }
+  }
+
+  #refuseIfClosed(): void {
     if (this.#closed) throw new HoldfastError('ERR_METADATA_UNAVAILABLE', 'the metadata store is closed')
   }
 
@@ -223,26 +241,18 @@ class EmbeddedStore implements MetadataStore {
     return applied
   }
 
-  /** Runs `change` in a write transaction and resolves when that is on the disk. */
+  /**
+   * Runs `change` in a write transaction and resolves when that is on the disk. LMDB never writes over what is
+   * referenced: a commit that fails, on a full disk for example, leaves everything as it was.
+   */
   async #commit<T>(change: () => T): Promise<T> {
-    this.#refuseIfUnusable()
+    this.#refuseIfClosed()
     try {
       // A child transaction: if `change` throws, nothing of it stays in the batch that LMDB commits.
-      return await this.#db.childTransaction(change)
+      return await committed(this.#db.childTransaction(change))
     } catch (error) {
-      if (error instanceof HoldfastError) throw error
-      invariant(error instanceof Error, 'LMDB rejects with errors')
-      throw this.#fail(error)
+      throw error instanceof HoldfastError ? error : unavailable('write', error as Error)
     }
-  }
-
-  #fail(error: Error & { commitError?: Promise<never> }): HoldfastError {
-    // LMDB's own reason comes in a promise that nobody may be waiting for.
-    error.commitError?.catch(() => {})
-    const message = `the metadata store could not write and needs a restart: ${error.message}`
-    this.#failure ??= new HoldfastError('ERR_METADATA_UNAVAILABLE', message, { cause: error })
-    this.#hub.loseAll(this.#failure)
-    return this.#failure
   }
 
   #startForgetting(): void {
@@ -251,7 +261,7 @@ class EmbeddedStore implements MetadataStore {
 
   async #forget(): Promise<void> {
     for (;;) {
-      if (this.#closed || this.#failure !== null) return
+      if (this.#closed) return
       this.#db.resetReadTxn()
       const range = {
         start: historyKey(0n),
@@ -287,13 +297,12 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
   )
   let db: RootDatabase<Buffer, Buffer> | null = null
   try {
-    // LMDB's own files are made here. A commit resolves only once it is on the disk.
     const opened = open<Buffer, Buffer>({
       path: directory,
       noSubdir: false,
       encoding: 'binary',
       keyEncoding: 'binary',
-      overlappingSync: false,
+      ...DURABLE_LMDB,
     })
     db = opened
     await checkFormat(opened as unknown as Tables, change => opened.transaction(change), directory)

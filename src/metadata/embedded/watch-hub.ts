@@ -78,11 +78,6 @@ export class WatchHub {
     }
   }
 
-  /** Ends every watch, telling its listener. */
-  loseAll(error: Error): void {
-    for (const watcher of [...this.#watchers]) this.#lose(watcher, error)
-  }
-
   /** Ends every watch silently: the store is being closed by its user. */
   closeAll(): void {
     for (const watcher of this.#watchers) watcher.closed = true
