@@ -50,8 +50,13 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
 export function installProblems(app: FastifyInstance, log: Log): void {
   app.setErrorHandler((error, request, reply) => {
     const answer = problemOfError(error)
-    if (answer.status >= 500)
-      log.error({ err: error, method: request.method, path: request.url }, 'request failed')
+    if (answer.status >= 500) {
+      const asked = { method: request.method, path: request.url.split('?')[0] }
+      // Of a cause in our table the sentence says enough; anything else is a bug, with its trace.
+      if (error instanceof HoldfastError)
+        log.warn({ ...asked, code: error.code, detail: error.message }, 'request failed')
+      else log.error({ ...asked, err: error }, 'request failed')
+    }
     return sendProblem(reply, answer)
   })
   app.setNotFoundHandler((request, reply) =>

@@ -47,10 +47,12 @@ export function encodeFrameHead(kind: FrameKind, offsetBytes: number, data: Buff
   return head
 }
 
-/** Decodes a stream piece by piece; holds one frame at most. Throws ERR_IMAGE_INVALID. */
+/** Decodes a stream piece by piece; a frame's data is valid until the next is asked for. Throws ERR_IMAGE_INVALID. */
 export class SparseReader {
   readonly #chunks: AsyncIterator<Buffer>
   #rest: Buffer = Buffer.alloc(0)
+  /** What spans chunks is put together here, time and again. */
+  readonly #assembled = Buffer.allocUnsafeSlow(FRAME_DATA_BYTES_MAX)
 
   constructor(chunks: AsyncIterable<Buffer>) {
     this.#chunks = chunks[Symbol.asyncIterator]()
@@ -100,24 +102,28 @@ export class SparseReader {
     return { kind, offsetBytes, data }
   }
 
-  /** The next bytes, copied only when they span chunks. */
+  /** The next bytes, at most FRAME_DATA_BYTES_MAX, copied only when they span chunks. */
   async #take(lengthBytes: number): Promise<Buffer> {
-    if (this.#rest.length < lengthBytes) await this.#gather(lengthBytes)
-    const taken = this.#rest.subarray(0, lengthBytes)
-    this.#rest = this.#rest.subarray(lengthBytes)
-    return taken
+    if (this.#rest.length >= lengthBytes) return this.#cut(lengthBytes)
+    let have = 0
+    while (have < lengthBytes) {
+      if (this.#rest.length === 0) await this.#readChunk()
+      const piece = this.#cut(Math.min(this.#rest.length, lengthBytes - have))
+      have += piece.copy(this.#assembled, have)
+    }
+    return this.#assembled.subarray(0, lengthBytes)
   }
 
-  async #gather(lengthBytes: number): Promise<void> {
-    const pieces = [this.#rest]
-    let have = this.#rest.length
-    while (have < lengthBytes) {
-      const next = await this.#chunks.next()
-      if (next.done) throw invalid('the stream ends too early')
-      pieces.push(next.value)
-      have += next.value.length
-    }
-    this.#rest = Buffer.concat(pieces, have)
+  #cut(lengthBytes: number): Buffer {
+    const piece = this.#rest.subarray(0, lengthBytes)
+    this.#rest = this.#rest.subarray(lengthBytes)
+    return piece
+  }
+
+  async #readChunk(): Promise<void> {
+    const next = await this.#chunks.next()
+    if (next.done) throw invalid('the stream ends too early')
+    this.#rest = next.value
   }
 }
 

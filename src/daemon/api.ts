@@ -4,6 +4,7 @@ import { formatHostPort } from '../config/host-port.ts'
 import type { Config } from '../config/schema.ts'
 import type { Log } from '../lib/log.ts'
 import type { Closers } from './closers.ts'
+import { dialledAddress } from './dialled-address.ts'
 import { listening, loadTls } from './listen.ts'
 
 /** Requests that still run when the daemon stops get this long; then their connections are cut. */
@@ -35,5 +36,5 @@ export async function openApi({ config, log, version, backend, closers }: ApiPar
   await listening('the API', listen, () => app.listen({ host: listen.host, port: listen.port }))
   const address = app.server.address()
   const port = typeof address === 'object' && address !== null ? address.port : listen.port
-  return `${tls === null ? 'http' : 'https'}://${formatHostPort({ host: listen.host, port })}`
+  return `${tls === null ? 'http' : 'https'}://${formatHostPort(dialledAddress({ host: listen.host, port }))}`
 }

@@ -1,6 +1,5 @@
-import { networkInterfaces } from 'node:os'
 import type { Terminal } from '../cli/terminal.ts'
-import { formatHostPort, isWildcard, parseHostPort } from '../config/host-port.ts'
+import { formatHostPort, parseHostPort } from '../config/host-port.ts'
 import type { Config } from '../config/schema.ts'
 import type { Portal } from '../control/ports.ts'
 import { HoldfastError } from '../errors/holdfast-error.ts'
@@ -8,6 +7,7 @@ import { createLog } from '../lib/log.ts'
 import { readVersion } from '../lib/version.ts'
 import { bannerText } from './banner.ts'
 import { Daemon } from './daemon.ts'
+import { dialledAddress } from './dialled-address.ts'
 
 /** A terminal, npm and a script may each pass on the same Ctrl-C. */
 const SAME_WISH_MS = 500
@@ -88,11 +88,8 @@ async function announce(
   terminal.stdout.write(text)
 }
 
-/** The address that a host dials for a portal: a wildcard is no such thing. */
+/** A portal as a host dials it. */
 function dialled({ address, advertised }: Portal): string {
   const own = parseHostPort(address)
-  if (advertised !== null || own === null || !isWildcard(own.host)) return advertised ?? address
-  const others = Object.values(networkInterfaces()).flatMap(list => list ?? [])
-  const reachable = others.find(({ internal, family }) => !internal && family === 'IPv4')
-  return formatHostPort({ host: reachable?.address ?? '127.0.0.1', port: own.port })
+  return advertised ?? (own === null ? address : formatHostPort(dialledAddress(own)))
 }

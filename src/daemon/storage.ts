@@ -18,9 +18,6 @@ import type { Closers } from './closers.ts'
 /** The peer of a daemon with one brick; its directory has the same name. */
 const PEER_ID = 'peer-1'
 
-/** Monotonic milliseconds; brick and volumes must share it. */
-const clock = (): number => performance.now()
-
 export interface Storage {
   readonly metadata: MetadataStore
   readonly cluster: Cluster
@@ -53,7 +50,6 @@ export async function openStorage(config: Config, log: Log, closers: Closers): P
     ...(config.capacity === null ? {} : { limitBytes: config.capacity }),
     ...(config.store.dirtyCap === null ? {} : { dirtyCapBytes: config.store.dirtyCap }),
     checksumCacheBytes: config.store.checksumCache,
-    clock,
     notice: ({ level, message, fields }) => log[level](fields, message),
     aboveActiveTarget: active => void host?.clearQuietSegments(0, Math.ceil(active / 8)),
     metadataOpenCounter: opened => checkInBrick(metadata, opened, PEER_ID),
@@ -62,7 +58,8 @@ export async function openStorage(config: Config, log: Log, closers: Closers): P
   host = new VolumeHost({
     brick,
     reservationStorage: volume => reservationStorage(metadata, volume),
-    nowMs: clock,
+    // The brick's clock.
+    nowMs: Date.now,
     clearFailed: (volume, err) => log.warn({ volume, err }, 'quiet segments could not be cleared'),
   })
   const opened = host

@@ -172,11 +172,8 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     [],
     one(s => s.scrub?.badBlocks ?? 0),
   ),
-  counter(
-    'holdfast_iscsi_connections_closed_total',
-    "Connections closed, by reason.",
-    ['reason'],
-    s => [...s.closedConnections()].map(([reason, count]) => [{ reason }, count] as const),
+  counter('holdfast_iscsi_connections_closed_total', 'Connections closed, by reason.', ['reason'], s =>
+    [...s.closedConnections()].map(([reason, count]) => [{ reason }, count] as const),
   ),
   {
     name: 'holdfast_event_loop_delay_seconds',

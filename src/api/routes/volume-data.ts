@@ -38,6 +38,9 @@ export const volumeDataRoutes: FastifyPluginAsyncZod<{ backend: ApiBackend }> = 
           `volume '${name}' is in use by ${shown.sessions} session(s)`,
         )
       }
+      if (shown.readOnly) {
+        throw new HoldfastError('ERR_BLOCK_WRITE_PROTECTED', `volume '${name}' is read-only`)
+      }
       if (importing.has(name))
         throw new HoldfastError('ERR_VOLUME_BUSY', `another import is filling volume '${name}'`)
       importing.add(name)

@@ -154,6 +154,9 @@ class StreamSink implements Sink {
 
   async #push(data: Buffer): Promise<void> {
     this.#atBytes += data.length
-    if (!this.#stream.write(data)) await once(this.#stream, 'drain')
+    // Until it is written: `data` is used again for the next frame.
+    await new Promise<void>((resolve, reject) =>
+      this.#stream.write(data, error => (error ? reject(error) : resolve())),
+    )
   }
 }

@@ -88,6 +88,13 @@ test('import: a volume in use is refused without --force', async () => {
   expect((await served.run(['volume', 'import', image, 'disk1', '--force'])).code).toBe(0)
 })
 
+test('import: a read-only volume is refused', async () => {
+  await writeFile(image, sparseImage(2 * MiB))
+  await served.run('volume set disk1 --read-only on')
+  const refused = await served.run(['volume', 'import', image, 'disk1'])
+  expect([refused.code, refused.err]).toEqual([1, "holdfast: volume 'disk1' is read-only\n"])
+})
+
 test('import: a brick without space ends it with that sentence', async () => {
   await writeFile(image, sparseImage(4 * MiB))
   served.daemon.memory('disk1').failWith = BlockStatus.noSpace
