@@ -1,5 +1,4 @@
 import type net from 'node:net'
-import { invariant } from '../lib/invariant.ts'
 import { type ByteIntake, openAccepted } from './accepted-socket.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import type { Clock } from './clock.ts'
@@ -10,6 +9,9 @@ import { CLOSE_GRACE_MS } from './limits.ts'
 import type { Logger } from './logger.ts'
 import { type PayloadPlace, PduReceiver, type PduSink, type StreamFault } from './pdu-receiver.ts'
 import { type ByteOutlet, type SlabPool, Transmitter } from './transmit-slab.ts'
+
+/** RFC 4291 §2.5.5.2. */
+const MAPPED_PREFIX = '::ffff:'
 
 /** What all connections of a target share. */
 export interface ConnectionSurroundings {
@@ -203,7 +205,8 @@ export class Connection implements PduSink, SessionLink, ByteIntake, ByteOutlet 
   }
 }
 
-function hostAndPort(host: string | undefined, port: number | undefined): string {
-  invariant(port !== undefined || host === undefined, 'a socket with an address has a port')
-  return host?.includes(':') ? `[${host}]:${port}` : `${host ?? ''}:${port ?? 0}`
+/** A socket that is closed already has neither. IPv4 on a dual-stack listener is told as IPv4. */
+function hostAndPort(host = '', port = 0): string {
+  const plain = host.startsWith(MAPPED_PREFIX) ? host.slice(MAPPED_PREFIX.length) : host
+  return plain.includes(':') ? `[${plain}]:${port}` : `${plain}:${port}`
 }

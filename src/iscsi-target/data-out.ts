@@ -229,8 +229,8 @@ export class DataOut {
     }
     this.#makeRoom(slot, slot.wantedBytes)
     if (slot.solicitedUpTo < slot.transferredBytes) slot.solicitedUpTo = slot.transferredBytes
-    const { maxOutstandingR2T } = this.#session.parameters
-    while (slot.r2tCount < maxOutstandingR2T && slot.solicitedUpTo < slot.wantedBytes) this.#sendR2t(slot)
+    const outstandingMax = Math.min(this.#session.parameters.maxOutstandingR2T, OUTSTANDING_R2T_MAX)
+    while (slot.r2tCount < outstandingMax && slot.solicitedUpTo < slot.wantedBytes) this.#sendR2t(slot)
   }
 
   #sendR2t(slot: TaskSlot): void {

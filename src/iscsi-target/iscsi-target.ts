@@ -1,13 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import type net from 'node:net'
 import type { SessionInfo } from '../control/records.ts'
+import { invariant } from '../lib/invariant.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { Connection, type ConnectionSurroundings } from './connection.ts'
+import { SLOTS_MAX } from './data-out.ts'
 import { FaultCounters } from './fault-counters.ts'
 import { FlushQueue } from './flush-queue.ts'
 import {
   defaultLimits,
+  IMMEDIATE_COMMANDS_MAX,
   type IscsiLimits,
   POOL_RETAINED_BYTES_MAX,
   RECEIVE_BUFFER_BYTES,
@@ -63,6 +66,10 @@ export class IscsiTarget {
   constructor(options: IscsiTargetOptions) {
     this.#directory = options.directory
     this.#limits = { ...defaultLimits, ...options.limits }
+    invariant(
+      this.#limits.commandsPerSessionMax + IMMEDIATE_COMMANDS_MAX <= SLOTS_MAX,
+      'a transfer tag can name every task of a session',
+    )
     this.#parameters = { ...defaultLoginParameters, ...options.parameters }
     this.#logger = options.logger ?? silentLogger
     this.#clock = options.clock ?? systemClock

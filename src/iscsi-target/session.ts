@@ -283,7 +283,6 @@ export class Session implements ConnectionPhase, ScsiTransport {
   release(slot: TaskSlot): void {
     if (slot.state === SlotState.free) return
     this.taskEnding(slot)
-    slot.dataInSource?.dropDataIn(slot)
     this.stats.commandEnded(slot)
     this.answers.releaseFetched(slot)
     slot.dataInSource?.dropDataIn(slot)

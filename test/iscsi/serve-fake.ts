@@ -1,4 +1,5 @@
 import { IscsiTarget, type IscsiTargetOptions } from '../../src/iscsi-target/iscsi-target.ts'
+import type { ScsiTarget } from '../../src/scsi/scsi-target.ts'
 import { FakeScsiTarget } from '../lib/fake-scsi-target.ts'
 import { FakeTargetDirectory } from '../lib/fake-target-directory.ts'
 import { IscsiInitiator, type LoginOptions } from '../lib/iscsi-initiator.ts'
@@ -19,10 +20,11 @@ export class FakeServer implements AsyncDisposable {
     this.address = address
   }
 
-  static async start(options: Partial<IscsiTargetOptions> = {}): Promise<FakeServer> {
+  /** `device` is served in place of the disk in memory; it must have that one's name. */
+  static async start(options: Partial<IscsiTargetOptions> = {}, device?: ScsiTarget): Promise<FakeServer> {
     const disk = new FakeScsiTarget(TARGET_NAME, 16 * MIB)
     const limits = { stopGraceMs: 50, ...options.limits }
-    const target = new IscsiTarget({ directory: new FakeTargetDirectory(disk), ...options, limits })
+    const target = new IscsiTarget({ directory: new FakeTargetDirectory(device ?? disk), ...options, limits })
     return new FakeServer(disk, target, await target.listen('127.0.0.1', 0))
   }
 

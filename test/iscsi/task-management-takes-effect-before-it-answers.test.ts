@@ -2,8 +2,10 @@ import { expect, test } from 'vitest'
 import { AsyncEvent } from '../../src/iscsi-target/wire/async-message.ts'
 import { Opcode } from '../../src/iscsi-target/wire/opcodes.ts'
 import { TaskFunction, TaskResponse } from '../../src/iscsi-target/wire/task-management.ts'
+import { TargetDevice } from '../../src/scsi/target-device.ts'
 import type { IscsiInitiator } from '../lib/iscsi-initiator.ts'
-import { FakeServer, pattern, read10, write10 } from './serve-fake.ts'
+import { MemoryVolume } from '../lib/memory-volume.ts'
+import { FakeServer, pattern, read10, TARGET_NAME, write10 } from './serve-fake.ts'
 
 const DELAY_MS = 60
 
@@ -110,6 +112,34 @@ for (const [name, fn] of [
     expect(server.disk.writes).toBe(0)
     other.command(read10(0, 1), { read: 512 })
     expect((await other.receive()).opcode).toBe(Opcode.dataIn)
+  })
+}
+
+for (const takesBack of [true, false]) {
+  test(`abort on a slow volume: nothing answers or is written afterwards (${takesBack ? 'in time' : 'too late'})`, async () => {
+    const identity = { vendor: 'HOLDFAST', product: 'volume', revision: '0.1' }
+    const device = new TargetDevice({ name: TARGET_NAME, identity })
+    const volume = new MemoryVolume()
+    await device.setUnits(new Map([[0, { volume, readOnly: false }]]))
+    await using server = await FakeServer.start({}, device)
+    const initiator = await server.login()
+    const other = await server.login({ isid: '400000000002' })
+    volume.delayMs = DELAY_MS
+    volume.takesBack = takesBack
+    const itt = initiator.command(write10(0, 8), { write: 4096, data: pattern(4096) })
+    initiator.command(read10(0, 8), { read: 4096 })
+    other.command(write10(16, 8), { write: 4096, data: pattern(4096) })
+    const abort = initiator.manageTasks(TaskFunction.abortTask, itt, 1)
+    const set = initiator.manageTasks(TaskFunction.abortTaskSet)
+    expect(await answerTo(initiator, abort)).toBe(TaskResponse.functionComplete)
+    const atAnswer = Buffer.from(volume.bytes.subarray(0, 4096))
+    expect(await answerTo(initiator, set)).toBe(TaskResponse.functionComplete)
+    expect((await other.receive()).opcode).toBe(Opcode.scsiResponse)
+    expect(await initiator.isSilent(2 * DELAY_MS)).toBe(true)
+    expect(volume.bytes.subarray(0, 4096).equals(atAnswer)).toBe(true)
+    expect(volume.bytes.subarray(8192, 12288).equals(pattern(4096))).toBe(true)
+    const [session] = server.target.liveSessions()
+    expect(session!.slots.used).toBe(0)
   })
 }
 
