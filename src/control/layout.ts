@@ -1,5 +1,6 @@
 import { HoldfastError } from '../errors/holdfast-error.ts'
-import type { ChapRecord, LunRecord } from './records.ts'
+import type { ClusterEvent } from './control.ts'
+import type { ChapRecord, TargetRecord } from './records.ts'
 
 /** Layout 1 of the metadata: every key and what its value holds. docs/design/002-metadata-layout.md. */
 export const LAYOUT_VERSION = 1
@@ -62,14 +63,7 @@ export interface PlacementPage {
 }
 
 /** t/<iqn> */
-export interface TargetValue {
-  readonly luns: readonly LunRecord[]
-  readonly openToAll: boolean
-  readonly acl: readonly string[]
-  readonly chap: ChapRecord | null
-  readonly chapByInitiator: Readonly<Record<string, ChapRecord>>
-  readonly createdAt: string
-}
+export type TargetValue = Omit<TargetRecord, 'iqn'>
 
 /** p/<id> */
 export interface PeerValue {
@@ -93,12 +87,7 @@ export interface BrickValue {
 }
 
 /** e/<id>; the ids sort by time. */
-export interface EventValue {
-  readonly at: string
-  readonly kind: string
-  readonly subject: string
-  readonly message: string
-}
+export type EventValue = ClusterEvent
 
 /** Kinds of values with their versions and types. A version is raised when an older reader would misread. */
 export interface Values {
