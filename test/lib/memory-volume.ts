@@ -37,6 +37,10 @@ export class MemoryVolume implements Volume {
   delayMs: number | null = null
   /** Asked before each access; what it answers is what happens instead. */
   fault: ((kind: BlockKind, offsetBytes: number, lengthBytes: number) => MediumFault | null) | null = null
+  /** Whether abort() comes in time. */
+  takesBack = true
+  /** The latest that was submitted. */
+  lastOperation: BlockOperation | null = null
   readonly kindsApplied: BlockKind[] = []
   bytes: Buffer
   readonly mapped = new Set<number>()
@@ -124,12 +128,13 @@ class MemoryHandle implements VolumeHandle {
       aborted: false,
       timer: setTimeout(() => this.#apply(operation), this.#volume.delayMs ?? 0),
     }
+    this.#volume.lastOperation = operation
     this.#waiting.set(operation, waiting)
   }
 
   abort(operation: BlockOperation): void {
     const waiting = this.#waiting.get(operation)
-    if (waiting === undefined || waiting.aborted) return
+    if (waiting === undefined || waiting.aborted || !this.#volume.takesBack) return
     waiting.aborted = true
     clearTimeout(waiting.timer)
     setImmediate(() => this.#complete(operation, BlockStatus.aborted))
