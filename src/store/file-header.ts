@@ -19,10 +19,10 @@ const AT = { magic: 0, version: 8, brickUuid: 12, number: 28, crc: 32, end: 36 }
 export function encodeFileHeader(kind: FileKind, brickUuid: string, number: number): Buffer {
   const page = Buffer.alloc(PAGE_BYTES)
   page.write(kind, AT.magic, 'latin1')
-  page.writeUInt32BE(BRICK_FORMAT, AT.version)
+  page.writeUInt32LE(BRICK_FORMAT, AT.version)
   uuidBytes(brickUuid).copy(page, AT.brickUuid)
-  page.writeUInt32BE(number, AT.number)
-  page.writeUInt32BE(crc32c(page, 0, AT.crc), AT.crc)
+  page.writeUInt32LE(number, AT.number)
+  page.writeUInt32LE(crc32c(page, 0, AT.crc), AT.crc)
   return page
 }
 
@@ -34,12 +34,12 @@ export function checkFileHeader(
   const damaged = (what: string) => new HoldfastError('ERR_BRICK_DAMAGED', `${expected.path} ${what}`)
   if (page.toString('latin1', AT.magic, AT.version) !== expected.kind)
     throw damaged('has no header of a brick')
-  refuseNewerFormat(page.readUInt32BE(AT.version), expected.path)
-  if (page.readUInt32BE(AT.crc) !== crc32c(page, 0, AT.crc))
+  refuseNewerFormat(page.readUInt32LE(AT.version), expected.path)
+  if (page.readUInt32LE(AT.crc) !== crc32c(page, 0, AT.crc))
     throw damaged('has a header that fails its checksum')
   const uuid = uuidText(page.subarray(AT.brickUuid, AT.number))
   if (uuid !== expected.brickUuid) throw damaged(`belongs to brick ${uuid}, not to ${expected.brickUuid}`)
-  if (page.readUInt32BE(AT.number) !== expected.number)
+  if (page.readUInt32LE(AT.number) !== expected.number)
     throw damaged('is another file of the brick under its name')
 }
 

@@ -6,6 +6,7 @@ import { nativeCalls } from '../lib/system-calls.ts'
 import { ActivityMap, openActivityFile } from './activity-map.ts'
 import { type Bank, openBank } from './bank.ts'
 import type { Brick, BrickCounters } from './brick.ts'
+import { makeJournal, startJournal } from './brick-journal.ts'
 import { lockBrick } from './brick-lock.ts'
 import type { BrickParts } from './brick-parts.ts'
 import { BrickScrubs } from './brick-scrubs.ts'
@@ -16,7 +17,9 @@ import { ChecksumPages } from './checksum-pages.ts'
 import { defaultDirtyCapBytes } from './dirty-cap.ts'
 import { DirtyTracker } from './dirty-tracker.ts'
 import { Durability } from './durability.ts'
+import { DurableWrites } from './durable-writes.ts'
 import { realFiles, type StoreFiles } from './files/store-files.ts'
+import { JOURNAL_BYTES_DEFAULT } from './journal/journal-format.ts'
 import { ALL_SEGMENTS, bankOf, indexOf, SLOTS_PER_BANK } from './layout.ts'
 import { OpenedBrick } from './opened-brick.ts'
 import { SegmentClearing } from './segment-clearing.ts'
@@ -52,6 +55,8 @@ export interface OpenBrickOptions {
   readonly limitBytes?: number
   readonly dirtyCapBytes?: number
   readonly checksumCacheBytes?: number
+  /** Size of a new brick's journal. */
+  readonly journalBytes?: number
   /** Milliseconds; Date.now unless given. */
   readonly clock?: () => number
   /** Another value means that the machine has rebooted. */
@@ -168,6 +173,7 @@ async function openLocked(
   await activity.flush()
 
   const rooms = roomsOf(parts)
+  const { replayedRecords } = await startJournal(rooms, { ...brick, bootId }, maps, activityThread, closing)
   const deletion = new VolumeDeletion(parts, housekeepingThread)
   await deletion.clean(freed)
   if (!nativeCalls) notice({ level: 'warn', message: 'koffi does not load: trims free no space', fields: {} })
@@ -175,7 +181,7 @@ async function openLocked(
     notice({
       level: 'warn',
       message: 'the brick was not stopped cleanly: segments are in doubt',
-      fields: { segments: inDoubt, cold: isCold },
+      fields: { segments: inDoubt, cold: isCold, replayedRecords },
     })
   }
   const { brickUuid: uuid, clusterId } = superblock
@@ -220,6 +226,8 @@ async function findOrMake(files: StoreFiles, options: OpenBrickOptions): Promise
   const catalogue = new Catalogue(directory)
   await catalogue.putBrick({})
   await catalogue.close()
+  const journalBytes = options.journalBytes ?? JOURNAL_BYTES_DEFAULT
+  await makeJournal(files, { directory, uuid: made.brickUuid }, journalBytes)
   writeSuperblock(files, directory, made)
   return made
 }
@@ -277,6 +285,7 @@ function roomsOf(parts: BrickParts) {
     reads,
     zeroing,
     clearing,
+    durableWrites: new DurableWrites(parts),
     generationRose(map: VolumeMap) {
       for (const slot of map.slots) {
         if (slot !== NO_SLOT) parts.banks[bankOf(slot)]!.forgetReady(indexOf(slot))

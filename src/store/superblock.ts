@@ -21,16 +21,16 @@ export interface Superblock {
 export function encodeSuperblock(superblock: Superblock): Buffer {
   const page = Buffer.alloc(PAGE_BYTES)
   page.write(MAGIC, AT.magic, 'latin1')
-  page.writeUInt32BE(BRICK_FORMAT, AT.version)
+  page.writeUInt32LE(BRICK_FORMAT, AT.version)
   uuidBytes(superblock.brickUuid).copy(page, AT.brickUuid)
-  page.writeBigUInt64BE(BigInt(superblock.createdMs), AT.createdMs)
+  page.writeBigUInt64LE(BigInt(superblock.createdMs), AT.createdMs)
   const clusterId = Buffer.from(superblock.clusterId)
   if (clusterId.length > CLUSTER_ID_BYTES_MAX) {
     throw new HoldfastError('ERR_ARGUMENT_INVALID', `a cluster id has at most ${CLUSTER_ID_BYTES_MAX} bytes`)
   }
-  page.writeUInt16BE(clusterId.length, AT.clusterIdLength)
+  page.writeUInt16LE(clusterId.length, AT.clusterIdLength)
   clusterId.copy(page, AT.clusterId)
-  page.writeUInt32BE(crc32c(page, 0, CRC_AT), CRC_AT)
+  page.writeUInt32LE(crc32c(page, 0, CRC_AT), CRC_AT)
   return page
 }
 
@@ -39,15 +39,15 @@ export function decodeSuperblock(page: Buffer, from: string): Superblock {
   if (page.length < PAGE_BYTES || page.toString('latin1', AT.magic, AT.version) !== MAGIC) {
     throw new HoldfastError('ERR_BRICK_DAMAGED', `${from} is not the superblock of a brick`)
   }
-  refuseNewerFormat(page.readUInt32BE(AT.version), from)
-  const length = page.readUInt16BE(AT.clusterIdLength)
-  if (page.readUInt32BE(CRC_AT) !== crc32c(page, 0, CRC_AT) || length > CLUSTER_ID_BYTES_MAX) {
+  refuseNewerFormat(page.readUInt32LE(AT.version), from)
+  const length = page.readUInt16LE(AT.clusterIdLength)
+  if (page.readUInt32LE(CRC_AT) !== crc32c(page, 0, CRC_AT) || length > CLUSTER_ID_BYTES_MAX) {
     throw new HoldfastError('ERR_BRICK_DAMAGED', `${from} fails its checksum`)
   }
   return {
     brickUuid: uuidText(page.subarray(AT.brickUuid, AT.createdMs)),
     clusterId: page.toString('utf8', AT.clusterId, AT.clusterId + length),
-    createdMs: Number(page.readBigUInt64BE(AT.createdMs)),
+    createdMs: Number(page.readBigUInt64LE(AT.createdMs)),
   }
 }
 

@@ -39,7 +39,7 @@ export class VolumeDeletion {
 
   /** Frees every slot of a volume that is marked as being deleted. True when that, and it, is done. */
   async run(map: VolumeMap, progress?: (freedBytes: number) => void): Promise<boolean> {
-    const { catalogue, capacity, banks } = this.#parts
+    const { catalogue, capacity, banks, durability } = this.#parts
     await Promise.allSettled(map.allocating.values())
     const owners: SlotOwner[] = []
     for (const [extent, slot] of map.slots.entries()) {
@@ -60,6 +60,8 @@ export class VolumeDeletion {
       freedBytes += regions * REGION_BYTES
       progress?.(freedBytes)
     }
+    // Else a replay would find its records, and perhaps another volume under its name.
+    await durability.flush()
     await catalogue.removeVolume(map.uuid)
     return true
   }

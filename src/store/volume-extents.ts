@@ -4,6 +4,7 @@ import { BlockStatus } from '../block/block-status.ts'
 import { InvariantError, invariant } from '../lib/invariant.ts'
 import type { VolumeExtents } from './brick.ts'
 import type { BrickParts } from './brick-parts.ts'
+import type { DurableWrites } from './durable-writes.ts'
 import { listExtents } from './extent-listing.ts'
 import { BLOCK_BYTES, REGION_BYTES, SLOT_BYTES } from './layout.ts'
 import type { SegmentClearing } from './segment-clearing.ts'
@@ -21,6 +22,7 @@ export interface VolumeRooms {
   readonly reads: WaitingRead
   readonly zeroing: Zeroing
   readonly clearing: SegmentClearing
+  readonly durableWrites: DurableWrites
   /** The owner spoke for the first time, or with a higher generation. */
   generationRose(map: VolumeMap): void
 }
@@ -96,7 +98,8 @@ export class StoredVolume implements VolumeExtents {
     return status
   }
 
-  #writeInPlace(offsetBytes: number, lengthBytes: number, from: Buffer, at: number): BlockStatus {
+  /** ok when a write in place needs nothing but the write, now. */
+  isReady(offsetBytes: number, lengthBytes: number): BlockStatus {
     if (this.#parts.failure.error !== null) return BlockStatus.ioError
     const endBytes = offsetBytes + lengthBytes
     if (endBytes > this.map.sizeBytes) return BlockStatus.outOfRange
@@ -110,13 +113,15 @@ export class StoredVolume implements VolumeExtents {
       }
       position += length
     }
-    const { writeback } = this.#parts
-    if (
-      !writeback.hasRoom(lengthBytes) &&
-      !this.#rooms.preparation.hasRoom(this.map, offsetBytes, lengthBytes)
-    ) {
-      return BlockStatus.wouldBlock
-    }
+    if (this.#parts.writeback.hasRoom(lengthBytes)) return BlockStatus.ok
+    const fits = this.#rooms.preparation.hasRoom(this.map, offsetBytes, lengthBytes)
+    return fits ? BlockStatus.ok : BlockStatus.wouldBlock
+  }
+
+  #writeInPlace(offsetBytes: number, lengthBytes: number, from: Buffer, at: number): BlockStatus {
+    const ready = this.isReady(offsetBytes, lengthBytes)
+    if (ready !== BlockStatus.ok) return ready
+    const endBytes = offsetBytes + lengthBytes
     let source = at
     for (let position = offsetBytes; position < endBytes; ) {
       const extent = Math.floor(position / SLOT_BYTES)
@@ -128,7 +133,7 @@ export class StoredVolume implements VolumeExtents {
       position += length
       source += length
     }
-    writeback.startWhenNeeded()
+    this.#parts.writeback.startWhenNeeded()
     return BlockStatus.ok
   }
 
@@ -151,7 +156,7 @@ export class StoredVolume implements VolumeExtents {
       case BlockKind.read:
         return this.#read(operation)
       case BlockKind.write:
-        return this.#durably(operation, await this.#write(operation))
+        return this.#write(operation)
       case BlockKind.trim:
       case BlockKind.zero: {
         const keepSpace = kind === BlockKind.zero
@@ -172,12 +177,33 @@ export class StoredVolume implements VolumeExtents {
     return status
   }
 
-  async #write(operation: BlockOperation): Promise<BlockStatus> {
-    const { offsetBytes, lengthBytes, data, dataAt } = operation
+  #write(operation: BlockOperation): Promise<BlockStatus> {
+    const { offsetBytes, lengthBytes, data, dataAt, fua } = operation
     this.#parts.counters.writesWaited++
+    if (fua) return this.#rooms.durableWrites.write(this, offsetBytes, lengthBytes, data, dataAt)
+    return this.writeWaiting(offsetBytes, lengthBytes, data, dataAt)
+  }
+
+  /** Writes to the page cache, bringing what is missing first. */
+  async writeWaiting(
+    offsetBytes: number,
+    lengthBytes: number,
+    from: Buffer,
+    at: number,
+  ): Promise<BlockStatus> {
     for (;;) {
-      const status = this.#writeInPlace(offsetBytes, lengthBytes, data, dataAt)
+      const ready = await this.becomeReady(offsetBytes, lengthBytes)
+      if (ready !== BlockStatus.ok) return ready
+      const status = this.#writeInPlace(offsetBytes, lengthBytes, from, at)
       if (status !== BlockStatus.wouldBlock) return status
+    }
+  }
+
+  /** Brings what is missing until isReady(), which holds only in the same turn of the event loop. */
+  async becomeReady(offsetBytes: number, lengthBytes: number): Promise<BlockStatus> {
+    for (;;) {
+      const ready = this.isReady(offsetBytes, lengthBytes)
+      if (ready !== BlockStatus.wouldBlock) return ready
       const prepared = await this.#rooms.preparation.prepare(this.map, offsetBytes, lengthBytes)
       if (prepared !== BlockStatus.ok) return prepared
     }
@@ -187,14 +213,8 @@ export class StoredVolume implements VolumeExtents {
     return operation.fua && status === BlockStatus.ok ? this.#flush() : status
   }
 
-  async #flush(): Promise<BlockStatus> {
-    try {
-      await this.#parts.durability.flush()
-      return BlockStatus.ok
-    } catch (error) {
-      if (this.#parts.failure.error === null) throw error
-      return BlockStatus.ioError
-    }
+  #flush(): Promise<BlockStatus> {
+    return this.#rooms.durableWrites.flush()
   }
 
   extents(offsetBytes: number, lengthBytes: number): Promise<BlockExtent[]> {

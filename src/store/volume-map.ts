@@ -1,5 +1,5 @@
 import type { BlockStatus } from '../block/block-status.ts'
-import { SLOT_BYTES } from './layout.ts'
+import { SLOT_BYTES, STAMP_UNKNOWN } from './layout.ts'
 
 export const NO_SLOT = -1
 
@@ -9,7 +9,7 @@ export class VolumeMap {
   sizeBytes = 0
   /** By extent: its slot, or NO_SLOT. */
   slots = new Int32Array(0)
-  /** What regions written from now on are stamped with. */
+  /** What regions written from now on are stamped with; 0 until the owner has spoken. */
   generation = 0
   /** Regions of this volume that have space. */
   usedRegions = 0
@@ -21,6 +21,13 @@ export class VolumeMap {
   constructor(uuid: string, sizeBytes: number) {
     this.uuid = uuid
     this.resize(sizeBytes)
+  }
+
+  /** The stamp of a write into `slot` now. Before the owner has spoken nobody knows what it should be. */
+  stampFor(slot: number): number {
+    if (this.generation > 0) return this.generation
+    this.unknownStamps.add(slot)
+    return STAMP_UNKNOWN
   }
 
   resize(sizeBytes: number): void {

@@ -229,7 +229,7 @@ export class WritePreparation {
       const bank = banks[bankOf(slot)]!
       const index = indexOf(slot)
       for (let region = firstRegion; region <= lastRegion; region++) bank.setAllocated(index, region, true)
-      const result = stamps.stamp(bank, index, firstRegion, lastRegion, map.generation)
+      const result = stamps.stamp(bank, index, firstRegion, lastRegion, map.stampFor(slot))
       if (result < 0) {
         failure.set('writing stamps', result)
         return BlockStatus.ioError

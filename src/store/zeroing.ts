@@ -112,7 +112,7 @@ export class Zeroing {
     const index = indexOf(slot)
     const firstRegion = Math.floor(first / BLOCKS_PER_REGION)
     const lastRegion = Math.floor((end - 1) / BLOCKS_PER_REGION)
-    const stamped = stamps.stamp(bank, index, firstRegion, lastRegion, map.generation)
+    const stamped = stamps.stamp(bank, index, firstRegion, lastRegion, map.stampFor(slot))
     if (stamped < 0) {
       failure.set('writing stamps', stamped)
       return BlockStatus.ioError

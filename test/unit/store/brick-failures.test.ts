@@ -143,7 +143,9 @@ test('full: a disk that cannot reserve a region fails the write and holds no res
   const volume = await aVolume(brick)
   await write(volume, 0, blocksOf(1))
   files.before = call =>
-    call.name === 'fallocate' && call.file === 'data-0000' && call.offsetBytes + call.lengthBytes > 65 * MIB ? -Errno.ENOSPC : 0
+    call.name === 'fallocate' && call.file === 'data-0000' && call.offsetBytes + call.lengthBytes > 65 * MIB
+      ? -Errno.ENOSPC
+      : 0
   expect(await write(volume, MIB - BLOCK, blocksOf(1, 2))).toBe(BlockStatus.noSpace)
   expect(volume.usedBytes).toBe(256 * 1024)
   expect(volume.writeNow(0, BLOCK, blocksOf(2), 0)).toBe(BlockStatus.ok)

@@ -39,6 +39,7 @@ export async function aBrick(options: Partial<OpenBrickOptions> = {}): Promise<T
     files,
     limitBytes: 1024 * MIB,
     dirtyCapBytes: 64 * MIB,
+    journalBytes: 4 * MIB,
     bootId: () => 'boot-1',
     ...options,
   })

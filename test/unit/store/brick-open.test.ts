@@ -46,14 +46,14 @@ test('open: a brick of another cluster is refused', async () => {
   expect(error.message).toContain(CLUSTER)
 })
 
-test.each(['superblock', 'data-0000', 'checksums-0000', 'stamps-0000', 'activity'])(
+test.each(['superblock', 'data-0000', 'checksums-0000', 'stamps-0000', 'activity', 'journal'])(
   'open: a newer format in %s is refused, naming both versions',
   async name => {
     const { brick, directory } = await aBrick()
     await write(await aVolume(brick), 0, blocksOf(1))
     const copy = killed(directory)
     const fd = fs.openSync(path.join(copy, name), 'r+')
-    fs.writeSync(fd, Buffer.from([0, 0, 0, 9]), 0, 4, 8)
+    fs.writeSync(fd, Buffer.from([9, 0, 0, 0]), 0, 4, 8)
     fs.closeSync(fd)
     const error = await refusal(openBrick({ directory: copy, clusterId: CLUSTER }))
     expect(error.code).toBe('ERR_BRICK_FORMAT')
@@ -61,7 +61,7 @@ test.each(['superblock', 'data-0000', 'checksums-0000', 'stamps-0000', 'activity
   },
 )
 
-test.each(['data-0000', 'checksums-0000', 'stamps-0000', 'activity'])(
+test.each(['data-0000', 'checksums-0000', 'stamps-0000', 'activity', 'journal'])(
   'open: a brick whose %s is missing is damaged, not empty',
   async name => {
     const { brick, directory } = await aBrick()
