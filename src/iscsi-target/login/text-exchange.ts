@@ -1,3 +1,4 @@
+import { TEXT_SEGMENT_BYTES_MAX } from '../limits.ts'
 import type { PortalContact, TargetDirectory } from '../target-directory.ts'
 import { ContinuedText } from '../text/continued-text.ts'
 import { encodeKeyValues, type KeyValue, parseKeyValues } from '../text/key-value.ts'
@@ -75,7 +76,7 @@ export class TextExchange {
 
   /** The next piece of the answer, as much as the initiator takes in one PDU. */
   #sendMore(final: boolean): TextStep {
-    const room = this.#outcome.parameters.initiatorMaxRecvDataSegmentLength
+    const room = Math.min(this.#outcome.parameters.initiatorMaxRecvDataSegmentLength, TEXT_SEGMENT_BYTES_MAX)
     const data = this.#answer.subarray(0, room)
     this.#answer = this.#answer.subarray(room)
     const continued = this.#answer.length > 0
