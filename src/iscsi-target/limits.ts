@@ -40,13 +40,13 @@ export const RECEIVE_BUFFER_BYTES = 256 * 1024
 export const DIRECT_RECEIVE_BYTES_MIN = 64 * 1024
 /** Replies of one pass are gathered in one of these. */
 export const TRANSMIT_SLAB_BYTES = 256 * 1024
+/** A text response in one PDU: longer answers (SendTargets) go in pieces, whatever the initiator could take. */
+export const TEXT_SEGMENT_BYTES_MAX = 64 * 1024
 /** Slabs kept when no output needs them: one circulates as long as sockets take what they are given. */
 export const SLABS_KEPT_MAX = 16
 /** Freed buffers kept for the next use, all sizes together. */
 export const POOL_RETAINED_BYTES_MAX = 32 * 1024 * 1024
 
-/** What we declare as MaxRecvDataSegmentLength. */
-export const MAX_RECV_DATA_SEGMENT_LENGTH = 256 * 1024
 /** RFC 7143 §13.12: what holds before and during login. */
 export const LOGIN_DATA_SEGMENT_BYTES_MAX = 8192
 

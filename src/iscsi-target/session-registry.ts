@@ -1,7 +1,8 @@
 import type { ScsiTarget } from '../scsi/scsi-target.ts'
 import type { SessionLink } from './connection-phase.ts'
 import type { LoginIdentity, LoginOutcome } from './login/login-outcome.ts'
-import { Session, type SessionKeeper, type SessionSurroundings } from './session.ts'
+import { Session } from './session.ts'
+import type { SessionKeeper, SessionSurroundings } from './session-beginning.ts'
 import type { PortalContact } from './target-directory.ts'
 import { LoginStatus } from './wire/login-status.ts'
 

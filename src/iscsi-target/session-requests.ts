@@ -1,10 +1,11 @@
 import { TextExchange } from './login/text-exchange.ts'
 import type { Session } from './session.ts'
+import { SLAB_SEGMENT_BYTES_MAX } from './transmit-slab.ts'
 import { AsyncEvent, encodeAsyncMessage } from './wire/async-message.ts'
 import { decodeLogoutRequest, encodeLogoutResponse, LogoutReason, LogoutResult } from './wire/logout.ts'
 import { blankNopIn, blankNopOut, decodeNopOut, encodeNopIn } from './wire/nop.ts'
 import { RESERVED_TAG } from './wire/opcodes.ts'
-import type { PduRejection } from './wire/rejection.ts'
+import { isRejection, type PduRejection } from './wire/rejection.ts'
 import { decodeTextRequest, encodeTextResponse } from './wire/text.ts'
 
 /** What an initiator asks of the session itself: NOP-Out, Text, Logout; and what we tell it unasked. */
@@ -27,7 +28,8 @@ export class SessionRequests {
     if (nopOut.itt === RESERVED_TAG) return null
     const session = this.#session
     const { output } = session.link
-    const length = Math.min(dataLength, session.parameters.initiatorMaxRecvDataSegmentLength)
+    const { initiatorMaxRecvDataSegmentLength } = session.parameters
+    const length = Math.min(dataLength, initiatorMaxRecvDataSegmentLength, SLAB_SEGMENT_BYTES_MAX)
     const nopIn = blankNopIn()
     nopIn.itt = nopOut.itt
     nopIn.lunHigh = nopOut.lunHigh
@@ -43,7 +45,7 @@ export class SessionRequests {
 
   text(pdu: Buffer, at: number, data: Buffer, dataAt: number, dataLength: number): PduRejection | null {
     const request = decodeTextRequest(pdu, at)
-    if ('reason' in request) return request
+    if (isRejection(request)) return request
     const step = this.#texts.receive(request, data.subarray(dataAt, dataAt + dataLength))
     if (step.next === 'reject') return step.rejection
     const session = this.#session
@@ -63,7 +65,7 @@ export class SessionRequests {
   /** RFC 7143 §11.14: tasks end first, then comes the answer, then the connection closes. */
   logout(pdu: Buffer, at: number): PduRejection | null {
     const request = decodeLogoutRequest(pdu, at)
-    if ('fault' in request) return request
+    if (isRejection(request)) return request
     const session = this.#session
     if (request.reason === LogoutReason.removeForRecovery) {
       this.#respondToLogout(request.itt, LogoutResult.recoveryNotSupported)

@@ -14,6 +14,7 @@ import type { IscsiLimits } from './limits.ts'
 import type { Logger } from './logger.ts'
 import type { LoginOutcome, NegotiatedParameters } from './login/login-outcome.ts'
 import type { PayloadPlace } from './pdu-receiver.ts'
+import type { SessionBeginning, SessionKeeper, SessionSurroundings } from './session-beginning.ts'
 import { SessionRequests } from './session-requests.ts'
 import { SessionStats } from './session-stats.ts'
 import type { PortalContact, TargetDirectory } from './target-directory.ts'
@@ -33,33 +34,6 @@ import { Opcode } from './wire/opcodes.ts'
 import { encodeReject } from './wire/reject.ts'
 import { type PduRejection, RejectReason, rejection } from './wire/rejection.ts'
 import { getWord } from './wire/words.ts'
-
-/** What all sessions of a target share. */
-export interface SessionSurroundings {
-  readonly directory: TargetDirectory
-  readonly limits: IscsiLimits
-  readonly pool: BufferPool
-  readonly clock: Clock
-  readonly faults: FaultCounters
-  readonly logger: Logger
-}
-
-/** What the registry does for a session. */
-export interface SessionKeeper {
-  /** The session's tasks are over and its connection is closed. */
-  sessionEnded(session: Session): void
-  /** TARGET COLD RESET took effect: all sessions of this target end. RFC 7143 §11.5.1. */
-  targetWasReset(target: ScsiTarget): void
-}
-
-export interface SessionBeginning {
-  readonly id: number
-  readonly tsih: number
-  readonly outcome: LoginOutcome
-  readonly contact: PortalContact
-  readonly link: SessionLink
-  readonly keeper: SessionKeeper
-}
 
 const UNKNOWN_OPCODE = rejection(RejectReason.commandNotSupported, 'unknown opcode')
 const LOGIN_AGAIN = rejection(RejectReason.protocolError, 'Login Request in full feature phase')
