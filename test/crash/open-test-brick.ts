@@ -1,6 +1,7 @@
 import type { Brick } from '../../src/store/brick.ts'
 import { runFileTask } from '../../src/store/files/file-task.ts'
 import { realFiles, type StoreFiles } from '../../src/store/files/store-files.ts'
+import { JOURNAL_BYTES_MIN } from '../../src/store/journal/journal-format.ts'
 import { openBrick } from '../../src/store/open-brick.ts'
 
 /** File threads that are none: thousands of images are opened, and nobody waits for their disk. */
@@ -17,6 +18,7 @@ export function openTestBrick(directory: string, options: { threads: boolean }):
     directory,
     clusterId: 'crash-test',
     create: true,
+    journalBytes: JOURNAL_BYTES_MIN,
     files: options.threads ? realFiles : threadlessFiles,
   })
 }

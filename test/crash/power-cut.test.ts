@@ -122,7 +122,7 @@ describe.skipIf(missing !== null)('power cut', () => {
     },
   )
 
-  test.skipIf(REPLAY !== undefined).each(['data-', 'checksums-', 'activity', 'meta/'])(
+  test.skipIf(REPLAY !== undefined).each(['data-', 'checksums-', 'activity', 'journal', 'meta/'])(
     'a store that forgets to sync %s is caught',
     async ignoresSyncOf => {
       const { failures } = await check(runs[0]!, { ignoresSyncOf, stopsAtFailure: true, stride: 5 })

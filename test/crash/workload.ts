@@ -19,6 +19,7 @@ const VOLUME_BYTES = 2 * EXTENT_BLOCKS * BLOCK_BYTES
 const GROWN_BYTES = 3 * EXTENT_BLOCKS * BLOCK_BYTES
 const BATCH_MAX = 4
 const SERVED = 2
+const DURABLE_BATCHES = 0.25
 
 interface Served {
   readonly number: number
@@ -152,7 +153,9 @@ class Workload {
       const run = this.#chooseRun()
       if (!runs.some(other => overlap(run, other))) runs.push(run)
     }
-    const started = runs.map(run => this.#change(run))
+    // Durable writes that meet share records of the journal.
+    const durable = this.#random() < DURABLE_BATCHES
+    const started = runs.map(run => this.#change(run, durable))
     if (this.#random() < 0.3) started.push(this.#flush(pick(this.#random, this.#served)))
     await Promise.all(started)
   }
@@ -167,10 +170,10 @@ class Workload {
     return { volume, block, count }
   }
 
-  async #change(run: Run): Promise<void> {
+  async #change(run: Run, durable: boolean): Promise<void> {
     const roll = this.#random()
     const kind = roll < 0.78 ? BlockKind.write : roll < 0.92 ? BlockKind.trim : BlockKind.zero
-    const fua = kind === BlockKind.write && this.#random() < 0.15
+    const fua = kind === BlockKind.write && durable
     const inline = kind === BlockKind.write && !fua && this.#random() < 0.7
     const id = this.#nextId++
     const request: BlockRequest = {
