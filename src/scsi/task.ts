@@ -250,6 +250,11 @@ export class Task implements BlockCompletion, DataInSource {
   }
 }
 
+/** The continuation of commands that end with their only operation. */
+export function good(task: Task): void {
+  task.good()
+}
+
 function endFetch(task: Task): void {
   task.end()
 }

@@ -3,7 +3,7 @@ import { setRange } from '../block-range.ts'
 import { DPO, FUA, readLba64, USAGE_8, USAGE_64 } from '../cdb.ts'
 import type { CommandDefinition } from '../command-definition.ts'
 import { CommandPhase } from '../scsi-target.ts'
-import type { Task } from '../task.ts'
+import { good, type Task } from '../task.ts'
 
 const BLOCKS_AT = 13
 
@@ -20,10 +20,6 @@ function execute(task: Task): void {
   if (lengthBytes === 0) return task.good()
   task.retainData()
   task.submit(BlockKind.compareAndWrite, offsetBytes, lengthBytes, command.dataOut, command.dataOutAt, good)
-}
-
-function good(task: Task): void {
-  task.good()
 }
 
 /** SBC-4 §5.3. The field's eight bits are the limit that VPD page B0h gives. */

@@ -2,7 +2,7 @@ import { BlockKind } from '../../block/block-operation.ts'
 import type { CommandDefinition } from '../command-definition.ts'
 import { ScsiStatus } from '../scsi-command.ts'
 import { CommandPhase } from '../scsi-target.ts'
-import type { Task } from '../task.ts'
+import { good, type Task } from '../task.ts'
 
 const IMMED = 0x01
 const NO_FLUSH = 0x04
@@ -22,10 +22,6 @@ function begin(task: Task): CommandPhase {
 function execute(task: Task): void {
   if ((task.command.cdb[4]! & (START | NO_FLUSH)) !== 0) return task.good()
   task.submit(BlockKind.flush, 0, 0, null, 0, good)
-}
-
-function good(task: Task): void {
-  task.good()
 }
 
 /** SBC-4 §5.31. No power conditions, and no medium to load or eject. */

@@ -5,7 +5,7 @@ import { setRange } from '../block-range.ts'
 import { readLba64, USAGE_16, USAGE_32, USAGE_64 } from '../cdb.ts'
 import type { CommandDefinition } from '../command-definition.ts'
 import { CommandPhase } from '../scsi-target.ts'
-import type { Task } from '../task.ts'
+import { good, type Task } from '../task.ts'
 
 const IMMED = 0x02
 
@@ -24,10 +24,6 @@ function begin(task: Task, lba: number, blocks: number): CommandPhase {
 function execute(task: Task): void {
   if ((task.command.cdb[1]! & IMMED) === 0) return task.submit(BlockKind.flush, 0, 0, null, 0, good)
   flushInBackground(task)
-  task.good()
-}
-
-function good(task: Task): void {
   task.good()
 }
 

@@ -5,7 +5,7 @@ import type { CommandDefinition } from '../command-definition.ts'
 import { PIECE_BYTES } from '../limits.ts'
 import { repeatBlock, runPieces } from '../pieces.ts'
 import { CommandPhase } from '../scsi-target.ts'
-import type { Task } from '../task.ts'
+import { good, type Task } from '../task.ts'
 
 /** BYTCHK: what the medium is compared with. SBC-4 §5.36. */
 const ByteCheck = { nothing: 0, dataOut: 1, reserved: 2, oneBlock: 3 } as const
@@ -46,10 +46,6 @@ function execute(task: Task): void {
       task.retainData()
       task.submit(BlockKind.verify, task.offsetBytes, lengthBytes, command.dataOut, command.dataOutAt, good)
   }
-}
-
-function good(task: Task): void {
-  task.good()
 }
 
 /** SBC-4 §5.36. */

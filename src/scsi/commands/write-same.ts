@@ -5,7 +5,7 @@ import type { CommandDefinition } from '../command-definition.ts'
 import { PIECE_BYTES, WRITE_SAME_BYTES_MAX } from '../limits.ts'
 import { repeatBlock, runPieces } from '../pieces.ts'
 import { CommandPhase } from '../scsi-target.ts'
-import type { Task } from '../task.ts'
+import { good, type Task } from '../task.ts'
 
 const UNMAP = 0x08
 /** NO DATA-OUT BUFFER: a block of zeroes is written. */
@@ -48,10 +48,6 @@ function execute(task: Task): void {
 
 function isZero(block: Buffer): boolean {
   return block[0] === 0 && block.compare(block, 0, block.length - 1, 1) === 0
-}
-
-function good(task: Task): void {
-  task.good()
 }
 
 /** SBC-4 §5.45. ANCHOR is refused: there is no anchored state here. */

@@ -4,7 +4,7 @@ import { setTransferRange } from '../block-range.ts'
 import { DPO, FUA, readLba21, readLba64, USAGE_8, USAGE_16, USAGE_32, USAGE_64 } from '../cdb.ts'
 import type { CommandDefinition } from '../command-definition.ts'
 import { CommandPhase } from '../scsi-target.ts'
-import type { Task } from '../task.ts'
+import { good, type Task } from '../task.ts'
 
 // SBC-4 §5.39-5.43. Protection information is not supported: WRPROTECT must be zero.
 
@@ -37,10 +37,6 @@ function execute(task: Task): void {
   }
   task.retainData()
   task.submit(BlockKind.write, offsetBytes, lengthBytes, command.dataOut, command.dataOutAt, good)
-}
-
-function good(task: Task): void {
-  task.good()
 }
 
 /** SBC-4 §5.39. A TRANSFER LENGTH of zero means 256 blocks. */
