@@ -59,7 +59,7 @@ export interface OpenBrickOptions {
   readonly journalBytes?: number
   /** Milliseconds; Date.now unless given. */
   readonly clock?: () => number
-  /** Another value means that the machine has rebooted. */
+  /** A uuid; another one means that the machine has rebooted. */
   readonly bootId?: () => string
   readonly notice?: (notice: BrickNotice) => void
   /** More segments are active than the target: the owners of volumes should clear some. */

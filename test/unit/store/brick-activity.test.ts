@@ -4,6 +4,7 @@ import {
   aBrick,
   aVolume,
   BLOCK,
+  BOOT_2,
   blocksOf,
   killed,
   MIB,
@@ -54,7 +55,7 @@ test('clear: data, checksums and stamps are synced before the segment is clean',
   await volume.clearSegments([0])
   const order = files.calls.filter(call => call.name === 'fdatasync').map(call => call.file)
   expect(order).toEqual(['data-0000', 'checksums-0000', 'stamps-0000', 'activity'])
-  const again = await aBrick({ directory: killed(directory), bootId: () => 'boot-2' })
+  const again = await aBrick({ directory: killed(directory), bootId: () => BOOT_2 })
   expect(again.brick.state).toBe('warm')
 })
 

@@ -10,6 +10,8 @@ import { type OpenBrickOptions, openBrick } from '../../../src/store/open-brick.
 import { FaultyFiles } from './faulty-files.ts'
 
 export const VOLUME = '6f9619ff-8b86-4d01-b42d-00cf4fc964ff'
+export const BOOT_1 = '0b0070ac-8e1d-4e0f-9e42-0a4c6a7e1001'
+export const BOOT_2 = '0b0070ac-8e1d-4e0f-9e42-0a4c6a7e1002'
 export const KIB = 1024
 export const MIB = 1024 * 1024
 export const BLOCK = 4096
@@ -40,7 +42,7 @@ export async function aBrick(options: Partial<OpenBrickOptions> = {}): Promise<T
     limitBytes: 1024 * MIB,
     dirtyCapBytes: 64 * MIB,
     journalBytes: 4 * MIB,
-    bootId: () => 'boot-1',
+    bootId: () => BOOT_1,
     ...options,
   })
   onTestFinished(async () => {

@@ -7,6 +7,7 @@ import {
   aBrick,
   aVolume,
   BLOCK,
+  BOOT_2,
   blocksOf,
   flush,
   killed,
@@ -79,7 +80,7 @@ test('clean stop: nothing is in doubt and nothing is active', async () => {
   const { brick, directory } = await aBrick()
   await write(await aVolume(brick), 0, blocksOf(1))
   await brick[Symbol.asyncDispose]()
-  const again = await aBrick({ directory, bootId: () => 'boot-2' })
+  const again = await aBrick({ directory, bootId: () => BOOT_2 })
   expect(again.brick.state).toBe('warm')
   expect((await openIt(again.brick)).quietSegments(Number.POSITIVE_INFINITY, 10)).toEqual([])
 })
@@ -88,10 +89,10 @@ test('reboot: active segments make the brick cold until they are cleared, whatev
   const { brick, directory } = await aBrick()
   await write(await aVolume(brick), 0, blocksOf(1))
   const copy = killed(directory)
-  const rebooted = await aBrick({ directory: copy, bootId: () => 'boot-2' })
+  const rebooted = await aBrick({ directory: copy, bootId: () => BOOT_2 })
   expect(rebooted.brick.state).toBe('cold')
   expect((await read(await openIt(rebooted.brick), 0, BLOCK)).data).toEqual(blocksOf(1))
-  const restarted = await aBrick({ directory: killed(copy), bootId: () => 'boot-2' })
+  const restarted = await aBrick({ directory: killed(copy), bootId: () => BOOT_2 })
   expect(restarted.brick.state).toBe('cold')
   const volume = await openIt(restarted.brick)
   await volume.clearSegments(volume.quietSegments(Number.POSITIVE_INFINITY, 10))
@@ -103,7 +104,7 @@ test('reboot: stamps of active segments are written as unknown, and the owner ma
   await write(await aVolume(brick), 0, blocksOf(1))
   expect(firstStamps(directory, 2)).toEqual([1, 0])
   const copy = killed(directory)
-  const rebooted = await aBrick({ directory: copy, bootId: () => 'boot-2' })
+  const rebooted = await aBrick({ directory: copy, bootId: () => BOOT_2 })
   expect(firstStamps(copy, 17)).toEqual([...Array(16).fill(STAMP_UNKNOWN), 0])
   const volume = await rebooted.brick.openVolume(VOLUME)
   volume.generation = 7
@@ -118,7 +119,7 @@ test('reboot: lost stamps do not lose the space that flushed blocks take', async
   await flush(first)
   const copy = killed(directory)
   overwrite(copy, 'stamps-0000', stampPageAt(0), Buffer.alloc(4096))
-  const rebooted = await aBrick({ directory: copy, bootId: () => 'boot-2' })
+  const rebooted = await aBrick({ directory: copy, bootId: () => BOOT_2 })
   expect((await openIt(rebooted.brick)).usedBytes).toBe(1.25 * MIB)
   expect((await read(await openIt(rebooted.brick), 0, BLOCK)).data).toEqual(blocksOf(1))
 })
