@@ -198,7 +198,7 @@ export class Task implements BlockCompletion, DataInSource {
   fetchDataIn(command: ScsiCommand, into: Buffer, at: number, done: DataInReceiver): void {
     invariant(command === this.command && this.state === TaskState.streaming, 'a live task streams')
     this.#fetch = done
-    this.submit(BlockKind.read, this.offsetBytes, this.lengthBytes, into, at, endFetch)
+    this.submit(BlockKind.read, this.offsetBytes, this.lengthBytes, into, at, good)
   }
 
   dropDataIn(command: ScsiCommand): void {
@@ -222,10 +222,6 @@ export class Task implements BlockCompletion, DataInSource {
   }
 
   /** The one way out: leaves the task set, then answers, then lets waiting tasks run. */
-  end(): void {
-    this.#end()
-  }
-
   #end(): void {
     const { command, link } = this
     const wasStreaming = this.state === TaskState.streaming
@@ -250,11 +246,7 @@ export class Task implements BlockCompletion, DataInSource {
   }
 }
 
-/** The continuation of commands that end with their only operation. */
+/** The continuation of what ends with one operation. */
 export function good(task: Task): void {
   task.good()
-}
-
-function endFetch(task: Task): void {
-  task.end()
 }
