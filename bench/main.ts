@@ -102,11 +102,11 @@ async function bench(servers: readonly BenchServer[], directory: string): Promis
 
   console.log(summaryTable(summaries))
   if (ratios.length > 0) console.log(`\n${ratioTable(ratios)}`)
-  const mib = (bytes: number) => `${Math.round(bytes / 1024 ** 2)} MiB`
+  const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`
   for (const { name } of servers)
     console.log(
-      `\n${name}: resident ${mib(idle[name]?.now ?? 0)} idle, ${mib(loaded[name]?.now ?? 0)} after load, ` +
-        `${mib(loaded[name]?.peak ?? 0)} at most`,
+      `\n${name}: resident ${megabytes(idle[name]?.now ?? 0)} idle, ${megabytes(loaded[name]?.now ?? 0)} after load, ` +
+        `${megabytes(loaded[name]?.peak ?? 0)} at most`,
     )
   const disturbed = disturbance(measurements)
   if (disturbed !== null) console.log(`\n${disturbed}`)
