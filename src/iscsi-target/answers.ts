@@ -92,6 +92,7 @@ export class Answers implements DataInReceiver {
   }
 
   #proceed(slot: TaskSlot): void {
+    // Aborted from elsewhere (a reset by another session) while it waited here: nothing is sent.
     const progress = slot.aborted ? Progress.finished : this.#emit(slot)
     if (progress === Progress.finished) this.#session.release(slot)
     else if (progress === Progress.outOfRoom) this.#waiting.unshift(slot)
@@ -123,7 +124,7 @@ export class Answers implements DataInReceiver {
       if (result === DataInResult.failed) {
         if (slot.aborted) return Progress.finished
         slot.dataInLength = offset
-        return slot.aborted ? Progress.finished : null
+        return null
       }
       slot.dataInSent = offset + length
       const isLast = slot.dataInSent === wanted
