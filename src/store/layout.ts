@@ -26,8 +26,7 @@ export const CHECKSUM_BYTES = 4
 export const CHECKSUM_BYTES_PER_SLOT = BLOCKS_PER_SLOT * CHECKSUM_BYTES
 export const SLOTS_PER_STAMP_PAGE = 3
 
-/** Checksum entries that are no checksums. */
-export const NEVER_WRITTEN = 0
+/** Checksum entries that are no checksums: 0 is never written, and this one zeroed or trimmed. */
 export const KNOWN_ZERO = 1
 export const FIRST_PRESENT = 2
 
