@@ -8,6 +8,7 @@ import { readVersion } from '../lib/version.ts'
 import { bannerText } from './banner.ts'
 import { Daemon } from './daemon.ts'
 import { dialledAddress } from './dialled-address.ts'
+import { releaseYoungHeap } from './young-heap.ts'
 
 /** A terminal, npm and a script may each pass on the same Ctrl-C. */
 const SAME_WISH_MS = 500
@@ -31,6 +32,7 @@ export async function runDaemon(
       // Nothing is served yet, and a start may be left at any point.
       signals.first.then(signal => refuse(`stopped by ${signal} before it was up`)),
     ])
+    releaseYoungHeap()
     await announce(daemon, config, terminal, version, options.json)
     log.info({ version, data: config.data, api: daemon.apiUrl, portals: daemon.portals }, 'serving')
     log.info({ signal: await signals.first }, 'stopping')
