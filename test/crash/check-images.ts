@@ -7,7 +7,7 @@ import { chanceSurvives, everythingSurvives, writeImage } from './disk-image.ts'
 import { DiskModel } from './disk-model.ts'
 import { History } from './history.ts'
 import { ImageCheck, type Variant } from './image-check.ts'
-import { parseMarks } from './marks.ts'
+import { marksInode, parseMarks } from './marks.ts'
 import { seeded } from './random.ts'
 import { parseLog, type RecordEntry, RecordKind } from './record-log.ts'
 
@@ -69,7 +69,7 @@ class Checker {
 
   async run(): Promise<CheckSummary> {
     const entries = parseLog(readFileSync(this.#task.log))
-    for (const entry of entries) this.#notice(entry)
+    this.#inodeOfMarks = marksInode(entries, this.#task.root)
     const cuts = this.#positions(entries)
     for (const [at, entry] of entries.entries()) this.#learn(entry, at)
     let done = 0
@@ -91,16 +91,13 @@ class Checker {
     if (only !== undefined) return new Set([only.cut])
     const wanted = new Set<number>()
     let position = 0
+    // Before that mark the files of the earlier crash are only being copied.
+    const first = entries.findLastIndex(entry => this.#isMark(entry) && entry.payload.includes('"crashed"'))
     for (const [at, entry] of entries.entries()) {
-      if (this.#isMark(entry) || entry.kind === RecordKind.syncBegin) continue
+      if (at < first || this.#isMark(entry) || entry.kind === RecordKind.syncBegin) continue
       if (position++ % (shards * stride) === shard) wanted.add(at)
     }
     return wanted
-  }
-
-  #notice(entry: RecordEntry): void {
-    if (entry.kind !== RecordKind.create) return
-    if (entry.payload.toString() === join(this.#task.root, 'marks')) this.#inodeOfMarks = entry.inode
   }
 
   #isMark(entry: RecordEntry): boolean {

@@ -13,8 +13,14 @@ export type Mark =
       readonly fua: boolean
     }
   | { readonly mark: 'done'; readonly id: number; readonly status: number }
-  /** The brick is opened, being closed, closed cleanly. */
-  | { readonly mark: 'opened' | 'close' | 'closed' }
+  /** The brick is opened, being closed, closed cleanly; what follows began on the disk of a crash. */
+  | { readonly mark: 'opened' | 'close' | 'closed' | 'crashed' }
+  /** Read after a crash, and so fixed: [block, id of the operation or 0]. */
+  | {
+      readonly mark: 'found'
+      readonly volume: number
+      readonly blocks: readonly (readonly [number, number])[]
+    }
 
 const NEVER = Number.POSITIVE_INFINITY
 const BLOCK_BYTES = 4096
@@ -92,6 +98,15 @@ export class History {
         return
       case 'opened':
         return
+      case 'crashed':
+        for (const volume of this.volumes) forget(volume)
+        return
+      case 'found':
+        for (const [block, id] of mark.blocks) {
+          const found = { id, writes: id !== 0, beganAt: at, doneAt: at, durableAt: at }
+          this.volumes[mark.volume]!.blocks.get(block)!.push(found)
+        }
+        return
     }
   }
 
@@ -139,6 +154,13 @@ export class History {
     open.operation.doneAt = at
     if (open.fua) open.operation.durableAt = at
     this.#open.delete(id)
+  }
+}
+
+/** What was not durable is no longer acknowledged: no later flush can cover it. */
+function forget(volume: PastVolume): void {
+  for (const operation of volume.operations) {
+    if (operation.durableAt === NEVER) operation.doneAt = NEVER
   }
 }
 

@@ -1,6 +1,7 @@
 import { existsSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Mark } from './history.ts'
+import { type RecordEntry, RecordKind } from './record-log.ts'
 
 export function openMarks(root: string): number {
   return openSync(join(root, 'marks'), 'a')
@@ -18,4 +19,12 @@ export function parseMarks(text: string): Mark[] {
     .split('\n')
     .filter(line => line !== '')
     .map(line => JSON.parse(line) as Mark)
+}
+
+/** The inode of the file of marks of a run that was recorded below `root`. */
+export function marksInode(entries: readonly RecordEntry[], root: string): number {
+  const path = join(root, 'marks')
+  const made = entries.find(({ kind, payload }) => kind === RecordKind.create && payload.toString() === path)
+  if (made === undefined) throw new Error(`the record never saw ${path}`)
+  return made.inode
 }

@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { CheckSummary, CheckTask, ImageAttempt, ImageFailure } from './check-images.ts'
 import { compareWithRecord } from './compare-record.ts'
+import type { CrashedStart } from './crashed-start.ts'
 import type { Variant } from './image-check.ts'
+import { parseLog } from './record-log.ts'
 import { buildRecorder, lacksCompiler, recordedEnvironment } from './recorder.ts'
 import { runChild } from './run-child.ts'
 
@@ -12,10 +14,14 @@ const SEEDS = (process.env.HOLDFAST_CRASH_SEEDS ?? '1').split(',').map(Number)
 const STEPS = Number(process.env.HOLDFAST_CRASH_STEPS ?? 200)
 /** What all images of one recorded run may take. A slower machine then checks fewer of them, and says so. */
 const BUDGET_MS = Number(process.env.HOLDFAST_CRASH_BUDGET_MS ?? 100_000)
+/** Where in a run its power is cut for the one that goes on from there. */
+const CUT_OF_FIRST_RUN = 0.6
 const SHARDS = Math.min(2, availableParallelism())
-/** `LOG:ROOT:CUT:VARIANT:SEED`, as a failure prints it. */
+type ReplayParts = [log: string, root: string, cut: string, variant: Variant, seed: string, bootId: string]
+/** ReplayParts with colons between, as a failure prints it. */
 const REPLAY = process.env.HOLDFAST_CRASH_REPLAY
-const BOOT_ID = 'b1b1b1b1-0000-4000-8000-000000000001'
+const FIRST_BOOT_ID = 'b1b1b1b1-0000-4000-8000-000000000001'
+const SECOND_BOOT_ID = 'b2b2b2b2-0000-4000-8000-000000000002'
 
 const missing = lacksCompiler()
 if (missing !== null) console.warn(`power-cut tests skipped: ${missing}`)
@@ -24,6 +30,7 @@ interface Run {
   readonly seed: number
   readonly root: string
   readonly log: string
+  readonly bootId: string
 }
 
 describe.skipIf(missing !== null)('power cut', () => {
@@ -38,21 +45,25 @@ describe.skipIf(missing !== null)('power cut', () => {
     scratch = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : directory, 'holdfast-crash-'))
     library = await buildRecorder(directory)
     if (REPLAY !== undefined) return
-    for (const seed of SEEDS) runs.push(await record(seed))
+    for (const seed of SEEDS) runs.push(await record(seed, STEPS))
   })
 
   afterAll(() => {
     for (const path of [directory, scratch]) rmSync(path, { recursive: true, force: true })
   })
 
-  async function record(seed: number): Promise<Run> {
-    const root = join(directory, `run-${seed}`)
-    const log = join(directory, `run-${seed}.log`)
+  async function record(seed: number, steps: number, start?: CrashedStart): Promise<Run> {
+    const name = `run-${seed}${start === undefined ? '' : '-again'}`
+    const root = join(directory, name)
+    const log = join(directory, `${name}.log`)
     mkdirSync(join(root, 'brick'), { recursive: true })
-    const env = recordedEnvironment({ library, root, log, bootId: BOOT_ID })
-    const child = await runChild('./workload.ts', [root, String(seed), String(STEPS)], env)
+    const bootId = start === undefined ? FIRST_BOOT_ID : SECOND_BOOT_ID
+    const env = recordedEnvironment({ library, root, log, bootId })
+    const parameters = [root, String(seed), String(steps)]
+    if (start !== undefined) parameters.push(JSON.stringify(start))
+    const child = await runChild('./workload.ts', parameters, env)
     expect(child, 'the workload ends well').toMatchObject({ code: 0, stderr: '' })
-    return { seed, root, log }
+    return { seed, root, log, bootId }
   }
 
   async function check(
@@ -60,7 +71,8 @@ describe.skipIf(missing !== null)('power cut', () => {
     options: Partial<CheckTask>,
   ): Promise<{ failures: ImageFailure[]; summaries: CheckSummary[] }> {
     const shards = options.only === undefined ? SHARDS : 1
-    const env = { ...recordedEnvironment({ library, bootId: BOOT_ID }), CRASH_BOOT_ID: BOOT_ID }
+    const { bootId } = run
+    const env = { ...recordedEnvironment({ library, bootId }), CRASH_BOOT_ID: bootId }
     const children = await Promise.all(
       Array.from({ length: shards }, (_, shard) => {
         const task: CheckTask = {
@@ -97,7 +109,7 @@ describe.skipIf(missing !== null)('power cut', () => {
     const kept = join(tmpdir(), `holdfast-crash-${run.seed}-${Date.now()}.log`)
     copyFileSync(run.log, kept)
     const shown = failures.slice(0, 5).map(({ cut, variant, seed, problem }) => {
-      return `${problem}\n  replay: HOLDFAST_CRASH_REPLAY=${kept}:${run.root}:${cut}:${variant}:${seed}`
+      return `${problem}\n  replay: HOLDFAST_CRASH_REPLAY=${kept}:${run.root}:${cut}:${variant}:${seed}:${run.bootId}`
     })
     return `${failures.length} images break a promise:\n${shown.join('\n')}`
   }
@@ -122,6 +134,19 @@ describe.skipIf(missing !== null)('power cut', () => {
     },
   )
 
+  test.skipIf(REPLAY !== undefined)(
+    'a brick that lost its power is held to the same when it loses it again',
+    async () => {
+      const { log, root, seed } = runs[0]!
+      const entries = parseLog(readFileSync(log)).length
+      const cut = Math.floor(entries * CUT_OF_FIRST_RUN)
+      const again = await record(seed, STEPS / 4, { log, root, cut, seed })
+      const { failures, summaries } = await check(again, { endsAtMs: Date.now() + BUDGET_MS / 4 })
+      expect(explain(again, failures)).toBe('')
+      expect(summaries.reduce((sum, one) => sum + one.checked, 0)).toBeGreaterThan(100)
+    },
+  )
+
   test.skipIf(REPLAY !== undefined).each(['data-', 'checksums-', 'activity', 'journal', 'meta/'])(
     'a store that forgets to sync %s is caught',
     async ignoresSyncOf => {
@@ -131,8 +156,8 @@ describe.skipIf(missing !== null)('power cut', () => {
   )
 
   test.runIf(REPLAY !== undefined)('replay', async () => {
-    const [log, root, cut, variant, seed] = REPLAY!.split(':') as [string, string, string, Variant, string]
-    const run = { log, root, seed: Number(seed) }
+    const [log, root, cut, variant, seed, bootId] = REPLAY!.split(':') as ReplayParts
+    const run = { log, root, seed: Number(seed), bootId }
     const { failures } = await check(run, { only: { cut: Number(cut), variant } })
     expect(failures.map(({ problem }) => problem)).toEqual([])
   })

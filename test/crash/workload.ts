@@ -6,10 +6,11 @@ import { BlockKind } from '../../src/block/block-operation.ts'
 import { BlockStatus } from '../../src/block/block-status.ts'
 import type { Brick, VolumeExtents } from '../../src/store/brick.ts'
 import { type BlockRequest, perform } from './block-io.ts'
+import { type CrashedStart, restoreCrashed } from './crashed-start.ts'
 import type { Mark } from './history.ts'
 import { openMarks, readMarks } from './marks.ts'
 import { openTestBrick } from './open-test-brick.ts'
-import { BLOCK_BYTES, fillBlock } from './pattern.ts'
+import { BLOCK_BYTES, fillBlock, writerOf } from './pattern.ts'
 import { below, pick, type Random, seeded } from './random.ts'
 
 const EXTENT_BLOCKS = 16384
@@ -45,11 +46,15 @@ class Workload {
   #nextId = 1
   #generation = 1
 
-  constructor(root: string, seed: number) {
+  constructor(root: string, seed: number, start?: CrashedStart) {
     this.#random = seeded(seed)
     this.#directory = join(root, 'brick')
-    this.#earlier = readMarks(root)
     this.#marks = openMarks(root)
+    if (start !== undefined) {
+      restoreCrashed(start, root, this.#marks)
+      this.#mark({ mark: 'crashed' })
+    }
+    this.#earlier = readMarks(root)
   }
 
   async run(steps: number): Promise<void> {
@@ -58,6 +63,7 @@ class Workload {
     for (const { number, uuid, sizeBytes } of known) {
       this.#served.push({ number, uuid, sizeBytes, blocks: await this.#openVolume(uuid) })
     }
+    if (this.#earlier.some(({ mark }) => mark === 'crashed')) await this.#find()
     while (this.#served.length < SERVED) await this.#create()
     for (let step = 0; step < steps; step++) await this.#step()
     await this.#close()
@@ -79,6 +85,26 @@ class Workload {
       if (mark.mark === 'delete') known.delete(mark.volume)
     }
     return [...known.values()]
+  }
+
+  /** Reads whatever the earlier run touched: from now on it is what it is. */
+  async #find(): Promise<void> {
+    const data = Buffer.alloc(BLOCK_BYTES)
+    for (const volume of this.#served) {
+      const blocks: [number, number][] = []
+      for (const block of touchedBlocks(this.#earlier, volume.number)) {
+        const request = {
+          kind: BlockKind.read,
+          offsetBytes: block * BLOCK_BYTES,
+          lengthBytes: BLOCK_BYTES,
+          data,
+        }
+        const { status } = await perform(volume.blocks, request)
+        if (status !== BlockStatus.ok) throw new Error(`reading block ${block} ends with status ${status}`)
+        blocks.push([block, writerOf(data, 0, volume.number, block)])
+      }
+      this.#mark({ mark: 'found', volume: volume.number, blocks })
+    }
   }
 
   async #step(): Promise<void> {
@@ -219,6 +245,16 @@ class Workload {
   }
 }
 
+function touchedBlocks(marks: readonly Mark[], volume: number): Set<number> {
+  const blocks = new Set<number>()
+  for (const mark of marks) {
+    if (mark.mark !== 'begin' || mark.volume !== volume) continue
+    const first = mark.offsetBytes / BLOCK_BYTES
+    for (let block = first; block < first + mark.lengthBytes / BLOCK_BYTES; block++) blocks.add(block)
+  }
+  return blocks
+}
+
 function overlap(one: Run, other: Run): boolean {
   return (
     one.volume === other.volume &&
@@ -227,5 +263,6 @@ function overlap(one: Run, other: Run): boolean {
   )
 }
 
-const [root, seed, steps] = process.argv.slice(2)
-await new Workload(root!, Number(seed)).run(Number(steps))
+const [root, seed, steps, start] = process.argv.slice(2)
+const crashed = start === undefined ? undefined : (JSON.parse(start) as CrashedStart)
+await new Workload(root!, Number(seed), crashed).run(Number(steps))
