@@ -3,8 +3,8 @@ import type { BrickParts } from './brick-parts.ts'
 import { LIVE_LAYER } from './catalogue.ts'
 import type { Journal } from './journal/journal.ts'
 import type { JournalTarget } from './journal/journal-format.ts'
+import { slices } from './slices.ts'
 import type { StoredVolume } from './volume-extents.ts'
-import { slices } from './write-preparation.ts'
 
 /** Larger ones gain nothing from being written twice. */
 const JOURNALLED_BYTES_MAX = 64 * 1024

@@ -2,9 +2,9 @@ import type { BlockExtent } from '../block/block-device.ts'
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import type { BrickParts } from './brick-parts.ts'
 import { BLOCK_BYTES, BLOCKS_PER_SEGMENT, bankOf, FIRST_PRESENT, indexOf, SEGMENT_BYTES } from './layout.ts'
+import { segmentSlices } from './slices.ts'
 import { endOfRun } from './slot-io.ts'
 import { NO_SLOT, type VolumeMap } from './volume-map.ts'
-import { slices } from './write-preparation.ts'
 
 interface GrowingExtent {
   offsetBytes: number
@@ -25,23 +25,19 @@ export async function listExtents(
     if (last?.mapped === mapped) last.lengthBytes += length
     else runs.push({ offsetBytes: endOf(last, offsetBytes), lengthBytes: length, mapped })
   }
-  for (const { extent, fromBytes, toBytes } of slices(offsetBytes, lengthBytes)) {
+  for (const { extent, fromBytes, toBytes } of segmentSlices(offsetBytes, lengthBytes)) {
     const slot = map.slots[extent] ?? NO_SLOT
-    for (let from = fromBytes; from < toBytes; ) {
-      const stop = Math.min(toBytes, from - (from % SEGMENT_BYTES) + SEGMENT_BYTES)
-      const words = slot === NO_SLOT ? null : await entriesOf(parts, slot, Math.floor(from / SEGMENT_BYTES))
-      if (words === null) {
-        add(stop - from, false)
-      } else {
-        const segmentBlock = Math.floor(from / SEGMENT_BYTES) * BLOCKS_PER_SEGMENT
-        const end = stop / BLOCK_BYTES - segmentBlock
-        for (let block = from / BLOCK_BYTES - segmentBlock; block < end; ) {
-          const runEnd = endOfRun(words, block, end)
-          add((runEnd - block) * BLOCK_BYTES, words[block]! >= FIRST_PRESENT)
-          block = runEnd
-        }
-      }
-      from = stop
+    const segment = Math.floor(fromBytes / SEGMENT_BYTES)
+    const words = slot === NO_SLOT ? null : await entriesOf(parts, slot, segment)
+    if (words === null) {
+      add(toBytes - fromBytes, false)
+      continue
+    }
+    const end = toBytes / BLOCK_BYTES - segment * BLOCKS_PER_SEGMENT
+    for (let block = fromBytes / BLOCK_BYTES - segment * BLOCKS_PER_SEGMENT; block < end; ) {
+      const runEnd = endOfRun(words, block, end)
+      add((runEnd - block) * BLOCK_BYTES, words[block]! >= FIRST_PRESENT)
+      block = runEnd
     }
   }
   return runs

@@ -1,18 +1,10 @@
 import { BlockStatus } from '../block/block-status.ts'
 import { Errno } from '../lib/system-calls.ts'
 import type { BrickParts } from './brick-parts.ts'
-import {
-  BLOCK_BYTES,
-  BLOCKS_PER_SEGMENT,
-  bankOf,
-  FIRST_PRESENT,
-  indexOf,
-  SEGMENT_BYTES,
-  slotDataAt,
-} from './layout.ts'
+import { BLOCK_BYTES, BLOCKS_PER_SEGMENT, bankOf, FIRST_PRESENT, indexOf, slotDataAt } from './layout.ts'
+import { segmentSlices, startOf } from './slices.ts'
 import { endOfRun, type SlotIo } from './slot-io.ts'
 import { NO_SLOT, type VolumeMap } from './volume-map.ts'
-import { slices } from './write-preparation.ts'
 
 export interface WaitedRead {
   readonly status: BlockStatus
@@ -40,20 +32,16 @@ export class WaitingRead {
     at: number,
   ): Promise<WaitedRead> {
     let target = at
-    for (const { extent, fromBytes, toBytes } of slices(offsetBytes, lengthBytes)) {
-      for (let from = fromBytes; from < toBytes; ) {
-        const stop = Math.min(toBytes, from - (from % SEGMENT_BYTES) + SEGMENT_BYTES)
-        const slot = map.slots[extent]!
-        const bad = await this.readPart(slot, from / BLOCK_BYTES, stop / BLOCK_BYTES, into, target)
-        if (this.#parts.failure.error !== null) return { status: BlockStatus.ioError, failedAtBytes: 0 }
-        if (bad >= 0) {
-          const failedAtBytes = offsetBytes - fromBytes + bad * BLOCK_BYTES
-          return { status: BlockStatus.mediumError, failedAtBytes }
-        }
-        target += stop - from
-        from = stop
+    for (const slice of segmentSlices(offsetBytes, lengthBytes)) {
+      const { extent, fromBytes, toBytes } = slice
+      const slot = map.slots[extent]!
+      const bad = await this.readPart(slot, fromBytes / BLOCK_BYTES, toBytes / BLOCK_BYTES, into, target)
+      if (this.#parts.failure.error !== null) return { status: BlockStatus.ioError, failedAtBytes: 0 }
+      if (bad >= 0) {
+        const failedAtBytes = startOf({ ...slice, fromBytes: bad * BLOCK_BYTES })
+        return { status: BlockStatus.mediumError, failedAtBytes }
       }
-      offsetBytes += toBytes - fromBytes
+      target += toBytes - fromBytes
     }
     return DONE
   }

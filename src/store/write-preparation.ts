@@ -11,9 +11,9 @@ import {
   REGION_BYTES,
   SEGMENT_BYTES,
   SEGMENTS_PER_SLOT,
-  SLOT_BYTES,
   slotDataAt,
 } from './layout.ts'
+import { slices } from './slices.ts'
 import { NO_SLOT, type VolumeMap } from './volume-map.ts'
 
 /** The part of an operation that lies in one slot. `last` is inclusive. */
@@ -239,23 +239,6 @@ export class WritePreparation {
     }
     return BlockStatus.ok
   }
-}
-
-/** The range cut at the ends of slots; bytes are counted within the slot. */
-export function slices(
-  offsetBytes: number,
-  lengthBytes: number,
-): { extent: number; fromBytes: number; toBytes: number }[] {
-  const cut: { extent: number; fromBytes: number; toBytes: number }[] = []
-  const endBytes = offsetBytes + lengthBytes
-  for (let at = offsetBytes; at < endBytes; ) {
-    const extent = Math.floor(at / SLOT_BYTES)
-    const start = extent * SLOT_BYTES
-    const stop = Math.min(endBytes, start + SLOT_BYTES)
-    cut.push({ extent, fromBytes: at - start, toBytes: stop - start })
-    at = stop
-  }
-  return cut
 }
 
 function piecesOf(offsetBytes: number, lengthBytes: number): Piece[] {

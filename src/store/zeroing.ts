@@ -14,12 +14,14 @@ import {
   REGIONS_PER_SEGMENT,
   SEGMENT_BYTES,
   SEGMENTS_PER_SLOT,
+  SLOT_BYTES,
   slotDataAt,
 } from './layout.ts'
 import type { CachedPage } from './page-cache.ts'
+import { segmentSlices, startOf } from './slices.ts'
 import type { SlotIo } from './slot-io.ts'
 import { NO_SLOT, type VolumeMap } from './volume-map.ts'
-import { slices, type WritePreparation } from './write-preparation.ts'
+import type { WritePreparation } from './write-preparation.ts'
 
 const NO_FALLOCATE: readonly number[] = [-Errno.EOPNOTSUPP, -Errno.ENOSYS]
 const OUT_OF_SPACE: readonly number[] = [-Errno.ENOSPC, -Errno.EDQUOT]
@@ -43,18 +45,15 @@ export class Zeroing {
     lengthBytes: number,
     keepSpace: boolean,
   ): Promise<BlockStatus> {
-    for (const { extent, fromBytes, toBytes } of slices(offsetBytes, lengthBytes)) {
-      for (let from = fromBytes; from < toBytes; ) {
-        const stop = Math.min(toBytes, from - (from % SEGMENT_BYTES) + SEGMENT_BYTES)
-        const inVolume = offsetBytes - fromBytes + from
-        const status = keepSpace
-          ? await this.#zero(map, extent, inVolume, from / BLOCK_BYTES, stop / BLOCK_BYTES)
-          : await this.#trim(map, extent, from / BLOCK_BYTES, stop / BLOCK_BYTES)
-        if (status !== BlockStatus.ok) return status
-        from = stop
-      }
-      offsetBytes += toBytes - fromBytes
-      await nextTurn()
+    for (const slice of segmentSlices(offsetBytes, lengthBytes)) {
+      const { extent, fromBytes, toBytes } = slice
+      const first = fromBytes / BLOCK_BYTES
+      const end = toBytes / BLOCK_BYTES
+      const status = keepSpace
+        ? await this.#zero(map, extent, startOf(slice), first, end)
+        : await this.#trim(map, extent, first, end)
+      if (status !== BlockStatus.ok) return status
+      if (toBytes === SLOT_BYTES) await nextTurn()
     }
     return BlockStatus.ok
   }
