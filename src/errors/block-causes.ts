@@ -1,0 +1,19 @@
+import { BlockStatus } from '../block/block-status.ts'
+import { type Cause, type CauseCode, causes } from './causes.ts'
+
+const CAUSE_OF: Partial<Record<BlockStatus, CauseCode>> = {
+  [BlockStatus.outOfRange]: 'ERR_BLOCK_OUT_OF_RANGE',
+  [BlockStatus.noSpace]: 'ERR_BLOCK_NO_SPACE',
+  [BlockStatus.mediumError]: 'ERR_BLOCK_MEDIUM',
+  [BlockStatus.miscompare]: 'ERR_BLOCK_MISCOMPARE',
+  [BlockStatus.writeProtected]: 'ERR_BLOCK_WRITE_PROTECTED',
+  [BlockStatus.reservationConflict]: 'ERR_BLOCK_RESERVATION_CONFLICT',
+  [BlockStatus.ioError]: 'ERR_BLOCK_IO',
+  [BlockStatus.aborted]: 'ERR_BLOCK_ABORTED',
+  [BlockStatus.unavailable]: 'ERR_BLOCK_UNAVAILABLE',
+}
+
+/** The row of the one error table for a block operation that failed. */
+export function causeOfBlockStatus(status: BlockStatus): Cause {
+  return causes[CAUSE_OF[status] ?? 'ERR_BLOCK_IO']
+}

@@ -1,0 +1,291 @@
+import type net from 'node:net'
+import type { PassTimer } from '../lib/pass-timer.ts'
+import { type ByteIntake, openAccepted } from '../net/accepted-socket.ts'
+import type { BufferPool } from '../net/buffer-pool.ts'
+import type { Clock } from '../net/clock.ts'
+import type { FaultCounters } from '../net/fault-counters.ts'
+import type { FlushQueue } from '../net/flush-queue.ts'
+import type { Logger } from '../net/logger.ts'
+import { type ByteOutlet, SlabOutput, type SlabPool } from '../net/slab-output.ts'
+import { hostAndPort } from '../net/socket-address.ts'
+import type { ExportDirectory, NbdClient } from './export-directory.ts'
+import { type Agreement, Handshake, type TlsMode } from './handshake/handshake.ts'
+import { CLOSE_GRACE_MS, HANDSHAKE_OUTPUT_BYTES_MAX, type NbdLimits } from './limits.ts'
+import { type TlsMaterial, upgradeToTls } from './tls/tls-upgrade.ts'
+import { Transmission } from './transmission/transmission.ts'
+
+/** What all connections of a server share. */
+export interface NbdSurroundings {
+  readonly directory: ExportDirectory
+  readonly limits: NbdLimits
+  readonly receiveBuffer: Buffer
+  readonly pool: BufferPool
+  readonly slabs: SlabPool
+  readonly flushQueue: FlushQueue
+  readonly timer: PassTimer
+  readonly clock: Clock
+  readonly faults: FaultCounters
+  readonly logger: Logger
+  /** Receive by 'data' events although the private handle is there. */
+  readonly receiveByEvents: boolean
+  readonly stopping: () => boolean
+}
+
+/** How the listener that accepted a connection treats TLS. */
+export interface ListenerTls {
+  readonly mode: TlsMode
+  readonly material: TlsMaterial | null
+}
+
+const NOTHING = Buffer.alloc(0)
+
+/** The socket side of a connection: one pass per read, one write per pass, first handshake, then transmission. */
+export class NbdConnection implements ByteIntake, ByteOutlet {
+  readonly id: number
+  readonly output: SlabOutput
+  readonly connectedAt = new Date()
+  readonly portal: string
+  transmission: Transmission | null = null
+  client: NbdClient
+  readonly #surroundings: NbdSurroundings
+  readonly #tls: ListenerTls
+  readonly #handshake: Handshake
+  readonly #onClosed: (connection: NbdConnection, released: Promise<void>) => void
+  readonly #openedAtMs: number
+  #socket: net.Socket
+  /** Of the handshake: the beginning of a message whose rest has not come. */
+  #unread: Buffer = NOTHING
+  #direct: Buffer | null = null
+  #inPass = false
+  #isQueued = false
+  #isReading = true
+  #isOpen = true
+  #upgrading = false
+  #closeReason: string | null = null
+  #closingSinceMs = 0
+  #takenAtMs: number
+  /** Writes that the socket took at once; their callbacks are still to come. */
+  #takenEarly = 0
+  readonly #written = () => this.#writeEnded()
+
+  constructor(
+    id: number,
+    accepted: net.Socket,
+    portal: string,
+    tls: ListenerTls,
+    surroundings: NbdSurroundings,
+    onClosed: (connection: NbdConnection, released: Promise<void>) => void,
+  ) {
+    this.id = id
+    this.#surroundings = surroundings
+    this.#tls = tls
+    this.#onClosed = onClosed
+    this.#openedAtMs = surroundings.clock.nowMs()
+    this.#takenAtMs = this.#openedAtMs
+    this.output = new SlabOutput(surroundings.slabs, this)
+    const { localAddress, localPort, remoteAddress, remotePort } = accepted
+    // A Unix socket has no addresses: both ends are called by its path.
+    this.portal = localAddress === undefined ? portal : hostAndPort(localAddress, localPort)
+    const remote = remoteAddress === undefined ? portal : hostAndPort(remoteAddress, remotePort)
+    this.client = { tls: false, identity: null, remoteAddress: remote }
+    const { directory, stopping } = surroundings
+    this.#handshake = new Handshake({ directory, tlsMode: tls.mode, client: this.client, stopping })
+    accepted.setNoDelay(true)
+    this.#socket = openAccepted(accepted, this, surroundings.receiveByEvents)
+    this.#listenTo(this.#socket)
+    this.#sendHandshake()
+    this.flush()
+  }
+
+  // ByteIntake.
+
+  nextBuffer(): Buffer {
+    this.#direct = this.transmission?.reader.directTarget() ?? null
+    return this.#direct ?? this.#surroundings.receiveBuffer
+  }
+
+  received(lengthBytes: number, buffer: Buffer): boolean {
+    if (!this.#isOpen) return false
+    this.#inPass = true
+    if (this.transmission === null) this.#handshakeReceived(buffer.subarray(0, lengthBytes))
+    else if (buffer === this.#direct) this.transmission.reader.receivedInPlace(lengthBytes)
+    else this.transmission.reader.receive(buffer, lengthBytes)
+    this.#inPass = false
+    this.flush()
+    this.#isReading = this.#receiving
+    return this.#isReading
+  }
+
+  // ByteOutlet.
+
+  write(bytes: Buffer): boolean {
+    if (!this.#isOpen) return true
+    this.#socket.write(bytes, this.#written)
+    if (this.#socket.writableLength > 0) {
+      this.#takenAtMs = this.#surroundings.clock.nowMs()
+      return false
+    }
+    this.#takenEarly++
+    return true
+  }
+
+  // TransmissionLink.
+
+  flushSoon(): void {
+    if (this.#inPass || this.#isQueued || !this.#isOpen) return
+    this.#isQueued = true
+    this.#surroundings.flushQueue.add(this)
+  }
+
+  receiveAgain(): void {
+    if (this.#inPass || !this.#receiving) return
+    const reader = this.transmission?.reader
+    if (reader?.hasBacklog === true) {
+      this.#inPass = true
+      reader.resume()
+      this.#inPass = false
+      this.flushSoon()
+    }
+    if (this.#isReading || !this.#receiving || reader?.hasBacklog === true) return
+    this.#isReading = true
+    this.#socket.resume()
+  }
+
+  close(reason: string): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    const { faults, logger } = this.#surroundings
+    const why = this.#closeReason ?? reason
+    faults.count(why)
+    logger.debug({ remoteAddress: this.client.remoteAddress, reason: why }, 'connection closed')
+    this.#socket.destroy()
+    this.output.close()
+    this.#onClosed(this, this.transmission?.close() ?? Promise.resolve())
+  }
+
+  closeWhenSent(reason: string): void {
+    if (this.#closeReason !== null || !this.#isOpen) return
+    this.#closeReason = reason
+    this.#closingSinceMs = this.#surroundings.clock.nowMs()
+    this.flushSoon()
+  }
+
+  /** Hands everything gathered to the socket, and what becomes possible by that. */
+  flush(): void {
+    this.#isQueued = false
+    if (!this.#isOpen) return
+    this.output.flush()
+    if (this.output.pendingBytes > 0) return
+    if (this.#closeReason !== null) this.#socket.destroySoon()
+    else if (this.#handshake.outcome?.kind === 'startTls') this.#startTls()
+  }
+
+  /** No new requests from now on; true when there is nothing to wait for. */
+  stop(): boolean {
+    if (this.transmission === null) return true
+    this.transmission.stopping = true
+    return this.transmission.requestsInFlight === 0 && this.output.pendingBytes === 0
+  }
+
+  /** Time limits. */
+  tick(nowMs: number): void {
+    const { limits } = this.#surroundings
+    if (this.#closeReason !== null) {
+      if (nowMs - this.#closingSinceMs >= CLOSE_GRACE_MS) this.close('closeTimeout')
+    } else if (this.transmission === null) {
+      if (nowMs - this.#openedAtMs >= limits.handshakeTimeoutMs) this.close('handshakeTimeout')
+    } else if (this.output.pendingBytes > 0 && nowMs - this.#takenAtMs >= limits.outputStallMs) {
+      this.close('outputNotTaken')
+    }
+  }
+
+  get #receiving(): boolean {
+    if (!this.#isOpen || this.#closeReason !== null || this.#upgrading) return false
+    if (this.transmission !== null) return this.transmission.receiving
+    return this.#handshake.outcome === null && this.output.pendingBytes < HANDSHAKE_OUTPUT_BYTES_MAX
+  }
+
+  #handshakeReceived(bytes: Buffer): void {
+    const input = this.#unread.length === 0 ? bytes : Buffer.concat([this.#unread, bytes])
+    const handshake = this.#handshake
+    const taken = handshake.receive(input)
+    const rest = input.subarray(taken)
+    this.#sendHandshake()
+    const { outcome } = handshake
+    if (outcome === null) {
+      this.#unread = Buffer.from(rest)
+      return
+    }
+    this.#unread = NOTHING
+    if (outcome.kind === 'end') return this.closeWhenSent(outcome.reason)
+    if (outcome.kind === 'transmit') return this.#transmit(outcome.agreement, rest)
+    // Whatever came before TLS is up was not protected by it: it must not be taken for something that was.
+    if (rest.length > 0) this.close('bytesBeforeTls')
+  }
+
+  #sendHandshake(): void {
+    for (const message of this.#handshake.takeOutput()) {
+      const at = this.output.begin(message.length)
+      this.output.end(at + message.copy(this.output.slab, at))
+    }
+  }
+
+  #transmit(agreement: Agreement, rest: Buffer): void {
+    const { pool, timer, limits } = this.#surroundings
+    const name = this.client.identity ?? this.client.remoteAddress
+    const device = agreement.export.volume.open({ protocol: 'nbd', name })
+    this.transmission = new Transmission({ link: this, agreement, device, pool, timer, limits })
+    if (rest.length > 0) this.transmission.reader.receive(rest, rest.length)
+  }
+
+  #startTls(): void {
+    if (this.#upgrading) return
+    this.#upgrading = true
+    // After this pass: until then the socket is still being read from.
+    setImmediate(() => void this.#upgrade())
+  }
+
+  async #upgrade(): Promise<void> {
+    const plain = this.#socket
+    try {
+      const { socket, identity } = await upgradeToTls(plain, this.#tls.material!)
+      if (!this.#isOpen) return void socket.destroy()
+      this.#secured(socket, identity)
+    } catch (error) {
+      this.#surroundings.logger.debug({ err: error }, 'TLS handshake failed')
+      this.close('tlsFailed')
+    }
+  }
+
+  #secured(socket: net.Socket, identity: string | null): void {
+    this.#socket = socket
+    this.client = { tls: true, identity, remoteAddress: this.client.remoteAddress }
+    this.#handshake.secured(this.client)
+    this.#upgrading = false
+    this.#takenEarly = 0
+    this.#isReading = true
+    this.#listenTo(socket)
+    socket.on('data', (chunk: Buffer) => {
+      if (!this.received(chunk.length, chunk)) socket.pause()
+    })
+  }
+
+  #listenTo(socket: net.Socket): void {
+    socket.setKeepAlive(true, this.#surroundings.limits.outputStallMs)
+    socket.on('error', (error: NodeJS.ErrnoException) => this.close(error.code ?? 'socketError'))
+    socket.on('end', () => this.close('endedByClient'))
+    socket.on('close', () => this.close('closed'))
+  }
+
+  #writeEnded(): void {
+    if (this.#takenEarly > 0) {
+      this.#takenEarly--
+      return
+    }
+    if (!this.#isOpen) return
+    this.#takenAtMs = this.#surroundings.clock.nowMs()
+    this.output.taken()
+    this.flush()
+    this.receiveAgain()
+  }
+}

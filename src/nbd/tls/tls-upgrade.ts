@@ -1,0 +1,72 @@
+import type net from 'node:net'
+import tls from 'node:tls'
+import type { PskKeys } from './psk-file.ts'
+
+/** What a listener with TLS has to show and to check. At least one of the two ways. */
+export interface TlsMaterial {
+  /** PEM: our certificate and key, and the authority that signs client certificates. */
+  readonly x509: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer } | null
+  readonly psk: PskKeys | null
+}
+
+export interface SecuredSocket {
+  readonly socket: tls.TLSSocket
+  /** Common name of a verified client certificate, or the PSK's identity; null when the client proved nothing. */
+  readonly identity: string | null
+}
+
+/** OpenSSL leaves these out unless they are asked for; TLS 1.3 has its own way to use a PSK. */
+const PSK_CIPHERS = [
+  'ECDHE-PSK-CHACHA20-POLY1305',
+  'DHE-PSK-AES256-GCM-SHA384',
+  'DHE-PSK-AES128-GCM-SHA256',
+  'PSK-AES256-GCM-SHA384',
+  'PSK-AES128-GCM-SHA256',
+]
+
+function ciphers(material: TlsMaterial): string {
+  const usual = tls.DEFAULT_CIPHERS.split(':')
+  if (material.psk === null) return usual.join(':')
+  return [...usual.filter(cipher => cipher !== '!PSK'), ...PSK_CIPHERS].join(':')
+}
+
+/**
+ * Makes a connected socket, which nobody reads, the server's side of TLS. Rejects when the handshake fails, and
+ * when the client shows a certificate that the authority did not sign.
+ */
+export function upgradeToTls(socket: net.Socket, material: TlsMaterial): Promise<SecuredSocket> {
+  return new Promise((resolve, reject) => {
+    let pskIdentity: string | null = null
+    const server = tls.createServer({
+      ...(material.x509 ?? {}),
+      requestCert: material.x509 !== null,
+      rejectUnauthorized: false,
+      minVersion: 'TLSv1.2',
+      ciphers: ciphers(material),
+      ...(material.psk !== null && {
+        pskCallback: (_: tls.TLSSocket, identity: string) => {
+          const key = material.psk?.get(identity) ?? null
+          if (key !== null) pskIdentity = identity
+          return key
+        },
+      }),
+    })
+    server.on('tlsClientError', reject)
+    server.on('secureConnection', secured => {
+      if (pskIdentity !== null) return resolve({ socket: secured, identity: pskIdentity })
+      const certificate = secured.getPeerCertificate()
+      if (Object.keys(certificate).length === 0) return resolve({ socket: secured, identity: null })
+      if (secured.authorized) return resolve({ socket: secured, identity: commonName(certificate) })
+      secured.destroy()
+      reject(new Error('the client certificate is not signed by our authority'))
+    })
+    socket.on('close', () => reject(new Error('closed during the TLS handshake')))
+    server.emit('connection', socket)
+  })
+}
+
+/** A name may be given more than once: then none of them is taken for the client's. */
+function commonName(certificate: tls.PeerCertificate): string | null {
+  const name: unknown = certificate.subject?.CN
+  return typeof name === 'string' && name !== '' ? name : null
+}

@@ -1,0 +1,187 @@
+import type { BlockExtent } from '../../block/block-device.ts'
+import type { BufferPool } from '../../net/buffer-pool.ts'
+import type { SlabOutput } from '../../net/slab-output.ts'
+import { ALLOCATION_CONTEXT_ID } from '../handshake/handshake.ts'
+import { SLAB_READ_BYTES_MAX } from '../limits.ts'
+import { BlockState, NBD_REPLY_FLAG_DONE, ReplyStyle, ReplyType } from '../wire/constants.ts'
+import { type Answered, chunkHeaderBytes, putChunkHeader, putSimpleReply } from '../wire/replies.ts'
+import { isZero } from './zero-run.ts'
+
+/** Offset of the content in OFFSET_DATA and OFFSET_HOLE. */
+const CONTENT_OFFSET_BYTES = 8
+const HOLE_PAYLOAD_BYTES = 12
+/** Error, message length, and with ERROR_OFFSET an offset behind the message. */
+const ERROR_FIXED_BYTES = 6
+const ERROR_OFFSET_BYTES = 8
+/** Room for the header of any style, a fixed payload and the longest sentence of the error table. */
+const ERROR_ROOM_BYTES = 512
+
+interface Read extends Answered {
+  readonly offsetBytes: number
+  readonly lengthBytes: number
+}
+
+/** Writes replies in the style that was negotiated, into a connection's output. */
+export class ReplyWriter {
+  readonly #output: SlabOutput
+  readonly #pool: BufferPool
+  readonly #style: ReplyStyle
+  readonly #headerBytes: number
+  /** From the start of a read's reply to its data. */
+  readonly #readHeadBytes: number
+
+  constructor(output: SlabOutput, pool: BufferPool, style: ReplyStyle) {
+    this.#output = output
+    this.#pool = pool
+    this.#style = style
+    this.#headerBytes = chunkHeaderBytes(style)
+    this.#readHeadBytes = this.#headerBytes + (style === ReplyStyle.simple ? 0 : CONTENT_OFFSET_BYTES)
+  }
+
+  /** Makes room for a read of up to SLAB_READ_BYTES_MAX; its data goes to `slab` at what is answered. */
+  beginRead(lengthBytes: number): number {
+    return this.#output.begin(this.#readHeadBytes + lengthBytes) + this.#readHeadBytes
+  }
+
+  /** The data of the read begun last is at `dataAt`. `whole` forbids to send a hole (NBD_CMD_FLAG_DF). */
+  endRead(read: Read, dataAt: number, whole: boolean): void {
+    const { slab } = this.#output
+    const at = dataAt - this.#readHeadBytes
+    if (this.#style === ReplyStyle.simple) {
+      putSimpleReply(slab, at, read, 0)
+    } else if (!whole && isZero(slab, dataAt, read.lengthBytes)) {
+      this.#output.end(this.#putHole(at, read, read.offsetBytes, read.lengthBytes, NBD_REPLY_FLAG_DONE))
+      return
+    } else {
+      this.#putDataHead(at, read, read.offsetBytes, read.lengthBytes, NBD_REPLY_FLAG_DONE)
+    }
+    this.#output.end(dataAt + read.lengthBytes)
+  }
+
+  /** A read whose data fills the start of `data`, a buffer of the pool that is given up with this. */
+  sendRead(read: Read, data: Buffer, whole: boolean): void {
+    const { lengthBytes } = read
+    if (this.#style === ReplyStyle.simple) {
+      const at = this.#output.begin(this.#headerBytes)
+      this.#output.end(putSimpleReply(this.#output.slab, at, read, 0))
+    } else if (whole || !hasHole(data, lengthBytes)) {
+      const at = this.#output.begin(this.#readHeadBytes)
+      this.#output.end(this.#putDataHead(at, read, read.offsetBytes, lengthBytes, NBD_REPLY_FLAG_DONE))
+    } else {
+      this.#sendRuns(read, data)
+      this.#pool.give(data)
+      return
+    }
+    this.#output.append(data, lengthBytes, this.#pool)
+  }
+
+  /** Success without data. */
+  acknowledge(request: Answered): void {
+    const at = this.#output.begin(this.#headerBytes)
+    const { slab } = this.#output
+    this.#output.end(
+      this.#style === ReplyStyle.extended
+        ? putChunkHeader(slab, at, this.#style, request, NBD_REPLY_FLAG_DONE, ReplyType.NONE, 0)
+        : putSimpleReply(slab, at, request, 0),
+    )
+  }
+
+  /** `failedAtBytes`: the offset at fault, where it is known and lies in the request. */
+  fail(request: Answered, error: number, says: string, failedAtBytes: number | null = null): void {
+    const at = this.#output.begin(ERROR_ROOM_BYTES)
+    const { slab } = this.#output
+    if (this.#style === ReplyStyle.simple) {
+      this.#output.end(putSimpleReply(slab, at, request, error))
+      return
+    }
+    const type = failedAtBytes === null ? ReplyType.ERROR : ReplyType.ERROR_OFFSET
+    const messageBytes = Buffer.byteLength(says)
+    const payloadBytes = ERROR_FIXED_BYTES + messageBytes + (failedAtBytes === null ? 0 : ERROR_OFFSET_BYTES)
+    let next = putChunkHeader(slab, at, this.#style, request, NBD_REPLY_FLAG_DONE, type, payloadBytes)
+    next = slab.writeUInt32BE(error, next)
+    next = slab.writeUInt16BE(messageBytes, next)
+    next += slab.write(says, next)
+    if (failedAtBytes !== null) next = slab.writeBigUInt64BE(BigInt(failedAtBytes), next)
+    this.#output.end(next)
+  }
+
+  /** BLOCK_STATUS for base:allocation; `extents` has at least one and fits in a slab. */
+  sendAllocation(request: Answered, extents: readonly BlockExtent[]): void {
+    const extended = this.#style === ReplyStyle.extended
+    const payloadBytes = extended ? 8 + 16 * extents.length : 4 + 8 * extents.length
+    const at = this.#output.begin(this.#headerBytes + payloadBytes)
+    const { slab } = this.#output
+    const type = extended ? ReplyType.BLOCK_STATUS_EXT : ReplyType.BLOCK_STATUS
+    let next = putChunkHeader(slab, at, this.#style, request, NBD_REPLY_FLAG_DONE, type, payloadBytes)
+    next = slab.writeUInt32BE(ALLOCATION_CONTEXT_ID, next)
+    if (extended) next = slab.writeUInt32BE(extents.length, next)
+    for (const { lengthBytes, mapped } of extents) {
+      const state = mapped ? 0 : BlockState.HOLE | BlockState.ZERO
+      if (extended) {
+        next = slab.writeBigUInt64BE(BigInt(lengthBytes), next)
+        next = slab.writeBigUInt64BE(BigInt(state), next)
+      } else {
+        next = slab.writeUInt32BE(lengthBytes, next)
+        next = slab.writeUInt32BE(state, next)
+      }
+    }
+    this.#output.end(next)
+  }
+
+  /** Granule by granule; runs of zeroes become holes, the rest is copied into the output. */
+  #sendRuns(read: Read, data: Buffer): void {
+    const { offsetBytes, lengthBytes } = read
+    for (let from = 0; from < lengthBytes; ) {
+      const zero = granuleIsZero(data, from, lengthBytes)
+      let to = endOfGranule(from, lengthBytes)
+      while (zero && to < lengthBytes && granuleIsZero(data, to, lengthBytes))
+        to = endOfGranule(to, lengthBytes)
+      const flags = to === lengthBytes ? NBD_REPLY_FLAG_DONE : 0
+      const at = this.#output.begin(this.#readHeadBytes + SLAB_READ_BYTES_MAX)
+      if (zero) {
+        this.#output.end(this.#putHole(at, read, offsetBytes + from, to - from, flags))
+      } else {
+        const dataAt = this.#putDataHead(at, read, offsetBytes + from, to - from, flags)
+        data.copy(this.#output.slab, dataAt, from, to)
+        this.#output.end(dataAt + to - from)
+      }
+      from = to
+    }
+  }
+
+  #putDataHead(at: number, read: Answered, offsetBytes: number, lengthBytes: number, flags: number): number {
+    const { slab } = this.#output
+    const payloadBytes = CONTENT_OFFSET_BYTES + lengthBytes
+    const next = putChunkHeader(slab, at, this.#style, read, flags, ReplyType.OFFSET_DATA, payloadBytes)
+    return putOffset(slab, next, offsetBytes)
+  }
+
+  #putHole(at: number, read: Answered, offsetBytes: number, lengthBytes: number, flags: number): number {
+    const { slab } = this.#output
+    const type = ReplyType.OFFSET_HOLE
+    const next = putChunkHeader(slab, at, this.#style, read, flags, type, HOLE_PAYLOAD_BYTES)
+    return slab.writeUInt32BE(lengthBytes, putOffset(slab, next, offsetBytes))
+  }
+}
+
+/** 64 bits without a bigint. */
+function putOffset(slab: Buffer, at: number, offsetBytes: number): number {
+  const high = Math.floor(offsetBytes / 2 ** 32)
+  slab.writeUInt32BE(high, at)
+  return slab.writeUInt32BE(offsetBytes - high * 2 ** 32, at + 4)
+}
+
+function endOfGranule(from: number, end: number): number {
+  return Math.min(end, from + SLAB_READ_BYTES_MAX)
+}
+
+function granuleIsZero(data: Buffer, from: number, end: number): boolean {
+  return isZero(data, from, endOfGranule(from, end) - from)
+}
+
+function hasHole(data: Buffer, lengthBytes: number): boolean {
+  for (let from = 0; from < lengthBytes; from = endOfGranule(from, lengthBytes)) {
+    if (granuleIsZero(data, from, lengthBytes)) return true
+  }
+  return false
+}

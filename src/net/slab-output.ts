@@ -1,0 +1,158 @@
+import { invariant } from '../lib/invariant.ts'
+
+/** Whoever takes a buffer back when no write of the socket refers to it any more. */
+export interface BufferOwner {
+  give(buffer: Buffer): void
+}
+
+/** Output slabs of all connections, of one size: the few that are not in use are kept. */
+export class SlabPool implements BufferOwner {
+  readonly slabBytes: number
+  readonly #free: Buffer[] = []
+  readonly #keptMax: number
+
+  constructor(slabBytes: number, keptMax: number) {
+    this.slabBytes = slabBytes
+    this.#keptMax = keptMax
+  }
+
+  take(): Buffer {
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(this.slabBytes)
+  }
+
+  give(slab: Buffer): void {
+    if (this.#free.length < this.#keptMax) this.#free.push(slab)
+  }
+}
+
+/** A socket's write side. */
+export interface ByteOutlet {
+  /** True: the bytes are gone and may be overwritten. False: they must stay until SlabOutput.taken() is called. */
+  write(bytes: Buffer): boolean
+}
+
+const NO_SLAB = Buffer.alloc(0)
+
+/**
+ * Gathers the messages of one pass in a slab, so that a pass costs one write. Knows no socket. While the socket
+ * has not taken one write, what follows is gathered for the next.
+ */
+export class SlabOutput {
+  /** Where messages are being written; changes with begin(), append() and flush(). */
+  slab: Buffer = NO_SLAB
+  readonly #pool: SlabPool
+  readonly #outlet: ByteOutlet
+  #fill = 0
+  #sending: Buffer | null = null
+  #sendingOwner: BufferOwner | null = null
+  #sendingBytes = 0
+  readonly #waiting: Buffer[] = []
+  readonly #waitingOwners: BufferOwner[] = []
+  readonly #waitingBytes: number[] = []
+  #waitingTotal = 0
+
+  constructor(pool: SlabPool, outlet: ByteOutlet) {
+    this.#pool = pool
+    this.#outlet = outlet
+  }
+
+  /** Written here and not taken by the socket yet. */
+  get pendingBytes(): number {
+    return this.#fill + this.#waitingTotal + this.#sendingBytes
+  }
+
+  /** flush() would hand something to the socket. */
+  get canFlush(): boolean {
+    return this.#fill > 0 && this.#sending === null
+  }
+
+  /** Makes room for a message of up to `lengthBytes`, at most a slab; answers where it goes in `slab`. */
+  begin(lengthBytes: number): number {
+    if (this.#fill + lengthBytes > this.slab.length) {
+      invariant(lengthBytes <= this.#pool.slabBytes, 'a message fits in a transmit slab')
+      this.#rotate()
+      this.slab = this.#pool.take()
+    }
+    return this.#fill
+  }
+
+  /** The message begun last is written and ends at `endAt`. */
+  end(endAt: number): void {
+    this.#fill = endAt
+  }
+
+  /** Sends `buffer[0, lengthBytes)` after what was gathered, without copying; then `owner` gets it. */
+  append(buffer: Buffer, lengthBytes: number, owner: BufferOwner): void {
+    this.#rotate()
+    this.#sendOrQueue(buffer, lengthBytes, owner)
+  }
+
+  /** Hands what was gathered to the socket, unless that has not taken the last write. */
+  flush(): void {
+    if (!this.canFlush) return
+    const slab = this.slab
+    const lengthBytes = this.#fill
+    this.#fill = 0
+    this.slab = NO_SLAB
+    this.#send(slab, lengthBytes, this.#pool)
+  }
+
+  /** The socket took the write that it had kept. */
+  taken(): void {
+    if (this.#sending !== null) this.#sendingOwner!.give(this.#sending)
+    this.#sending = null
+    this.#sendingOwner = null
+    this.#sendingBytes = 0
+    while (this.#sending === null && this.#waiting.length > 0) {
+      const buffer = this.#waiting.shift()!
+      const owner = this.#waitingOwners.shift()!
+      const lengthBytes = this.#waitingBytes.shift()!
+      this.#waitingTotal -= lengthBytes
+      this.#send(buffer, lengthBytes, owner)
+    }
+    this.flush()
+  }
+
+  /** Gives the buffers back that no write of the socket refers to. */
+  close(): void {
+    if (this.slab !== NO_SLAB) this.#pool.give(this.slab)
+    for (let i = 0; i < this.#waiting.length; i++) this.#waitingOwners[i]!.give(this.#waiting[i]!)
+    this.slab = NO_SLAB
+    this.#waiting.length = 0
+    this.#waitingOwners.length = 0
+    this.#waitingBytes.length = 0
+    this.#fill = 0
+    this.#waitingTotal = 0
+    this.#sending = null
+    this.#sendingOwner = null
+    this.#sendingBytes = 0
+  }
+
+  /** The slab is done with: send it, or queue it behind the write that is under way. */
+  #rotate(): void {
+    const slab = this.slab
+    const lengthBytes = this.#fill
+    this.#fill = 0
+    this.slab = NO_SLAB
+    if (lengthBytes > 0) this.#sendOrQueue(slab, lengthBytes, this.#pool)
+    else if (slab !== NO_SLAB) this.#pool.give(slab)
+  }
+
+  #sendOrQueue(buffer: Buffer, lengthBytes: number, owner: BufferOwner): void {
+    if (this.#sending === null) return this.#send(buffer, lengthBytes, owner)
+    this.#waiting.push(buffer)
+    this.#waitingOwners.push(owner)
+    this.#waitingBytes.push(lengthBytes)
+    this.#waitingTotal += lengthBytes
+  }
+
+  #send(buffer: Buffer, lengthBytes: number, owner: BufferOwner): void {
+    if (this.#outlet.write(buffer.subarray(0, lengthBytes))) {
+      owner.give(buffer)
+    } else {
+      this.#sending = buffer
+      this.#sendingOwner = owner
+      this.#sendingBytes = lengthBytes
+    }
+  }
+}
