@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ScrubProgress } from './brick.ts'
 import type { BrickParts } from './brick-parts.ts'
+import { endDoubt, isInDoubt } from './doubt.ts'
 import { BLOCKS_PER_SEGMENT, bankOf, indexOf, slotDataAt } from './layout.ts'
 import { SCRUB_BYTES_PER_SECOND_DEFAULT, Scrub, type ScrubSource } from './scrub/scrub.ts'
 import { startScrubReader } from './scrub/scrub-reader.ts'
@@ -69,16 +70,13 @@ function scrubSource(parts: BrickParts, io: SlotIo, maps: ReadonlyMap<string, Vo
     isRegionAllocated: (slot, region) => bankAt(slot).isAllocated(indexOf(slot), region),
     locate: slot => ({ path: bankAt(slot).dataPath, offsetBytes: slotDataAt(indexOf(slot)) }),
     entries: async (slot, segment) => (await loadPage(slot, segment))?.words.slice() ?? null,
-    isInDoubt: (slot, segment) => ((bankAt(slot).doubt[indexOf(slot)]! >>> segment) & 1) === 1,
+    isInDoubt: (slot, segment) => isInDoubt(parts, slot, segment),
     settle: async (slot, segment, block) => {
       const page = await loadPage(slot, segment)
       if (page === undefined) return
       io.judge.lookAgain(bankAt(slot), slot, segment * BLOCKS_PER_SEGMENT + block, page)
     },
-    doubtEnds: (slot, segment) => {
-      bankAt(slot).doubt[indexOf(slot)]! &= ~(1 << segment)
-      parts.doubtEnded()
-    },
+    doubtEnds: (slot, segment) => endDoubt(parts, slot, segment),
     foundBad: () => {
       parts.counters.checksumErrors++
     },

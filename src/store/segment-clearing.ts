@@ -1,4 +1,5 @@
 import type { BrickParts } from './brick-parts.ts'
+import { endDoubt, isInDoubt } from './doubt.ts'
 import {
   BLOCKS_PER_REGION,
   bankOf,
@@ -77,7 +78,7 @@ export class SegmentClearing {
   async settle({ slot, segment }: SegmentPlace): Promise<void> {
     const bank = this.#parts.banks[bankOf(slot)]!
     const index = indexOf(slot)
-    if (((bank.doubt[index]! >>> segment) & 1) === 0) return
+    if (!isInDoubt(this.#parts, slot, segment)) return
     const buffer = Buffer.allocUnsafe(REGION_BYTES)
     for (let i = 0; i < REGIONS_PER_SEGMENT; i++) {
       const region = segment * REGIONS_PER_SEGMENT + i
@@ -86,8 +87,7 @@ export class SegmentClearing {
       await this.#readRegion(slot, first, first + BLOCKS_PER_REGION, buffer)
       if (this.#parts.failure.error !== null) throw this.#parts.failure.error
     }
-    bank.doubt[index]! &= ~(1 << segment)
-    this.#parts.doubtEnded()
+    endDoubt(this.#parts, slot, segment)
   }
 
   /** A bad block, which the disk itself does not give, must not hide the ones behind it. */

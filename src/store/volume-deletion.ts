@@ -1,6 +1,7 @@
 import { Errno } from '../lib/system-calls.ts'
 import type { BrickParts } from './brick-parts.ts'
 import { LIVE_LAYER, type SlotOwner } from './catalogue.ts'
+import { endDoubtOfSlot } from './doubt.ts'
 import type { FileTask, FileThread } from './files/file-task.ts'
 import {
   ALL_SEGMENTS,
@@ -78,6 +79,7 @@ export class VolumeDeletion {
         writes: [{ fd: bank.checksumFd, bytes: NO_CHECKSUMS, offsetBytes: slotChecksumsAt(index) }],
       })
       const loaded = await stamps.load(bank, index)
+      endDoubtOfSlot(this.#parts, slot)
       bank.forgetSlot(index)
       const reset = loaded < 0 ? loaded : stamps.reset(bank, index)
       if (reset < 0) throw this.#parts.failure.set('writing stamps', reset)

@@ -146,3 +146,12 @@ test('damage: a page of activity that fails its checksum makes all of its segmen
   const again = await aBrick({ directory })
   expect((await openIt(again.brick)).quietSegments(Number.POSITIVE_INFINITY, 100)).toHaveLength(16)
 })
+
+test('reboot: deleting the volume whose segments were in doubt ends the doubt', async () => {
+  const { brick, directory } = await aBrick()
+  await write(await aVolume(brick), 0, blocksOf(1))
+  const rebooted = await aBrick({ directory: killed(directory), bootId: () => BOOT_2 })
+  expect(rebooted.brick.state).toBe('cold')
+  await rebooted.brick.deleteVolume(VOLUME)
+  expect(rebooted.brick.state).toBe('warm')
+})
