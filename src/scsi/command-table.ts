@@ -1,5 +1,6 @@
 import type { CommandDefinition } from './command-definition.ts'
 import { compareAndWrite } from './commands/compare-and-write.ts'
+import { getLbaStatus16 } from './commands/get-lba-status.ts'
 import { inquiry } from './commands/inquiry.ts'
 import { modeSelect6, modeSelect10 } from './commands/mode-select.ts'
 import { modeSense6, modeSense10 } from './commands/mode-sense.ts'
@@ -49,6 +50,7 @@ const commands: readonly CommandDefinition[] = [
   synchronizeCache16,
   writeSame16,
   readCapacity16,
+  getLbaStatus16,
   reportLuns,
   makeReportSupportedOperationCodes(() => entries),
   reportSupportedTaskManagementFunctions,

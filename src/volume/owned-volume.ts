@@ -172,8 +172,15 @@ export class OwnedVolume implements Volume {
     }
   }
 
-  extents(offsetBytes: number, lengthBytes: number): Promise<BlockExtent[]> {
-    return this.#extents.extents(offsetBytes, lengthBytes)
+  async extents(offsetBytes: number, lengthBytes: number): Promise<BlockExtent[]> {
+    const start = alignDown(offsetBytes)
+    const end = offsetBytes + lengthBytes
+    const whole = await this.#extents.extents(start, alignUp(end) - start)
+    return whole.map(extent => {
+      const from = Math.max(extent.offsetBytes, offsetBytes)
+      const to = Math.min(extent.offsetBytes + extent.lengthBytes, end)
+      return { offsetBytes: from, lengthBytes: to - from, mapped: extent.mapped }
+    })
   }
 
   /** Refuses what is new with unavailable, ends what waits, lets the rest finish. */

@@ -59,6 +59,8 @@ export class HostedOwnedVolume extends OwnedVolume {
 export class VolumeHost implements AsyncDisposable {
   readonly #options: VolumeHostOptions
   readonly #open = new Map<string, HostedOwnedVolume>()
+  /** Opened before in this process: opening again is not a loss of power to its reservations. */
+  readonly #seen = new Set<string>()
   readonly #timer: NodeJS.Timeout
 
   constructor(options: VolumeHostOptions) {
@@ -76,7 +78,8 @@ export class VolumeHost implements AsyncDisposable {
     const extents = await this.#options.brick.openVolume(volume.uuid)
     extents.generation = volume.generation
     const reservations = new Reservations(this.#options.reservationStorage(volume))
-    await reservations.load({ afterPowerLoss: true })
+    await reservations.load({ afterPowerLoss: !this.#seen.has(volume.uuid) })
+    this.#seen.add(volume.uuid)
     const opened = new HostedOwnedVolume(volume, extents, reservations, () => this.#open.delete(volume.uuid))
     this.#open.set(volume.uuid, opened)
     return opened

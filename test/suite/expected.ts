@@ -20,7 +20,6 @@ const NOT_REMOVABLE = 'units are not removable in this version'
 export const EXPECTED: readonly ExpectedException[] = [
   { test: 'SCSI.ExtendedCopy.*', state: 'skipped', reason: LATER },
   { test: 'SCSI.ReceiveCopyResults.*', state: 'skipped', reason: LATER },
-  { test: 'SCSI.GetLBAStatus.*', state: 'skipped', reason: LATER },
   { test: 'SCSI.OrWrite.*', state: 'skipped', reason: LATER },
   { test: 'SCSI.Prefetch10.*', state: 'skipped', reason: LATER },
   { test: 'SCSI.Prefetch16.*', state: 'skipped', reason: LATER },

@@ -197,3 +197,29 @@ describe('SYNCHRONIZE CACHE and START STOP UNIT', () => {
     expect((await initiator.run([0x1b, 0, 0, 0, 0x02, 0])).code).toEqual(invalidField)
   })
 })
+
+describe('GET LBA STATUS (16)', () => {
+  const getLbaStatus = (lba: number, allocation: number, reportType = 0) => {
+    const bytes = Buffer.alloc(16)
+    bytes.set([0x9e, 0x12])
+    bytes.writeBigUInt64BE(BigInt(lba), 2)
+    bytes.writeUInt32BE(allocation, 10)
+    bytes[14] = reportType
+    return [...bytes]
+  }
+
+  test('runs of mapped and deallocated blocks are told from the LBA on, as many as there is room for', async () => {
+    const { initiator } = await filled()
+    await initiator.run(cdb.write10(32, 32), { dataOut: Buffer.alloc(32 * 512, 1) })
+    const { data } = await initiator.run(getLbaStatus(32, 8 + 2 * 16), { expectedIn: 40 })
+    expect(data.readUInt32BE(0)).toBe(36)
+    expect([data.readBigUInt64BE(8), data.readUInt32BE(16), data[20]]).toEqual([32n, 32, 0])
+    expect([data.readBigUInt64BE(24), data.readUInt32BE(32), data[36]]).toEqual([64n, 2048 - 64, 1])
+  })
+
+  test('an LBA past the end and an unknown report type are refused', async () => {
+    const { volume, initiator } = await filled()
+    expect((await initiator.run(getLbaStatus(volume.sizeBytes / 512, 24))).code).toEqual(outOfRange)
+    expect((await initiator.run(getLbaStatus(0, 24, 3))).code).toEqual(invalidField)
+  })
+})
