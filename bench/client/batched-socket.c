@@ -89,24 +89,8 @@ ssize_t recv(int fd, void *to, size_t length, int flags)
 	return receive(fd, to, length, flags);
 }
 
-ssize_t readv(int fd, const struct iovec *pieces, int count)
-{
-	if (!find(fd))
-		return syscall(SYS_readv, fd, pieces, count);
-	ssize_t sum = 0;
-	for (int i = 0; i < count; i++) {
-		ssize_t got = receive(fd, pieces[i].iov_base, pieces[i].iov_len, 0);
-		if (got < 0)
-			return sum > 0 ? sum : got;
-		sum += got;
-		if ((size_t)got < pieces[i].iov_len)
-			break;
-	}
-	return sum;
-}
-
 /* Collects, unless the piece is large or there is no room: then what was collected goes first. */
-static ssize_t transmit(int fd, const void *from, size_t length, int flags)
+static ssize_t transmit(int fd, void *from, size_t length, int flags)
 {
 	struct batched_socket *s = find(fd);
 	if (s && length < DIRECT_BYTES && length <= BUFFER_BYTES - s->out_end) {
@@ -121,21 +105,30 @@ static ssize_t transmit(int fd, const void *from, size_t length, int flags)
 
 ssize_t send(int fd, const void *from, size_t length, int flags)
 {
-	return transmit(fd, from, length, flags);
+	return transmit(fd, (void *)from, length, flags);
+}
+
+/* One piece after the other, until one goes through in part only. */
+static ssize_t for_each_piece(ssize_t (*one)(int, void *, size_t, int), int fd, const struct iovec *pieces, int count)
+{
+	ssize_t sum = 0;
+	for (int i = 0; i < count; i++) {
+		ssize_t moved = one(fd, pieces[i].iov_base, pieces[i].iov_len, 0);
+		if (moved < 0)
+			return sum > 0 ? sum : moved;
+		sum += moved;
+		if ((size_t)moved < pieces[i].iov_len)
+			break;
+	}
+	return sum;
+}
+
+ssize_t readv(int fd, const struct iovec *pieces, int count)
+{
+	return find(fd) ? for_each_piece(receive, fd, pieces, count) : syscall(SYS_readv, fd, pieces, count);
 }
 
 ssize_t writev(int fd, const struct iovec *pieces, int count)
 {
-	if (!find(fd))
-		return syscall(SYS_writev, fd, pieces, count);
-	ssize_t sum = 0;
-	for (int i = 0; i < count; i++) {
-		ssize_t sent = transmit(fd, pieces[i].iov_base, pieces[i].iov_len, 0);
-		if (sent < 0)
-			return sum > 0 ? sum : sent;
-		sum += sent;
-		if ((size_t)sent < pieces[i].iov_len)
-			break;
-	}
-	return sum;
+	return find(fd) ? for_each_piece(transmit, fd, pieces, count) : syscall(SYS_writev, fd, pieces, count);
 }
