@@ -6,6 +6,7 @@ export default defineConfig({
       'src/**/*.test.ts',
       'test/unit/**/*.test.ts',
       'test/iscsi/**/*.test.ts',
+      'test/nbd/**/*.test.ts',
       'test/property/**/*.test.ts',
     ],
     // Worker threads of the product are TypeScript in the tree; they inherit this loader.
