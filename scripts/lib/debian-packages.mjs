@@ -14,6 +14,12 @@ const EVIDENCE = {
   tgt: ['tgtd', 'tgtadm'],
   gcc: ['gcc'],
   'libc6-dev': ['/usr/include/stdio.h'],
+  'qemu-system-x86': ['qemu-system-x86_64'],
+  mmdebstrap: ['mmdebstrap'],
+  'busybox-static': ['/bin/busybox'],
+  iproute2: ['ip'],
+  cpio: ['cpio'],
+  kmod: ['depmod'],
 }
 
 function qemuHasIscsi() {

@@ -1,0 +1,36 @@
+import { afterAll, beforeAll } from 'vitest'
+import { Daemon, type DaemonOptions } from '../../lib/daemon.ts'
+import { type TemporaryDirectory, temporaryDirectory } from '../../lib/temporary-directory.ts'
+import { Guest, LINKS } from './guest.ts'
+
+/** Where the daemon of a section listens: one portal on each link. */
+export const PORTALS = LINKS.map(({ address }) => `${address}:3260`) as [string, string]
+
+/** What the tests of one file share: a guest and a daemon, both fresh. */
+export interface Section {
+  readonly guest: Guest
+  /** Replaced when a test restarts it. */
+  daemon: Daemon
+  readonly directory: string
+}
+
+/** Starts both before the first test of the file and ends both after the last. */
+export function useSection(purpose: string, options: Partial<DaemonOptions> = {}): Section {
+  const section = {} as { guest: Guest; daemon: Daemon; directory: string }
+  let directory: TemporaryDirectory
+  beforeAll(async () => {
+    directory = temporaryDirectory(`guest-${purpose}`)
+    section.directory = directory.path
+    const daemonOptions = { arguments: ['--no-demo'], iscsi: PORTALS, ...options, directory: directory.path }
+    ;[section.guest, section.daemon] = await Promise.all([
+      Guest.boot(directory.path),
+      Daemon.start(daemonOptions),
+    ])
+  })
+  afterAll(async () => {
+    await section.guest?.[Symbol.asyncDispose]()
+    await section.daemon?.[Symbol.asyncDispose]()
+    directory[Symbol.dispose]()
+  })
+  return section
+}
