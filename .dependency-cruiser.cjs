@@ -57,7 +57,9 @@ module.exports = {
     onlyUses('volume', ['block', 'errors', 'lib', 'store']),
     onlyUses('scsi', ['block', 'errors', 'lib', 'volume']),
     // What it says of a session is shown as it is: plain data, described once.
-    onlyUses('iscsi-target', ['errors', 'lib', 'scsi'], ['^src/control/records\\.ts$']),
+    onlyUses('iscsi-target', ['errors', 'lib', 'net', 'scsi'], ['^src/control/records\\.ts$']),
+    onlyUses('net', ['errors', 'lib']),
+    onlyUses('nbd', ['block', 'errors', 'lib', 'net', 'volume']),
     onlyUses('config', ['errors', 'lib']),
     {
       name: 'iscsi-target-knows-scsi-by-its-seam',

@@ -1,17 +1,16 @@
 import type net from 'node:net'
-import { type ByteIntake, openAccepted } from './accepted-socket.ts'
-import type { BufferPool } from './buffer-pool.ts'
-import type { Clock } from './clock.ts'
+import { type ByteIntake, openAccepted } from '../net/accepted-socket.ts'
+import type { BufferPool } from '../net/buffer-pool.ts'
+import type { Clock } from '../net/clock.ts'
+import type { FaultCounters } from '../net/fault-counters.ts'
+import type { FlushQueue } from '../net/flush-queue.ts'
+import type { Logger } from '../net/logger.ts'
+import type { ByteOutlet, SlabPool } from '../net/slab-output.ts'
+import { hostAndPort } from '../net/socket-address.ts'
 import type { ConnectionPhase, SessionLink } from './connection-phase.ts'
-import type { FaultCounters } from './fault-counters.ts'
-import type { FlushQueue } from './flush-queue.ts'
 import { CLOSE_GRACE_MS } from './limits.ts'
-import type { Logger } from './logger.ts'
 import { type PayloadPlace, PduReceiver, type PduSink, type StreamFault } from './pdu-receiver.ts'
-import { type ByteOutlet, type SlabPool, Transmitter } from './transmit-slab.ts'
-
-/** RFC 4291 §2.5.5.2. */
-const MAPPED_PREFIX = '::ffff:'
+import { Transmitter } from './transmit-slab.ts'
 
 /** What all connections of a target share. */
 export interface ConnectionSurroundings {
@@ -203,10 +202,4 @@ export class Connection implements PduSink, SessionLink, ByteIntake, ByteOutlet 
     this.#phase?.outputTaken()
     this.flush()
   }
-}
-
-/** A socket that is closed already has neither. IPv4 on a dual-stack listener is told as IPv4. */
-function hostAndPort(host = '', port = 0): string {
-  const plain = host.startsWith(MAPPED_PREFIX) ? host.slice(MAPPED_PREFIX.length) : host
-  return plain.includes(':') ? `[${plain}]:${port}` : `${plain}:${port}`
 }

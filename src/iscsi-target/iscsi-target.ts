@@ -2,12 +2,15 @@ import { randomBytes } from 'node:crypto'
 import type net from 'node:net'
 import type { SessionInfo } from '../control/records.ts'
 import { invariant } from '../lib/invariant.ts'
-import { BufferPool } from './buffer-pool.ts'
-import { type Clock, systemClock } from './clock.ts'
+import { BufferPool } from '../net/buffer-pool.ts'
+import { type Clock, systemClock } from '../net/clock.ts'
+import { FaultCounters } from '../net/fault-counters.ts'
+import { FlushQueue } from '../net/flush-queue.ts'
+import { type Logger, silentLogger } from '../net/logger.ts'
+import { Portal } from '../net/portal.ts'
+import { SlabPool } from '../net/slab-output.ts'
 import { Connection, type ConnectionSurroundings } from './connection.ts'
 import { SLOTS_MAX } from './data-out.ts'
-import { FaultCounters } from './fault-counters.ts'
-import { FlushQueue } from './flush-queue.ts'
 import {
   defaultLimits,
   IMMEDIATE_COMMANDS_MAX,
@@ -17,16 +20,14 @@ import {
   SLABS_KEPT_MAX,
   TICK_MS,
 } from './limits.ts'
-import { type Logger, silentLogger } from './logger.ts'
 import { LoginNegotiation } from './login/login-negotiation.ts'
 import { defaultLoginParameters, type LoginParameters } from './login/login-parameters.ts'
 import { LoginPhase } from './login-phase.ts'
-import { Portal } from './portal.ts'
 import { Session } from './session.ts'
 import { sessionInfo } from './session-info.ts'
 import { SessionRegistry } from './session-registry.ts'
 import type { TargetDirectory } from './target-directory.ts'
-import { SlabPool } from './transmit-slab.ts'
+import { SLAB_ROOM_BYTES } from './transmit-slab.ts'
 
 export interface IscsiTargetOptions {
   readonly directory: TargetDirectory
@@ -80,7 +81,7 @@ export class IscsiTarget {
       ...shared,
       pool,
       receiveBuffer: Buffer.allocUnsafeSlow(RECEIVE_BUFFER_BYTES),
-      slabs: new SlabPool(SLABS_KEPT_MAX),
+      slabs: new SlabPool(SLAB_ROOM_BYTES, SLABS_KEPT_MAX),
       flushQueue: new FlushQueue(),
       receiveByEvents: options.receiveByEvents ?? false,
     }

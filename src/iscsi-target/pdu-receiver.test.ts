@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { BufferPool } from './buffer-pool.ts'
+import { BufferPool } from '../net/buffer-pool.ts'
 import { DIRECT_RECEIVE_BYTES_MIN } from './limits.ts'
 import { type PayloadPlace, PduReceiver, type PduSink, type StreamFault } from './pdu-receiver.ts'
 import { paddedBytes } from './wire/bhs.ts'

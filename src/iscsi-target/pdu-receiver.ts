@@ -1,4 +1,4 @@
-import type { BufferPool } from './buffer-pool.ts'
+import type { BufferPool } from '../net/buffer-pool.ts'
 import { DIRECT_RECEIVE_BYTES_MIN, LOGIN_DATA_SEGMENT_BYTES_MAX } from './limits.ts'
 import { AHS_BYTES_MAX, ahsBytesOf, BHS_BYTES, dataSegmentBytesOf, paddedBytes } from './wire/bhs.ts'
 import { continueDigest, DIGEST_BYTES, digestMatches } from './wire/digest.ts'

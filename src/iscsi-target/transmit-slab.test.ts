@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { SLAB_SEGMENT_BYTES_MAX, SlabPool, Transmitter } from './transmit-slab.ts'
+import { SlabPool } from '../net/slab-output.ts'
+import { SLAB_ROOM_BYTES, SLAB_SEGMENT_BYTES_MAX, Transmitter } from './transmit-slab.ts'
 import { putStart } from './wire/bhs.ts'
 import { digestMatches } from './wire/digest.ts'
 
@@ -26,7 +27,7 @@ function put(output: Transmitter, dataLength: number, fill = 7): void {
 
 test('transmitter: the PDUs of a pass leave in one write', () => {
   const outlet = new Outlet()
-  const output = new Transmitter(new SlabPool(2), outlet)
+  const output = new Transmitter(new SlabPool(SLAB_ROOM_BYTES, 2), outlet)
   for (let i = 0; i < 32; i++) put(output, 4096)
   expect(outlet.writes).toHaveLength(0)
   output.flush()
@@ -36,7 +37,7 @@ test('transmitter: the PDUs of a pass leave in one write', () => {
 
 test('transmitter: while the socket has not taken a write, what follows is gathered for one more', () => {
   const outlet = new Outlet()
-  const output = new Transmitter(new SlabPool(2), outlet)
+  const output = new Transmitter(new SlabPool(SLAB_ROOM_BYTES, 2), outlet)
   outlet.takes = false
   put(output, 0)
   output.flush()
@@ -54,7 +55,7 @@ test('transmitter: while the socket has not taken a write, what follows is gathe
 
 test('transmitter: full slabs leave in order, also behind a write that is under way', () => {
   const outlet = new Outlet()
-  const output = new Transmitter(new SlabPool(2), outlet)
+  const output = new Transmitter(new SlabPool(SLAB_ROOM_BYTES, 2), outlet)
   outlet.takes = false
   for (let i = 1; i <= 4; i++) put(output, SLAB_SEGMENT_BYTES_MAX, i)
   expect(outlet.writes).toHaveLength(1)
@@ -65,7 +66,7 @@ test('transmitter: full slabs leave in order, also behind a write that is under 
 
 test('transmitter: padding is zero and digests cover header and padded data', () => {
   const outlet = new Outlet()
-  const output = new Transmitter(new SlabPool(2), outlet)
+  const output = new Transmitter(new SlabPool(SLAB_ROOM_BYTES, 2), outlet)
   output.headerDigest = true
   output.dataDigest = true
   put(output, 5)
@@ -80,7 +81,7 @@ test('transmitter: padding is zero and digests cover header and padded data', ()
 
 test('transmitter: a PDU that was begun and not ended leaves no trace', () => {
   const outlet = new Outlet()
-  const output = new Transmitter(new SlabPool(2), outlet)
+  const output = new Transmitter(new SlabPool(SLAB_ROOM_BYTES, 2), outlet)
   put(output, 4)
   output.begin(4096)
   output.flush()

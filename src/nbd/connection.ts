@@ -225,8 +225,8 @@ export class NbdConnection implements ByteIntake, ByteOutlet {
 
   #sendHandshake(): void {
     for (const message of this.#handshake.takeOutput()) {
-      const at = this.output.begin(message.length)
-      this.output.end(at + message.copy(this.output.slab, at))
+      const at = this.output.reserve(message.length)
+      this.output.commit(at + message.copy(this.output.slab, at))
     }
   }
 

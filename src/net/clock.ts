@@ -1,4 +1,4 @@
-/** Time as the target sees it; tests bring their own. */
+/** Time as a server sees it; tests bring their own. */
 export interface Clock {
   /** Monotonic, milliseconds with a fraction. */
   nowMs(): number

@@ -1,4 +1,4 @@
-/** What the target asks of a logger; pino's is one. */
+/** What a server asks of a logger; pino's is one. */
 export interface Logger {
   child(fields: Record<string, unknown>): Logger
   debug(fields: Record<string, unknown>, message: string): void

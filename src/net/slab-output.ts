@@ -38,7 +38,7 @@ const NO_SLAB = Buffer.alloc(0)
  * has not taken one write, what follows is gathered for the next.
  */
 export class SlabOutput {
-  /** Where messages are being written; changes with begin(), append() and flush(). */
+  /** Where messages are being written; changes with reserve(), append() and flush(). */
   slab: Buffer = NO_SLAB
   readonly #pool: SlabPool
   readonly #outlet: ByteOutlet
@@ -67,7 +67,7 @@ export class SlabOutput {
   }
 
   /** Makes room for a message of up to `lengthBytes`, at most a slab; answers where it goes in `slab`. */
-  begin(lengthBytes: number): number {
+  reserve(lengthBytes: number): number {
     if (this.#fill + lengthBytes > this.slab.length) {
       invariant(lengthBytes <= this.#pool.slabBytes, 'a message fits in a transmit slab')
       this.#rotate()
@@ -76,8 +76,8 @@ export class SlabOutput {
     return this.#fill
   }
 
-  /** The message begun last is written and ends at `endAt`. */
-  end(endAt: number): void {
+  /** The message reserved for last is written and ends at `endAt`. */
+  commit(endAt: number): void {
     this.#fill = endAt
   }
 

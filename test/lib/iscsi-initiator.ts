@@ -1,6 +1,5 @@
 import { once } from 'node:events'
 import net from 'node:net'
-import { BufferPool } from '../../src/iscsi-target/buffer-pool.ts'
 import { PduReceiver } from '../../src/iscsi-target/pdu-receiver.ts'
 import { BHS_BYTES, opcodeOf, paddedBytes } from '../../src/iscsi-target/wire/bhs.ts'
 import { blankDataOut, encodeDataOut } from '../../src/iscsi-target/wire/data-out.ts'
@@ -12,6 +11,7 @@ import { blankNopOut, encodeNopOut } from '../../src/iscsi-target/wire/nop.ts'
 import { RESERVED_TAG } from '../../src/iscsi-target/wire/opcodes.ts'
 import { blankScsiCommand, encodeScsiCommand } from '../../src/iscsi-target/wire/scsi-command.ts'
 import { encodeTaskManagementRequest } from '../../src/iscsi-target/wire/task-management.ts'
+import { BufferPool } from '../../src/net/buffer-pool.ts'
 
 export interface ReceivedPdu {
   readonly opcode: number

@@ -40,7 +40,7 @@ export class ReplyWriter {
 
   /** Makes room for a read of up to SLAB_READ_BYTES_MAX; its data goes to `slab` at what is answered. */
   beginRead(lengthBytes: number): number {
-    return this.#output.begin(this.#readHeadBytes + lengthBytes) + this.#readHeadBytes
+    return this.#output.reserve(this.#readHeadBytes + lengthBytes) + this.#readHeadBytes
   }
 
   /** The data of the read begun last is at `dataAt`. `whole` forbids to send a hole (NBD_CMD_FLAG_DF). */
@@ -50,23 +50,23 @@ export class ReplyWriter {
     if (this.#style === ReplyStyle.simple) {
       putSimpleReply(slab, at, read, 0)
     } else if (!whole && isZero(slab, dataAt, read.lengthBytes)) {
-      this.#output.end(this.#putHole(at, read, read.offsetBytes, read.lengthBytes, NBD_REPLY_FLAG_DONE))
+      this.#output.commit(this.#putHole(at, read, read.offsetBytes, read.lengthBytes, NBD_REPLY_FLAG_DONE))
       return
     } else {
       this.#putDataHead(at, read, read.offsetBytes, read.lengthBytes, NBD_REPLY_FLAG_DONE)
     }
-    this.#output.end(dataAt + read.lengthBytes)
+    this.#output.commit(dataAt + read.lengthBytes)
   }
 
   /** A read whose data fills the start of `data`, a buffer of the pool that is given up with this. */
   sendRead(read: Read, data: Buffer, whole: boolean): void {
     const { lengthBytes } = read
     if (this.#style === ReplyStyle.simple) {
-      const at = this.#output.begin(this.#headerBytes)
-      this.#output.end(putSimpleReply(this.#output.slab, at, read, 0))
+      const at = this.#output.reserve(this.#headerBytes)
+      this.#output.commit(putSimpleReply(this.#output.slab, at, read, 0))
     } else if (whole || !hasHole(data, lengthBytes)) {
-      const at = this.#output.begin(this.#readHeadBytes)
-      this.#output.end(this.#putDataHead(at, read, read.offsetBytes, lengthBytes, NBD_REPLY_FLAG_DONE))
+      const at = this.#output.reserve(this.#readHeadBytes)
+      this.#output.commit(this.#putDataHead(at, read, read.offsetBytes, lengthBytes, NBD_REPLY_FLAG_DONE))
     } else {
       this.#sendRuns(read, data)
       this.#pool.give(data)
@@ -77,9 +77,9 @@ export class ReplyWriter {
 
   /** Success without data. */
   acknowledge(request: Answered): void {
-    const at = this.#output.begin(this.#headerBytes)
+    const at = this.#output.reserve(this.#headerBytes)
     const { slab } = this.#output
-    this.#output.end(
+    this.#output.commit(
       this.#style === ReplyStyle.extended
         ? putChunkHeader(slab, at, this.#style, request, NBD_REPLY_FLAG_DONE, ReplyType.NONE, 0)
         : putSimpleReply(slab, at, request, 0),
@@ -88,10 +88,10 @@ export class ReplyWriter {
 
   /** `failedAtBytes`: the offset at fault, where it is known and lies in the request. */
   fail(request: Answered, error: number, says: string, failedAtBytes: number | null = null): void {
-    const at = this.#output.begin(ERROR_ROOM_BYTES)
+    const at = this.#output.reserve(ERROR_ROOM_BYTES)
     const { slab } = this.#output
     if (this.#style === ReplyStyle.simple) {
-      this.#output.end(putSimpleReply(slab, at, request, error))
+      this.#output.commit(putSimpleReply(slab, at, request, error))
       return
     }
     const type = failedAtBytes === null ? ReplyType.ERROR : ReplyType.ERROR_OFFSET
@@ -102,14 +102,14 @@ export class ReplyWriter {
     next = slab.writeUInt16BE(messageBytes, next)
     next += slab.write(says, next)
     if (failedAtBytes !== null) next = slab.writeBigUInt64BE(BigInt(failedAtBytes), next)
-    this.#output.end(next)
+    this.#output.commit(next)
   }
 
   /** BLOCK_STATUS for base:allocation; `extents` has at least one and fits in a slab. */
   sendAllocation(request: Answered, extents: readonly BlockExtent[]): void {
     const extended = this.#style === ReplyStyle.extended
     const payloadBytes = extended ? 8 + 16 * extents.length : 4 + 8 * extents.length
-    const at = this.#output.begin(this.#headerBytes + payloadBytes)
+    const at = this.#output.reserve(this.#headerBytes + payloadBytes)
     const { slab } = this.#output
     const type = extended ? ReplyType.BLOCK_STATUS_EXT : ReplyType.BLOCK_STATUS
     let next = putChunkHeader(slab, at, this.#style, request, NBD_REPLY_FLAG_DONE, type, payloadBytes)
@@ -125,7 +125,7 @@ export class ReplyWriter {
         next = slab.writeUInt32BE(state, next)
       }
     }
-    this.#output.end(next)
+    this.#output.commit(next)
   }
 
   /** Granule by granule; runs of zeroes become holes, the rest is copied into the output. */
@@ -137,13 +137,13 @@ export class ReplyWriter {
       while (zero && to < lengthBytes && granuleIsZero(data, to, lengthBytes))
         to = endOfGranule(to, lengthBytes)
       const flags = to === lengthBytes ? NBD_REPLY_FLAG_DONE : 0
-      const at = this.#output.begin(this.#readHeadBytes + SLAB_READ_BYTES_MAX)
+      const at = this.#output.reserve(this.#readHeadBytes + SLAB_READ_BYTES_MAX)
       if (zero) {
-        this.#output.end(this.#putHole(at, read, offsetBytes + from, to - from, flags))
+        this.#output.commit(this.#putHole(at, read, offsetBytes + from, to - from, flags))
       } else {
         const dataAt = this.#putDataHead(at, read, offsetBytes + from, to - from, flags)
         data.copy(this.#output.slab, dataAt, from, to)
-        this.#output.end(dataAt + to - from)
+        this.#output.commit(dataAt + to - from)
       }
       from = to
     }
