@@ -4,8 +4,9 @@ import { writeSecret } from '../lib/secret-file.ts'
 import { attach, detach, node, recordScript } from './lib/attach.ts'
 import { PORTALS, useSection } from './lib/section.ts'
 
-/** iscsiadm(8): ISCSI_ERR_LOGIN_AUTH_FAILED. */
+/** iscsiadm(8): ISCSI_ERR_LOGIN_AUTH_FAILED, what the target said; ISCSI_ERR_FATAL_LOGIN, what the initiator found. */
 const AUTHENTICATION_FAILED = 24
+const FATAL_LOGIN = 19
 const section = useSection('chap')
 const [USER, SECRET] = ['host-a', 'sixteen-letters-']
 const [MUTUAL_USER, MUTUAL_SECRET] = ['storage-a', 'fourteen-of-us']
@@ -86,8 +87,9 @@ describe('mutual', () => {
     await detach(section.guest, 'both-ways')
   })
 
-  test('a target that proves another secret is left with 24', async () => {
-    expect(await loginCode('both-ways', mutual('thirteen-of-u'))).toBe(AUTHENTICATION_FAILED)
+  test('a target that proves another secret is left by the initiator', async () => {
+    expect(await loginCode('both-ways', mutual('thirteen-of-u'))).toBe(FATAL_LOGIN)
+    expect(await holdfastJson(section.daemon, 'session', 'list')).toEqual([])
   })
 
   test("a wrong initiator's secret is refused with 24", async () => {

@@ -112,7 +112,7 @@ export class Guest implements AsyncDisposable {
     throw new Error(`the guest does not boot (${outcome}):\n${guest.consoleTail()}`)
   }
 
-  /** Runs a bash script (with pipefail); standard output and error together, the last 64 KiB of them. */
+  /** Runs a bash script; standard output and error together, the last 64 KiB of them. */
   run(script: string, { timeoutS = COMMAND_TIMEOUT_S }: GuestCommandOptions = {}): Promise<GuestResult> {
     const id = ++this.#commands
     return new Promise((resolve, reject) => {

@@ -5,7 +5,7 @@ echo "@@READY"
 while read -r id limit script; do
   (
     base64 -d <<< "$script" > "/run/command.$id"
-    timeout -k 5 "$limit" bash -o pipefail "/run/command.$id" > "/run/output.$id" 2>&1 < /dev/null
+    timeout -k 5 "$limit" bash "/run/command.$id" > "/run/output.$id" 2>&1 < /dev/null
     code=$?
     answer="@@DONE $id $code $(tail -c 65536 "/run/output.$id" | base64 -w0)"
     rm -f "/run/command.$id" "/run/output.$id"

@@ -1,0 +1,178 @@
+import { beforeAll, describe, expect, test } from 'vitest'
+import { IQN_PREFIX } from '../lib/daemon.ts'
+import { holdfastDone, holdfastJson } from '../lib/programs.ts'
+import { writeSecret } from '../lib/secret-file.ts'
+import { setLink } from './lib/guest.ts'
+import { Kubelet, type KubeletVolume } from './lib/kubelet.ts'
+import { startMultipathd } from './lib/multipath.ts'
+import { PORTALS, useSection } from './lib/section.ts'
+
+const section = useSection('kubelet')
+const POD_IQN = 'iqn.2026-11.io.holdfast.test:pod'
+const [SECRET, MUTUAL_SECRET] = ['sixteen-letters-', 'fourteen-of-us']
+const PODS = '/var/lib/kubelet/pods'
+let kubelet: Kubelet
+
+const volume = (name: string, more: Partial<KubeletVolume> = {}): KubeletVolume => ({
+  name,
+  iqn: `${IQN_PREFIX}${name}`,
+  portals: [PORTALS[0]],
+  lun: 0,
+  ...more,
+})
+/** Nothing of `of` may be left on the node or at the daemon. */
+async function expectNothingLeft(of: KubeletVolume): Promise<void> {
+  const { guest, daemon } = section
+  await guest.eventually(`! ls /dev/disk/by-path | grep -F ${of.iqn}`)
+  expect((await guest.run('iscsiadm -m session')).code).toBe(21)
+  expect((await guest.run(`iscsiadm -m node -T ${of.iqn}`)).code).toBe(21)
+  expect(await guest.succeed('iscsiadm -m iface')).not.toContain(`:${of.name}`)
+  expect(await holdfastJson(daemon, 'session', 'list')).toEqual([])
+}
+
+beforeAll(async () => {
+  kubelet = new Kubelet(section.guest)
+  for (const name of ['plain', 'secret', 'many', 'raw'])
+    await holdfastDone(section.daemon, 'volume', 'create', name, '96MiB')
+})
+
+describe('one portal', () => {
+  test('attached, formatted, mounted and written', async () => {
+    const device = await kubelet.attach(volume('plain'))
+    await kubelet.formatAndMount(device, `${PODS}/plain`)
+    await section.guest.succeed(`echo kept > ${PODS}/plain/file && sync -f ${PODS}/plain`)
+  })
+
+  test('detached: disk, session, records and iface are gone', async () => {
+    await kubelet.detach(volume('plain'), `${PODS}/plain`)
+    await expectNothingLeft(volume('plain'))
+  })
+
+  test('attached again it is checked, not formatted, and holds what was written', async () => {
+    const device = await kubelet.attach(volume('plain'))
+    await kubelet.formatAndMount(device, `${PODS}/plain`)
+    expect(await section.guest.succeed(`cat ${PODS}/plain/file`)).toBe('kept')
+    await kubelet.detach(volume('plain'), `${PODS}/plain`)
+  })
+
+  test('read-only: the volume is mounted and cannot be written', async () => {
+    await holdfastDone(section.daemon, 'volume', 'set', 'plain', '--read-only', 'on')
+    const device = await kubelet.attach(volume('plain'))
+    await kubelet.formatAndMount(device, `${PODS}/plain`, { readOnly: true })
+    expect(await section.guest.succeed(`cat ${PODS}/plain/file`)).toBe('kept')
+    expect((await section.guest.run(`touch ${PODS}/plain/other`)).code).not.toBe(0)
+    await kubelet.detach(volume('plain'), `${PODS}/plain`)
+    await holdfastDone(section.daemon, 'volume', 'set', 'plain', '--read-only', 'off')
+  })
+
+  test('single-LUN scan: only the LUN of the volume becomes a disk', async () => {
+    const { guest, daemon } = section
+    await holdfastDone(daemon, 'target', 'lun', 'add', 'plain', '1', 'raw')
+    await kubelet.attach(volume('plain', { lun: 1 }))
+    const disks = await guest.succeed('ls /dev/disk/by-path | grep -F plain')
+    expect(disks).toMatch(/lun-1$/)
+    expect(disks).not.toMatch(/lun-0/)
+    await kubelet.detach(volume('plain', { lun: 1 }))
+    await holdfastDone(daemon, 'target', 'lun', 'remove', 'plain', '1')
+  })
+})
+
+describe('CHAP and an iface of its own', () => {
+  const chap = {
+    username: 'pod',
+    password: SECRET,
+    username_in: 'storage',
+    password_in: MUTUAL_SECRET,
+  }
+  const withSecrets = () =>
+    volume('secret', { initiatorName: POD_IQN, sessionChap: chap, discoveryChap: chap })
+
+  beforeAll(async () => {
+    const { daemon, directory } = section
+    const files = ['--user', 'pod', '--secret-file', writeSecret(directory, 'secret', SECRET)]
+    const mutual = [
+      '--mutual-user',
+      'storage',
+      '--mutual-secret-file',
+      writeSecret(directory, 'm', MUTUAL_SECRET),
+    ]
+    await holdfastDone(daemon, 'target', 'acl', 'add', 'secret', POD_IQN)
+    await holdfastDone(daemon, 'target', 'chap', 'set', 'secret', ...files, ...mutual)
+    await holdfastDone(daemon, 'discovery', 'chap', 'set', ...files, ...mutual)
+    return () => holdfastDone(daemon, 'discovery', 'chap', 'clear')
+  })
+
+  test('attached under the name of the volume, formatted, mounted and detached', async () => {
+    const device = await kubelet.attach(withSecrets())
+    expect(await holdfastJson(section.daemon, 'session', 'list')).toMatchObject([{ initiator: POD_IQN }])
+    await kubelet.formatAndMount(device, `${PODS}/secret`)
+    await section.guest.succeed(`echo kept > ${PODS}/secret/file && sync -f ${PODS}/secret`)
+    await kubelet.detach(withSecrets(), `${PODS}/secret`)
+    await expectNothingLeft(withSecrets())
+  })
+
+  test('a wrong secret of the session: no path, authentication failed, and no iface stays', async () => {
+    const wrong = { ...withSecrets(), sessionChap: { ...chap, password: 'sixteen-Letters-' } }
+    await expect(kubelet.attach(wrong)).rejects.toThrow(/login at .* ended with 24/)
+    await expectNothingLeft(wrong)
+  })
+
+  test('a wrong secret of discovery: no path, authentication failed', async () => {
+    const wrong = { ...withSecrets(), discoveryChap: { ...chap, password: 'sixteen-Letters-' } }
+    await expect(kubelet.attach(wrong)).rejects.toThrow(/discovery at .* ended with 24/)
+    await expectNothingLeft(wrong)
+  })
+
+  test("the node's own name is not in the ACL: no path", async () => {
+    const { initiatorName: _, ...own } = withSecrets()
+    await expect(kubelet.attach(own)).rejects.toThrow(/no path/)
+  })
+})
+
+describe('block mode', () => {
+  test('the raw disk is a loop device for the pod, and detaches', async () => {
+    const { guest } = section
+    const device = await kubelet.attach(volume('raw'))
+    await guest.succeed(`set -e
+      loop=$(losetup --show -f ${device})
+      yes raw | dd of=$loop bs=1M count=8 iflag=fullblock oflag=direct conv=fsync
+      losetup -d $loop
+      dd if=${device} bs=1M count=8 iflag=direct | cmp -n ${8 * 1024 ** 2} - <(yes raw)`)
+    await kubelet.detach(volume('raw'))
+    await expectNothingLeft(volume('raw'))
+  })
+})
+
+describe('two portals', () => {
+  const many = () => volume('many', { portals: PORTALS })
+
+  beforeAll(() => startMultipathd(section.guest))
+
+  test('attached as one multipath device, mounted, and flushed away at the detach', async () => {
+    const device = await kubelet.attach(many())
+    expect(device).toMatch(/^\/dev\/dm-/)
+    await kubelet.formatAndMount(device, `${PODS}/many`)
+    await section.guest.succeed(`echo kept > ${PODS}/many/file && sync -f ${PODS}/many`)
+    await kubelet.detach(many(), `${PODS}/many`)
+    await expectNothingLeft(many())
+    expect(await section.guest.succeed('ls /sys/block')).not.toMatch(/dm-/)
+  })
+
+  test('one portal dead: the volume attaches over the other and holds what was written', async () => {
+    await section.guest.succeed(
+      "sed -i 's/^node.session.initial_login_retry_max.*/node.session.initial_login_retry_max = 1/; " +
+        's/^node.conn\\[0\\].timeo.login_timeout.*/node.conn[0].timeo.login_timeout = 3/; ' +
+        "s/^#*discovery.sendtargets.reopen_max.*//' /etc/iscsi/iscsid.conf; " +
+        'echo discovery.sendtargets.reopen_max = 1 >> /etc/iscsi/iscsid.conf',
+    )
+    await setLink(1, 'down')
+    try {
+      const device = await kubelet.attach(many())
+      await kubelet.formatAndMount(device, `${PODS}/many`)
+      expect(await section.guest.succeed(`cat ${PODS}/many/file`)).toBe('kept')
+      await section.guest.succeed(`umount ${PODS}/many`)
+    } finally {
+      await setLink(1, 'up')
+    }
+  }, 300_000)
+})
