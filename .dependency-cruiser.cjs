@@ -92,7 +92,7 @@ module.exports = {
       comment: 'one-shot commands speak REST; only serve and dev start a daemon',
       severity: 'error',
       from: { path: room('cli') },
-      to: { path: rooms('store', 'scsi', 'iscsi-target', 'nbd', 'metadata', 'volume') },
+      to: { path: rooms('store', 'scsi', 'iscsi-target', 'nbd', 'net', 'metadata', 'volume') },
     },
   ],
   options: {

@@ -10,6 +10,7 @@ export interface DaemonStatus {
   readonly clusterId: string
   readonly peer: string
   readonly portals: readonly { readonly address: string; readonly advertised: string | null }[]
+  readonly nbd: readonly { readonly address: string; readonly advertised: string | null }[]
   readonly volumes: number
   readonly sessions: number
   readonly brick: BrickCapacity & { readonly state: 'warm' | 'cold'; readonly failure: string | null }
@@ -36,8 +37,10 @@ export interface MetricSources {
   readonly brick: BrickCounters
   readonly scrub: ScrubProgress | null
   readonly brickFailed: boolean
-  /** Connections that ended, by reason. */
+  /** iSCSI connections that ended, by reason. */
   closedConnections(): Iterable<readonly [reason: string, count: number]>
+  /** NBD connections that ended, by reason. */
+  closedNbdConnections(): Iterable<readonly [reason: string, count: number]>
   readonly eventLoop: {
     readonly stalls: number
     readonly delay: IoStats['latency']

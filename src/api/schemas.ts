@@ -39,6 +39,7 @@ export const volume = z.object({
   generation: z.number().int(),
   setVersion: z.number().int(),
   targets: list(z.object({ iqn: z.string(), lun: z.number().int(), readOnly: z.boolean() })),
+  nbd: z.string().describe('how NBD clients may use it: off, open, tls or tls:IDENTITY,…'),
   uris: list(z.string()).describe('ready to paste'),
   sessions: z.number().int(),
 })
@@ -54,7 +55,10 @@ export const newVolume = z.strictObject({
   target: z.boolean().optional().describe('a target of its own with LUN 0, unless false'),
 })
 
-export const volumeChange = z.strictObject({ readOnly: z.boolean().optional() })
+export const volumeChange = z.strictObject({
+  readOnly: z.boolean().optional(),
+  nbd: z.string().max(65_536).optional().describe('off, open, tls or tls:IDENTITY,…'),
+})
 export const resize = z.strictObject({ sizeBytes: z.number() })
 
 export const job = z.object({
@@ -146,13 +150,16 @@ export const scrub = z.object({
 })
 export const scrubStart = z.strictObject({ bytesPerSecond: z.number().int().min(4096).optional() })
 
+const listener = z.object({ address: z.string(), advertised: z.string().nullable() })
+
 export const status = z.object({
   version: z.string(),
   state: z.enum(['serving', 'stopping', 'failed']),
   startedAt: time,
   clusterId: z.string(),
   peer: z.string(),
-  portals: list(z.object({ address: z.string(), advertised: z.string().nullable() })),
+  portals: list(listener).describe('iSCSI'),
+  nbd: list(listener),
   volumes: z.number().int(),
   sessions: z.number().int(),
   brick: z.object({

@@ -2,13 +2,29 @@ import { type Command, Option } from 'commander'
 import type { ConfigField } from '../config/fields.ts'
 
 /** What the contract names is listed by itself; the rest under a heading of its own. */
-const COMMON = new Set(['data', 'iscsi', 'advertiseIscsi', 'api', 'capacity', 'label'])
+const COMMON = new Set([
+  'data',
+  'iscsi',
+  'advertiseIscsi',
+  'nbd',
+  'nbd.unix',
+  'nbd.tls',
+  'nbd.pskFile',
+  'nbd.allowPlain',
+  'advertiseNbd',
+  'tlsDir',
+  'api',
+  'capacity',
+  'label',
+])
 
 /** Adds the flag of every configurable field. */
 export function addConfigOptions(command: Command, fields: readonly ConfigField[]): Command {
   for (const field of fields) {
     if (field.flag === null) continue
-    const option = new Option(`${field.flag} <${field.value}>`, describe(field))
+    // A switch that is given without a value is on.
+    const value = field.unit === 'switch' ? `[${field.value}]` : `<${field.value}>`
+    const option = new Option(`${field.flag} ${value}`, describe(field))
     if (field.repeatable !== undefined) option.argParser(gather)
     command.addOption(
       COMMON.has(field.key) ? option : option.helpGroup('Settings (docs/reference/config.md):'),

@@ -60,7 +60,7 @@ test('config: unknown keys and variables are fatal and the nearest known one is 
   expect(() => load('limits: {sesions: 1}')).toThrow(
     "unknown key 'limits.sesions' in /etc/holdfast.yaml; did you mean 'limits.sessions'?",
   )
-  expect(() => load('nbd: {listen: 1.2.3.4:5}')).toThrow("unknown key 'nbd'")
+  expect(() => load('peer: {listen: 1.2.3.4:5}')).toThrow("unknown key 'peer'")
   const environment = { HOLDFAST_ISCI: '127.0.0.1:1' }
   expect(() => loadConfig({ environment })).toThrow(
     "unknown variable HOLDFAST_ISCI; did you mean 'HOLDFAST_ISCSI'?",
@@ -86,6 +86,9 @@ test('config: a bad value is refused with where it was given', () => {
     [{ flags: { iscsi: ['127.0.0.1:1', '::1:2'] } }, /^--iscsi: '::1:2' is not HOST:PORT/],
     [{ flags: { 'limits.sessions': '0' } }, /^--limits-sessions: too small/],
     [{ flags: { 'log.level': 'loud' } }, /^--log-level: /],
+    [{ flags: { nbd: ['0.0.0.0:1'] } }, /NBD on 0\.0\.0\.0:1 can be reached by others/],
+    [{ flags: { 'nbd.tls': 'required' } }, /nbd\.tls required needs tlsDir or nbd\.pskFile/],
+    [{ flags: { advertiseNbd: ['1.2.3.4:5', '1.2.3.4:6'] } }, /more advertise-nbd addresses/],
     [{ flags: { advertiseIscsi: ['1.2.3.4:5', '1.2.3.4:6'] } }, /more advertise-iscsi addresses/],
   ]
   for (const [sources, message] of cases) expect(() => loadConfig(sources)).toThrow(message)

@@ -67,11 +67,28 @@ function checkTogether(config: Config): void {
   if (config.advertiseIscsi.length > config.iscsi.listen.length) {
     throw invalid('there are more advertise-iscsi addresses than iscsi listeners')
   }
+  checkNbd(config)
   const { listen, tls, token } = config.api
   if (!isLoopback(listen.host) && (tls === null || token === null)) {
     const address = formatHostPort(listen)
     throw invalid(
       `the API on ${address} can be reached by others, so it needs api.tls and api.token (or api.tokenFile)`,
+    )
+  }
+}
+
+function checkNbd({ nbd, advertiseNbd, tlsDir }: Config): void {
+  if (advertiseNbd.length > nbd.listen.length) {
+    throw invalid('there are more advertise-nbd addresses than nbd listeners')
+  }
+  if (nbd.tls !== 'off' && tlsDir === null && nbd.pskFile === null) {
+    throw invalid(`nbd.tls ${nbd.tls} needs tlsDir or nbd.pskFile`)
+  }
+  const reachable = nbd.listen.find(({ host }) => !isLoopback(host))
+  if (reachable !== undefined && nbd.tls !== 'required' && !nbd.allowPlain) {
+    const address = formatHostPort(reachable)
+    throw invalid(
+      `NBD on ${address} can be reached by others, so it needs nbd.tls required, or nbd.allowPlain`,
     )
   }
 }

@@ -30,6 +30,51 @@ const listeners = z.strictObject({
   ),
 })
 
+export const NBD_TLS_MODES = ['off', 'optional', 'required'] as const
+
+const nbd = z.strictObject({
+  listen: field(
+    z
+      .array(hostPort())
+      .min(1)
+      .max(64)
+      .default([{ host: '127.0.0.1', port: 10809 }]),
+    {
+      value: 'HOST:PORT',
+      unit: 'address',
+      reason: 'Where NBD is served. Loopback, because plain NBD has no passwords.',
+      repeatable: 'list',
+    },
+  ),
+  unix: field(z.string().min(1).max(100).nullable().default(null), {
+    value: 'PATH',
+    unit: 'path',
+    reason: 'A Unix socket where NBD is served as well. The permissions of its directory say who may use it.',
+  }),
+  tls: field(z.enum(NBD_TLS_MODES).default('off'), {
+    value: 'MODE',
+    unit: NBD_TLS_MODES.join(', '),
+    reason: 'TLS for NBD, with tls-dir, nbd-psk-file or both. Required: nothing is told before it is up.',
+  }),
+  pskFile: field(z.string().min(1).nullable().default(null), {
+    value: 'FILE',
+    unit: 'file',
+    reason: 'Pre-shared keys for NBD over TLS, one IDENTITY:HEXKEY per line as gnutls psktool writes them.',
+  }),
+  allowPlain: field(flag().default(false), {
+    value: 'on|off',
+    unit: 'switch',
+    reason:
+      'Serve NBD without TLS on addresses that others reach: whoever does can read and write open volumes.',
+  }),
+  defaultExport: field(z.string().min(1).max(128).nullable().default(null), {
+    value: 'VOLUME',
+    unit: 'volume name',
+    reason:
+      'The volume that a client gets who names no export. None by default: a client says what it wants.',
+  }),
+})
+
 const api = z.strictObject({
   listen: field(hostPort().default({ host: '127.0.0.1', port: 9280 }), {
     value: 'HOST:PORT',
@@ -76,7 +121,8 @@ const limits = z.strictObject({
   connections: field(count(1, 65_536).default(1024), {
     value: 'COUNT',
     unit: 'connections',
-    reason: 'Open iSCSI connections, logins included; the next one is closed. Bounds the memory of buffers.',
+    reason:
+      'Open connections of each protocol, logins included; the next one is closed. Bounds the memory of buffers.',
   }),
   sessions: field(count(1, 65_536).default(512), {
     value: 'COUNT',
@@ -217,6 +263,18 @@ export const configSchema = z.strictObject({
     reason:
       'What discovery answers instead of the listening address, the n-th for the n-th portal: for hosts behind a translation.',
     repeatable: 'list',
+  }),
+  nbd: nbd.prefault({}),
+  advertiseNbd: field(z.array(hostPort()).max(64).default([]), {
+    value: 'HOST:PORT',
+    unit: 'address',
+    reason: 'What NBD URIs show instead of the listening address, the n-th for the n-th listener.',
+    repeatable: 'list',
+  }),
+  tlsDir: field(z.string().min(1).nullable().default(null), {
+    value: 'DIR',
+    unit: 'directory',
+    reason: 'Holds ca.pem, cert.pem and key.pem for NBD over TLS; ca.pem signs the certificates of clients.',
   }),
   api: api.prefault({}),
   capacity: field(

@@ -3,13 +3,24 @@ import { parseTargetName } from '../lib/names.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Cluster } from './cluster.ts'
-import type { ChapChange, ClusterEvent, Control, Job, NewVolume, VolumeShown } from './control.ts'
+import type {
+  ChapChange,
+  ClusterEvent,
+  Control,
+  Job,
+  NewVolume,
+  VolumeChange,
+  VolumeShown,
+} from './control.ts'
 import { reachableAddress } from './directory.ts'
 import { change } from './draft.ts'
 import { type EventSource, trimEvents } from './events.ts'
+import type { CatalogueExports } from './exports.ts'
 import type { Jobs } from './jobs.ts'
 import type { VolumeHead } from './layout.ts'
-import type { BrickStatus, Log, Portal, VolumeHost } from './ports.ts'
+import { formatNbdAccess } from './nbd-access.ts'
+import { nbdUris } from './nbd-uris.ts'
+import type { BrickStatus, Log, NbdPortal, Portal, VolumeHost } from './ports.ts'
 import type { PeerInfo, SessionInfo, TargetRecord } from './records.ts'
 import type { Serving } from './serving.ts'
 import type { Sessions } from './sessions.ts'
@@ -31,6 +42,8 @@ export interface ControlParts {
   readonly host: VolumeHost
   readonly brick: BrickStatus
   readonly portals: () => readonly Portal[]
+  readonly nbdPortals: () => readonly NbdPortal[]
+  readonly exports: CatalogueExports
   readonly log: Log
 }
 
@@ -67,7 +80,7 @@ export class ClusterControl implements Control {
     return this.#shown(name, head)
   }
 
-  async setVolume(name: string, wanted: { readOnly?: boolean }): Promise<VolumeShown> {
+  async setVolume(name: string, wanted: VolumeChange): Promise<VolumeShown> {
     await this.#parts.volumes.set(name, wanted)
     await this.#settled()
     return this.showVolume(name)
@@ -287,11 +300,16 @@ export class ClusterControl implements Control {
     const addresses = this.#parts
       .portals()
       .map(portal => reachableAddress(portal, LOCAL.v4) ?? reachableAddress(portal, LOCAL.v6))
+    const access = this.#parts.exports.accessTo(name, head)
+    const iscsiUris = targets.flatMap(({ iqn, lun }) =>
+      addresses.map(address => `iscsi://${address}/${iqn}/${lun}`),
+    )
     return {
       ...record,
       usedBytes: this.#parts.host.usedBytes(record),
       targets,
-      uris: targets.flatMap(({ iqn, lun }) => addresses.map(address => `iscsi://${address}/${iqn}/${lun}`)),
+      nbd: formatNbdAccess(access),
+      uris: [...iscsiUris, ...nbdUris(name, access, this.#parts.nbdPortals())],
       sessions: this.#sessionsOf(name).length,
     }
   }

@@ -4,6 +4,8 @@ export interface VolumeShown extends VolumeRecord {
   /** Bytes that hold data here. */
   readonly usedBytes: number
   readonly targets: readonly { readonly iqn: string; readonly lun: number; readonly readOnly: boolean }[]
+  /** How NBD clients may use it now: off, open, tls or tls:IDENTITY,… */
+  readonly nbd: string
   /** Ready to paste: iscsi://portal/iqn/lun and the like. */
   readonly uris: readonly string[]
   readonly sessions: number
@@ -31,6 +33,12 @@ export interface NewVolume {
   readonly target?: boolean
 }
 
+export interface VolumeChange {
+  readonly readOnly?: boolean
+  /** off, open, tls or tls:IDENTITY,… Open is refused while a target of the volume is guarded. */
+  readonly nbd?: string
+}
+
 export interface ClusterEvent {
   readonly at: string
   readonly kind: string
@@ -47,7 +55,7 @@ export interface Control {
   createVolume(volume: NewVolume): Promise<VolumeShown>
   listVolumes(): Promise<VolumeShown[]>
   showVolume(name: string): Promise<VolumeShown>
-  setVolume(name: string, change: { readOnly?: boolean }): Promise<VolumeShown>
+  setVolume(name: string, change: VolumeChange): Promise<VolumeShown>
   resizeVolume(name: string, sizeBytes: number): Promise<VolumeShown>
   /** Refuses with ERR_VOLUME_BUSY while a session uses it, unless `force`, which ends those sessions. */
   deleteVolume(name: string, options: { force: boolean }): Promise<Job>

@@ -1,5 +1,6 @@
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import type { ClusterEvent } from './control.ts'
+import type { NbdAccess } from './nbd-access.ts'
 import type { ChapRecord, TargetRecord } from './records.ts'
 
 /** Layout 1 of the metadata: every key and what its value holds. docs/design/002-metadata-layout.md. */
@@ -55,6 +56,8 @@ export interface VolumeHead {
   readonly removable: boolean
   readonly naa: string
   readonly createdAt: string
+  /** Absent: open unless a target of the volume is guarded. */
+  readonly nbd?: NbdAccess
 }
 
 /** v/<vol>/r/<page>: per range the small numbers of the peers that hold it, at most four (during a move). */

@@ -1,13 +1,23 @@
 import type { TargetDirectory } from '../iscsi-target/target-directory.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
+import type { ExportDirectory } from '../nbd/export-directory.ts'
 import { Catalogue } from './catalogue.ts'
 import type { Cluster } from './cluster.ts'
 import { ClusterControl } from './cluster-control.ts'
 import type { Control } from './control.ts'
 import { CatalogueDirectory } from './directory.ts'
 import { EventSource } from './events.ts'
+import { CatalogueExports } from './exports.ts'
 import { Jobs } from './jobs.ts'
-import type { BrickStatus, Log, Portal, SessionSource, TargetFactory, VolumeHost } from './ports.ts'
+import type {
+  BrickStatus,
+  Log,
+  NbdPortal,
+  Portal,
+  SessionSource,
+  TargetFactory,
+  VolumeHost,
+} from './ports.ts'
 import { Serving } from './serving.ts'
 import { Sessions } from './sessions.ts'
 import { TargetOperations } from './target-operations.ts'
@@ -23,6 +33,10 @@ export interface ControlOptions {
   readonly targetFactory: TargetFactory
   /** iSCSI listeners that are up, in their order; asked at each SendTargets and each `volume show`. */
   readonly portals: () => readonly Portal[]
+  /** NBD listeners that are up. */
+  readonly nbdPortals?: () => readonly NbdPortal[]
+  /** The volume for NBD clients that name none. */
+  readonly nbdDefaultExport?: string | null
   readonly log: Log
   /** Six hex digits; of volumes made from now on. */
   readonly naaCompanyId?: string
@@ -34,6 +48,7 @@ export interface ControlOptions {
 export interface ControlPlane extends AsyncDisposable {
   readonly control: Control
   readonly directory: TargetDirectory
+  readonly exports: ExportDirectory
   readonly serving: Serving
   /** Sessions are counted, listed and kicked through the sources that were added. */
   addSessions(source: SessionSource): void
@@ -60,6 +75,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
   })
   const serving = new Serving({ catalogue, host, targetFactory, log })
   const sessions = new Sessions()
+  const exports = new CatalogueExports(catalogue, serving, options.nbdDefaultExport ?? null)
   const jobs = new Jobs(brick)
   const targets = new TargetOperations(common)
   const control = new ClusterControl({
@@ -73,6 +89,8 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
     host,
     brick,
     portals,
+    nbdPortals: options.nbdPortals ?? (() => []),
+    exports,
     log,
   })
   for (const { name, head } of unfinished) {
@@ -82,6 +100,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
   return {
     control,
     directory: new CatalogueDirectory(catalogue, serving, portals, cluster.peerNumber),
+    exports,
     serving,
     addSessions: source => sessions.add(source),
     async [Symbol.asyncDispose]() {

@@ -56,6 +56,12 @@ export interface Portal {
   readonly advertised: string | null
 }
 
+/** An NBD listener that is up; `address` is a path when it is a Unix socket. */
+export interface NbdPortal extends Portal {
+  readonly unix: boolean
+  readonly tls: 'off' | 'optional' | 'required'
+}
+
 /** What control shows and asks of the brick here; a Brick has this shape. */
 export interface BrickStatus {
   readonly capacity: { readonly limitBytes: number; readonly usedBytes: number }

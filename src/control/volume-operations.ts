@@ -4,10 +4,11 @@ import { parseName, TARGET_PREFIX } from '../lib/names.ts'
 import { formatSize } from '../lib/sizes.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
 import type { Catalogue } from './catalogue.ts'
-import type { NewVolume } from './control.ts'
+import type { NewVolume, VolumeChange } from './control.ts'
 import { change, type Draft } from './draft.ts'
 import type { EventSource } from './events.ts'
 import { decodeValue, keys, type TargetValue, type VolumeHead } from './layout.ts'
+import { formatNbdAccess, isGuarded, parseNbdAccess } from './nbd-access.ts'
 import { chooseReplication, failureDomains, type PlaceablePeer, pagesOf, placePage } from './placement.ts'
 import type { VolumeHost } from './ports.ts'
 import { BLOCK_SIZE_DEFAULT, checkVolumeSize, naaOfVolume, parseBlockSize, recordOf } from './volume-rules.ts'
@@ -93,13 +94,24 @@ export class VolumeOperations {
     }
   }
 
-  async set(name: string, wanted: { readOnly?: boolean }): Promise<void> {
+  async set(name: string, wanted: VolumeChange): Promise<void> {
+    const nbd = wanted.nbd === undefined ? undefined : parseNbdAccess(wanted.nbd)
+    const guard = nbd?.mode === 'open' ? await this.#guardOf(name) : null
+    if (guard !== null) {
+      const message = `volume '${name}' is behind ${guard}, which asks for more than NBD without TLS can prove: use tls`
+      throw new HoldfastError('ERR_ARGUMENT_INVALID', message)
+    }
     await this.#change(async draft => {
       const head = await readyHead(draft, name)
-      if (wanted.readOnly === undefined || wanted.readOnly === head.readOnly) return
-      draft.put('volume', keys.head(name), { ...head, readOnly: wanted.readOnly })
-      const state = wanted.readOnly ? 'read-only' : 'writable'
-      draft.event('volume.changed', name, `volume ${name} is ${state}`)
+      const readOnly = wanted.readOnly ?? head.readOnly
+      const changed = { ...head, readOnly, ...(nbd === undefined ? {} : { nbd }) }
+      if (JSON.stringify(changed) === JSON.stringify(head)) return
+      draft.put('volume', keys.head(name), changed)
+      const says = [
+        ...(readOnly === head.readOnly ? [] : [readOnly ? 'read-only' : 'writable']),
+        ...(nbd === undefined ? [] : [`${formatNbdAccess(nbd)} for NBD`]),
+      ]
+      draft.event('volume.changed', name, `volume ${name} is ${says.join(' and ')}`)
     })
   }
 
@@ -188,6 +200,13 @@ export class VolumeOperations {
       id: key.slice(keys.peers.length),
       value: decodeValue('peer', key, value),
     }))
+  }
+
+  /** The first target of the volume that asks initiators for anything. */
+  async #guardOf(volume: string): Promise<string | null> {
+    const { model } = this.#options.catalogue
+    const iqns = await this.#targetsOf(volume)
+    return iqns.find(iqn => isGuarded(model.target(iqn)!)) ?? null
   }
 
   async #targetsOf(volume: string): Promise<string[]> {

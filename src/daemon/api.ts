@@ -26,14 +26,16 @@ export async function openApi({ config, log, version, backend, closers }: ApiPar
     log,
     version,
     token,
-    tls: tls === null ? null : await loadTls(tls),
+    tls: tls === null ? null : await loadTls('api.tls', tls),
   })
   closers.add('API', async () => {
     const timer = setTimeout(() => app.server.closeAllConnections(), STOP_GRACE_MS)
     await app.close()
     clearTimeout(timer)
   })
-  await listening('the API', listen, () => app.listen({ host: listen.host, port: listen.port }))
+  await listening('the API', formatHostPort(listen), () =>
+    app.listen({ host: listen.host, port: listen.port }),
+  )
   const address = app.server.address()
   const port = typeof address === 'object' && address !== null ? address.port : listen.port
   return `${tls === null ? 'http' : 'https'}://${formatHostPort(dialledAddress({ host: listen.host, port }))}`

@@ -7,6 +7,8 @@ export interface Served {
   readonly data: string
   /** iSCSI portals as a host dials them. */
   readonly portals: readonly string[]
+  /** NBD listeners, as a client dials them. */
+  readonly nbd: readonly string[]
   readonly apiUrl: string
   readonly defaultApiUrl: string
   readonly volumes: readonly VolumeShown[]
@@ -14,12 +16,13 @@ export interface Served {
 
 /** What `dev` and `serve` say once everything is up: how to attach, ready to paste. */
 export function bannerText(served: Served): string {
-  const { version, data, portals, apiUrl, volumes } = served
+  const { version, data, portals, nbd, apiUrl, volumes } = served
   const shown = volumes.find(volume => volume.targets.length > 0) ?? null
   const lines = [
     `Holdfast ${version} serves ${data}`,
     '',
     ...portals.map(portal => `  iSCSI    ${portal}`),
+    ...nbd.map(listener => `  NBD      ${listener}`),
     `  API      ${apiUrl}`,
     `  try it   ${apiUrl}/docs`,
     `  metrics  ${apiUrl}/metrics`,
@@ -49,5 +52,6 @@ function howToAttach(portal: string, volume: VolumeShown): string[] {
     `  iscsi-ls -s iscsi://${portal}`,
     `  qemu-img convert -n -f raw -O raw IMAGE ${uri}`,
     `  qemu-io -f raw -c 'read -v 0 512' ${uri}`,
+    ...volume.uris.filter(other => other.startsWith('nbd')).map(other => `  nbdinfo '${other}'`),
   ]
 }

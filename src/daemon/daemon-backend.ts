@@ -3,10 +3,11 @@ import type { Config } from '../config/schema.ts'
 import type { Cluster } from '../control/cluster.ts'
 import type { Control } from '../control/control.ts'
 import type { ControlPlane } from '../control/open-control.ts'
-import type { Portal } from '../control/ports.ts'
+import type { NbdPortal, Portal } from '../control/ports.ts'
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import type { IscsiTarget } from '../iscsi-target/iscsi-target.ts'
 import { nativeCalls } from '../lib/system-calls.ts'
+import type { NbdServer } from '../nbd/nbd-server.ts'
 import type { Brick, ScrubProgress } from '../store/brick.ts'
 import type { VolumeHandle } from '../volume/volume.ts'
 import { examine } from './doctor.ts'
@@ -14,6 +15,7 @@ import { isOnTmpfs, openFilesMax } from './file-limits.ts'
 import { totalsByName } from './io-totals.ts'
 import type { IscsiSessions } from './iscsi-sessions.ts'
 import type { LocalTargets } from './local-target.ts'
+import type { NbdSessions } from './nbd-sessions.ts'
 import type { Watchdog } from './watchdog.ts'
 
 export interface BackendParts {
@@ -25,8 +27,11 @@ export interface BackendParts {
   readonly targets: LocalTargets
   readonly sessions: IscsiSessions
   readonly target: IscsiTarget
+  readonly nbdSessions: NbdSessions
+  readonly nbdServer: NbdServer
   readonly watchdog: Watchdog
   readonly portals: () => readonly Portal[]
+  readonly nbdPortals: () => readonly NbdPortal[]
 }
 
 /** What the API asks of a running daemon. */
@@ -73,7 +78,7 @@ export class DaemonBackend implements ApiBackend {
   }
 
   async status(): Promise<DaemonStatus> {
-    const { brick, cluster, version, portals } = this.#parts
+    const { brick, cluster, version, portals, nbdPortals } = this.#parts
     const volumes = await this.control.listVolumes()
     const sessions = await this.control.listSessions()
     const { limitBytes, usedBytes, warnAtBytes, dirtyBytes, dirtyCapBytes } = brick.capacity
@@ -84,6 +89,7 @@ export class DaemonBackend implements ApiBackend {
       clusterId: cluster.clusterId,
       peer: cluster.peerId,
       portals: portals().map(({ address, advertised }) => ({ address, advertised })),
+      nbd: nbdPortals().map(({ address, advertised }) => ({ address, advertised })),
       volumes: volumes.length,
       sessions: sessions.length,
       brick: {
@@ -115,16 +121,20 @@ export class DaemonBackend implements ApiBackend {
   }
 }
 
-function metricSources({ brick, targets, sessions, target, watchdog, plane }: BackendParts): MetricSources {
+function metricSources(parts: BackendParts): MetricSources {
+  const { brick, targets, sessions, target, watchdog, plane, nbdSessions, nbdServer } = parts
   return {
     *volumes() {
-      const totals = totalsByName(targets.unitStats())
+      const totals = totalsByName([...targets.unitStats(), ...nbdServer.exportStats()])
       for (const { name } of plane.serving.volumes()) {
         const stats = totals.get(name)
         if (stats !== undefined) yield { volume: name, stats }
       }
     },
-    sessions: () => sessions.measured(),
+    *sessions() {
+      yield* sessions.measured()
+      yield* nbdSessions.measured()
+    },
     get capacity() {
       return brick.capacity
     },
@@ -138,6 +148,7 @@ function metricSources({ brick, targets, sessions, target, watchdog, plane }: Ba
       return brick.failure !== null
     },
     closedConnections: () => target.faults.entries(),
+    closedNbdConnections: () => nbdServer.faults.entries(),
     eventLoop: watchdog,
   }
 }

@@ -166,11 +166,13 @@ const volume = {
   name: 'demo',
   sizeBytes: 2 ** 30,
   targets: [{ iqn: openTarget.iqn, lun: 0, readOnly: false }],
+  uris: ['iscsi://127.0.0.1:3260/x/0', 'nbd://127.0.0.1:10809/demo'],
 } as unknown as VolumeShown
 const served: Served = {
   version: '1.0.0',
   data: './data',
   portals: ['127.0.0.1:3260', '[::1]:3260'],
+  nbd: ['127.0.0.1:10809'],
   apiUrl: 'http://127.0.0.1:9280',
   defaultApiUrl: 'http://127.0.0.1:9280',
   volumes: [volume],
@@ -183,7 +185,8 @@ test('banner: what is up, and how to attach ready to paste', () => {
   expect(text).toMatch(
     /qemu-img convert .* iscsi:\/\/127\.0\.0\.1:3260\/iqn\.2026-11\.io\.holdfast:demo\/0\n/,
   )
-  expect(text).not.toMatch(/nbd/i)
+  expect(text).toContain('NBD      127.0.0.1:10809')
+  expect(text).toContain("nbdinfo 'nbd://127.0.0.1:10809/demo'")
 })
 
 test('banner: without a volume it says how to make one, at an API that is not the default', () => {

@@ -19,7 +19,7 @@ beforeEach(async () => {
 afterEach(() => rm(directory, { recursive: true }))
 
 function config(flags: Record<string, unknown> = {}) {
-  const ports = { iscsi: ['127.0.0.1:0'], api: '127.0.0.1:0' }
+  const ports = { iscsi: ['127.0.0.1:0'], nbd: ['127.0.0.1:0'], api: '127.0.0.1:0' }
   return loadConfig({ flags: { data: join(directory, 'data'), ...ports, ...flags } })
 }
 
@@ -35,7 +35,10 @@ test('daemon: a new data directory gets the volume demo, an old one keeps what i
   const first = await start()
   const made = await first.volumes()
   expect(made.map(({ name, sizeBytes }) => [name, sizeBytes])).toEqual([['demo', 2 ** 30]])
-  expect(made[0]!.uris).toEqual([`iscsi://${first.portals[0]!.address}/iqn.2026-11.io.holdfast:demo/0`])
+  expect(made[0]!.uris).toEqual([
+    `iscsi://${first.portals[0]!.address}/iqn.2026-11.io.holdfast:demo/0`,
+    `nbd://${first.nbdPortals[0]!.address}/demo`,
+  ])
   expect(await get(first, '/readyz')).toBe('ready\n')
   expect(JSON.parse(await get(first, '/v1/status'))).toMatchObject({ state: 'serving', volumes: 1 })
   expect(await get(first, '/metrics')).toContain('holdfast_volume_queue_depth{volume="demo"} 0')
@@ -94,6 +97,7 @@ test('run: what is up is printed, and a signal stops it cleanly', async () => {
   const served = JSON.parse(String(line))
   expect(served).toMatchObject({ version: '0.1.0', volumes: [{ name: 'demo' }] })
   expect(served.portals).toHaveLength(1)
+  expect(served.nbd).toHaveLength(1)
   signal('SIGTERM')
   await running
   await expect(fetch(`${served.apiUrl}/healthz`)).rejects.toThrow('fetch failed')

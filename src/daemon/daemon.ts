@@ -2,15 +2,18 @@ import type { DaemonStatus } from '../api/backend.ts'
 import type { Config } from '../config/schema.ts'
 import type { VolumeShown } from '../control/control.ts'
 import { type ControlPlane, openControl } from '../control/open-control.ts'
-import type { Portal } from '../control/ports.ts'
+import type { NbdPortal, Portal } from '../control/ports.ts'
 import type { IscsiTarget } from '../iscsi-target/iscsi-target.ts'
 import type { Log } from '../lib/log.ts'
+import type { NbdServer } from '../nbd/nbd-server.ts'
 import { openApi } from './api.ts'
 import { Closers } from './closers.ts'
 import { DaemonBackend } from './daemon-backend.ts'
 import { createIscsiTarget, openPortals, portalsOf } from './iscsi.ts'
 import { IscsiSessions } from './iscsi-sessions.ts'
 import { LocalTargets } from './local-target.ts'
+import { createNbdServer, nbdPortalsOf, openNbdListeners } from './nbd.ts'
+import { NbdSessions } from './nbd-sessions.ts'
 import { ScrubSchedule } from './scrub-schedule.ts'
 import { openStorage } from './storage.ts'
 import { Watchdog } from './watchdog.ts'
@@ -32,6 +35,7 @@ export class Daemon {
   readonly #plane: ControlPlane
   readonly apiUrl: string
   readonly #portals: () => readonly Portal[]
+  readonly #nbdPortals: () => readonly NbdPortal[]
 
   private constructor(
     closers: Closers,
@@ -39,12 +43,14 @@ export class Daemon {
     plane: ControlPlane,
     apiUrl: string,
     portals: () => readonly Portal[],
+    nbdPortals: () => readonly NbdPortal[],
   ) {
     this.#closers = closers
     this.#backend = backend
     this.#plane = plane
     this.apiUrl = apiUrl
     this.#portals = portals
+    this.#nbdPortals = nbdPortals
   }
 
   /** Resolves when everything is up; what was opened before a failure is closed again. */
@@ -60,6 +66,10 @@ export class Daemon {
 
   get portals(): readonly Portal[] {
     return this.#portals()
+  }
+
+  get nbdPortals(): readonly NbdPortal[] {
+    return this.#nbdPortals()
   }
 
   volumes(): Promise<VolumeShown[]> {
@@ -85,6 +95,7 @@ type Make = (
   plane: ControlPlane,
   apiUrl: string,
   portals: () => readonly Portal[],
+  nbdPortals: () => readonly NbdPortal[],
 ) => Daemon
 
 async function assemble(options: DaemonOptions, closers: Closers, make: Make): Promise<Daemon> {
@@ -99,6 +110,8 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
   })
   let iscsi: IscsiTarget | null = null
   const portals = (): readonly Portal[] => portalsOf(iscsi, config.advertiseIscsi)
+  let nbd: NbdServer | null = null
+  const nbdPortals = (): readonly NbdPortal[] => nbdPortalsOf(nbd, config)
   const plane = await openControl({
     metadata,
     cluster,
@@ -106,6 +119,8 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
     brick,
     targetFactory: targets.make,
     portals,
+    nbdPortals,
+    nbdDefaultExport: config.nbd.defaultExport,
     log: log.child({ area: 'control' }),
     naaCompanyId: config.scsi.companyId,
   })
@@ -115,6 +130,9 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
   const target = createIscsiTarget(config, plane.directory, log)
   const sessions = new IscsiSessions(target, log)
   plane.addSessions(sessions)
+  const nbdServer = createNbdServer(config, plane.exports, log)
+  const nbdSessions = new NbdSessions(nbdServer, log)
+  plane.addSessions(nbdSessions)
 
   const backend = new DaemonBackend({
     config,
@@ -125,14 +143,20 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
     targets,
     sessions,
     target,
+    nbdSessions,
+    nbdServer,
     watchdog,
     portals,
+    nbdPortals,
   })
   const apiUrl = await openApi({ config, log: log.child({ area: 'api' }), version, backend, closers })
   // Closed before the API, which tells until then that the daemon is stopping.
   closers.add('iSCSI target', () => target.stop())
   await openPortals(target, config.iscsi.listen)
   iscsi = target
+  closers.add('NBD server', () => nbdServer.stop())
+  await openNbdListeners(nbdServer, config)
+  nbd = nbdServer
 
   const { scrubInterval, scrubBandwidth } = config.store
   const schedule = new ScrubSchedule({
@@ -143,5 +167,5 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
   })
   closers.add('scrub schedule', () => schedule[Symbol.dispose]())
   backend.ready = true
-  return make(backend, plane, apiUrl, portals)
+  return make(backend, plane, apiUrl, portals, nbdPortals)
 }

@@ -11,19 +11,7 @@ export function totalsByName(
       total = new IoStats()
       totals.set(name, total)
     }
-    add(total, stats)
+    total.add(stats)
   }
   return totals
-}
-
-function add(total: IoStats, stats: IoStats): void {
-  total.reads += stats.reads
-  total.writes += stats.writes
-  total.others += stats.others
-  total.readBytes += stats.readBytes
-  total.writtenBytes += stats.writtenBytes
-  total.errors += stats.errors
-  total.inFlight += stats.inFlight
-  total.latencySumUs += stats.latencySumUs
-  for (const [bucket, count] of stats.latency.entries()) total.latency[bucket]! += count
 }

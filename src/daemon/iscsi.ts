@@ -37,7 +37,7 @@ export function createIscsiTarget(config: Config, directory: TargetDirectory, lo
 /** Opens the portals in their order. Rejects with ERR_LISTEN at the first that cannot be had. */
 export async function openPortals(target: IscsiTarget, addresses: readonly HostPort[]): Promise<void> {
   for (const address of addresses) {
-    await listening('iSCSI', address, () => target.listen(address.host, address.port))
+    await listening('iSCSI', formatHostPort(address), () => target.listen(address.host, address.port))
   }
 }
 

@@ -83,7 +83,8 @@ async function announce(
 ): Promise<void> {
   const volumes = await daemon.volumes()
   const portals = daemon.portals.map(dialled)
-  const served = { version, data: config.data, portals, apiUrl: daemon.apiUrl, volumes }
+  const nbd = daemon.nbdPortals.map(portal => (portal.unix ? portal.address : dialled(portal)))
+  const served = { version, data: config.data, portals, nbd, apiUrl: daemon.apiUrl, volumes }
   const text = asJson
     ? `${JSON.stringify(served)}\n`
     : bannerText({ ...served, defaultApiUrl: DEFAULT_API_URL })

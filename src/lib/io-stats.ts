@@ -17,6 +17,21 @@ export class IoStats {
   latencySumUs = 0
   readonly latency = new Float64Array(LATENCY_BUCKETS)
 
+  /** Adds what other stats have counted. */
+  add(stats: IoStats): void {
+    this.reads += stats.reads
+    this.writes += stats.writes
+    this.others += stats.others
+    this.readBytes += stats.readBytes
+    this.writtenBytes += stats.writtenBytes
+    this.errors += stats.errors
+    this.inFlight += stats.inFlight
+    this.latencySumUs += stats.latencySumUs
+    for (let bucket = 0; bucket < LATENCY_BUCKETS; bucket++) {
+      this.latency[bucket] = this.latency[bucket]! + stats.latency[bucket]!
+    }
+  }
+
   /** Counts one ended command's latency, in microseconds. */
   addLatency(elapsedUs: number): void {
     this.latencySumUs += elapsedUs

@@ -34,4 +34,6 @@ export interface ExportDirectory {
   list(client: NbdClient): readonly ExportDescription[]
   /** `name` as the client sent it; the empty one means the default export. */
   find(name: string, client: NbdClient): ExportLookup
+  /** `listener` is called when answers may have changed; the answer takes it off again. */
+  onChange(listener: () => void): () => void
 }

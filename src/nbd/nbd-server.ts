@@ -1,3 +1,4 @@
+import { IoStats } from '../lib/io-stats.ts'
 import { PassTimer } from '../lib/pass-timer.ts'
 import { BufferPool } from '../net/buffer-pool.ts'
 import { type Clock, systemClock } from '../net/clock.ts'
@@ -49,6 +50,9 @@ export class NbdServer {
   /** Volumes that closed connections have not let go of. */
   readonly #releasing = new Set<Promise<void>>()
   readonly #stopTicking: () => void
+  readonly #stopListening: () => void
+  /** By export: what connections counted that are closed now. */
+  readonly #pastStats = new Map<string, IoStats>()
   #connectionsSeen = 0
   #stopping = false
 
@@ -70,6 +74,7 @@ export class NbdServer {
       stopping: () => this.#stopping,
     }
     this.#stopTicking = this.#clock.repeat(TICK_MS, () => this.#tick())
+    this.#stopListening = options.exports.onChange(() => this.#endForbidden())
   }
 
   /** Opens the next listener; answers its address. Rejects with the system's error when it cannot be had. */
@@ -96,6 +101,12 @@ export class NbdServer {
   /** Connections in the transmission phase. */
   sessions(): NbdSession[] {
     return [...this.#connections].flatMap(connection => sessionOf(connection) ?? [])
+  }
+
+  /** Counters by export: of the connections that are open, and sums of those that were. */
+  *exportStats(): Generator<readonly [name: string, stats: IoStats]> {
+    yield* this.#pastStats
+    for (const session of this.sessions()) yield [session.export, session.stats]
   }
 
   /** Closes the sessions that match; answers how many. */
@@ -129,6 +140,7 @@ export class NbdServer {
     for (const connection of this.#connections) connection.close('stopping')
     await Promise.all(this.#releasing)
     this.#stopTicking()
+    this.#stopListening()
   }
 
   #portal(tls: ListenerTls): Portal {
@@ -147,8 +159,31 @@ export class NbdServer {
 
   #closed(connection: NbdConnection, released: Promise<void>): void {
     this.#connections.delete(connection)
+    this.#keepStats(connection)
     this.#releasing.add(released)
     void released.then(() => this.#releasing.delete(released))
+  }
+
+  /** Who was allowed to open an export may have lost that since. */
+  #endForbidden(): void {
+    for (const connection of [...this.#connections]) {
+      const name = connection.transmission?.agreement.export.name
+      if (name === undefined) continue
+      const { found } = this.#surroundings.directory.find(name, connection.client)
+      if (found === 'no') connection.close('accessRevoked')
+    }
+  }
+
+  #keepStats({ transmission }: NbdConnection): void {
+    if (transmission === null) return
+    const { name } = transmission.agreement.export
+    const past = this.#pastStats.get(name) ?? new IoStats()
+    past.add(transmission.stats)
+    // What is in flight still ends, and is nobody's any more.
+    past.inFlight = 0
+    this.#pastStats.set(name, past)
+    const oldest = this.#pastStats.keys().next().value
+    if (this.#pastStats.size > PAST_EXPORTS_MAX && oldest !== undefined) this.#pastStats.delete(oldest)
   }
 
   #tick(): void {
@@ -158,3 +193,5 @@ export class NbdServer {
 }
 
 const STOP_LOOK_MS = 20
+/** Exports whose counters are kept after their last connection. */
+const PAST_EXPORTS_MAX = 4096

@@ -21,6 +21,7 @@ export interface DaemonOptions {
   /** Listening addresses; ports are free ones unless given. */
   readonly iscsi?: readonly string[]
   readonly api?: string
+  readonly nbd?: string
   readonly arguments?: readonly string[]
   readonly environment?: NodeJS.ProcessEnv
   /** Pin the daemon and all its threads to this CPU. */
@@ -31,19 +32,22 @@ export interface DaemonOptions {
 export class Daemon implements AsyncDisposable {
   readonly options: DaemonOptions
   readonly iscsi: readonly string[]
+  /** `HOST:PORT` of NBD. */
+  readonly nbd: string
   readonly apiUrl: string
   readonly logPath: string
   readonly argv: readonly string[]
   readonly #child: ChildProcess
   readonly #exited: Promise<unknown>
 
-  private constructor(options: DaemonOptions, iscsi: readonly string[], api: string) {
+  private constructor(options: DaemonOptions, iscsi: readonly string[], nbd: string, api: string) {
     this.options = options
     this.iscsi = iscsi
+    this.nbd = nbd
     this.apiUrl = `http://${api}`
     this.logPath = join(options.directory, 'daemon.log')
     const data = join(options.directory, 'data')
-    const addresses = [...iscsi.flatMap(address => ['--iscsi', address]), '--api', api]
+    const addresses = [...iscsi.flatMap(address => ['--iscsi', address]), '--nbd', nbd, '--api', api]
     this.argv = [process.execPath, COMMAND, 'dev', '--data', data, ...addresses, ...(options.arguments ?? [])]
     const pinned = options.cpu === undefined ? [] : ['taskset', '-c', String(options.cpu)]
     const [file, ...rest] = [...pinned, ...this.argv]
@@ -60,8 +64,9 @@ export class Daemon implements AsyncDisposable {
   static async start(options: DaemonOptions): Promise<Daemon> {
     if (!existsSync(join(ROOT, 'dist/cli/main.js'))) throw new Error('build first: npm run build')
     const iscsi = options.iscsi ?? [`127.0.0.1:${await freePort()}`]
+    const nbd = options.nbd ?? `127.0.0.1:${await freePort()}`
     const api = options.api ?? `127.0.0.1:${await freePort()}`
-    const daemon = new Daemon(options, iscsi, api)
+    const daemon = new Daemon(options, iscsi, nbd, api)
     await daemon.#becomeReady()
     return daemon
   }
@@ -71,6 +76,7 @@ export class Daemon implements AsyncDisposable {
     return Daemon.start({
       ...this.options,
       iscsi: this.iscsi,
+      nbd: this.nbd,
       api: this.apiUrl.slice('http://'.length),
       ...more,
     })

@@ -12,6 +12,7 @@ export interface MemoryExport extends NbdExport {
 export class MemoryExports implements ExportDirectory {
   readonly exports: MemoryExport[] = []
   unavailable = false
+  readonly #listeners = new Set<() => void>()
 
   add(options: MemoryVolumeOptions & { readonly clients?: readonly string[] } = {}): MemoryVolume {
     const { clients, ...rest } = options
@@ -23,6 +24,18 @@ export class MemoryExports implements ExportDirectory {
 
   list(client: NbdClient): readonly NbdExport[] {
     return this.exports.filter(entry => mayOpen(entry, client))
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** From now on only these may open `name`. */
+  restrict(name: string, clients: readonly string[]): void {
+    const at = this.exports.findIndex(entry => entry.name === name)
+    this.exports[at] = { ...this.exports[at]!, clients }
+    for (const listener of this.#listeners) listener()
   }
 
   find(name: string, client: NbdClient): ExportLookup {

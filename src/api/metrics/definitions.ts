@@ -175,6 +175,9 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   counter('holdfast_iscsi_connections_closed_total', 'Connections closed, by reason.', ['reason'], s =>
     [...s.closedConnections()].map(([reason, count]) => [{ reason }, count] as const),
   ),
+  counter('holdfast_nbd_connections_closed_total', 'NBD connections closed, by reason.', ['reason'], s =>
+    [...s.closedNbdConnections()].map(([reason, count]) => [{ reason }, count] as const),
+  ),
   {
     name: 'holdfast_event_loop_delay_seconds',
     help: 'How much later than asked the event loop came round.',

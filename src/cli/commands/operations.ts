@@ -141,15 +141,17 @@ function addDiscoveryCommands(program: Command, terminal: Terminal): void {
 
 function statusText(status: DaemonStatus): string {
   const { brick } = status
-  const portals = status.portals.map(({ address, advertised }) =>
-    advertised === null ? address : `${address}, advertised as ${advertised}`,
-  )
+  const listeners = (all: DaemonStatus['portals']) =>
+    all.map(({ address, advertised }) =>
+      advertised === null ? address : `${address}, advertised as ${advertised}`,
+    )
   return formatDetails([
     ['state', status.state],
     ['version', status.version],
     ['peer', status.peer],
     ['since', status.startedAt],
-    ['iSCSI', portals],
+    ['iSCSI', listeners(status.portals)],
+    ['NBD', listeners(status.nbd)],
     ['volumes', String(status.volumes)],
     ['sessions', String(status.sessions)],
     ['brick', brick.failure === null ? brick.state : `failed: ${brick.failure}`],

@@ -75,12 +75,14 @@ export function addVolumeCommands(program: Command, terminal: Terminal): void {
     volume
       .command('set <name>')
       .description('change a volume')
-      .option('--read-only <on|off>', 'refuse writes', parseSwitch),
-  ).action(async (name: string, flags: { readOnly?: boolean }, command: Command) => {
-    if (flags.readOnly === undefined)
-      throw new CliError(ExitCode.usage, 'nothing to change: give --read-only on|off')
+      .option('--read-only <on|off>', 'refuse writes', parseSwitch)
+      .option('--nbd <off|open|tls[:IDENTITY,…]>', 'who may use it over NBD'),
+  ).action(async (name: string, flags: { readOnly?: boolean; nbd?: string }, command: Command) => {
+    const { readOnly, nbd } = flags
+    if (readOnly === undefined && nbd === undefined)
+      throw new CliError(ExitCode.usage, 'nothing to change: give --read-only on|off or --nbd off|open|tls')
     const context = contextOf(command, terminal)
-    const body = { readOnly: flags.readOnly }
+    const body = { readOnly, nbd }
     printVolume(context, await context.client.patch<VolumeShown>(`volumes/${segment(name)}`, body))
   })
 
@@ -145,6 +147,7 @@ function printVolume(context: CommandContext, volume: VolumeShown): void {
       ['block size', String(volume.blockSizeBytes)],
       ['replicas', `${volume.replicas}, ${volume.minReplicas} to acknowledge`],
       ['read-only', yesNo(volume.readOnly)],
+      ['NBD', volume.nbd],
       ['NAA', volume.naa],
       ['state', volume.state],
       ['made', volume.createdAt],

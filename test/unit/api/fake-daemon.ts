@@ -134,6 +134,7 @@ export class FakeDaemon implements ApiBackend {
       clusterId: 'c',
       peer: 'peer-1',
       portals: [{ address: '127.0.0.1:3260', advertised: null }],
+      nbd: [{ address: '127.0.0.1:10809', advertised: null }],
       volumes: this.volumes.size,
       sessions: this.sessions.length,
       brick: { ...brick, state: 'warm' as const, failure: null },
@@ -185,6 +186,7 @@ export class FakeDaemon implements ApiBackend {
       generation: 1,
       setVersion: 1,
       targets: [{ iqn, lun: 0, readOnly: false }],
+      nbd: 'open',
       uris: [`iscsi://127.0.0.1:3260/${iqn}/0`],
       sessions: 0,
     }
@@ -356,6 +358,7 @@ export class FakeDaemon implements ApiBackend {
       scrub: null,
       brickFailed: false,
       closedConnections: () => [['login timeout', 1]],
+      closedNbdConnections: () => [['handshakeTimeout', 1]],
       eventLoop,
     }
   }

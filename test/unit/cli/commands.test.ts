@@ -133,8 +133,8 @@ test('scrub: start takes a bandwidth, status and stop show the state', async () 
 })
 
 test('dev: what this version has not is refused as usage', async () => {
-  const nbd = await cli(['dev', '--nbd', '127.0.0.1:10809'])
-  expect([nbd.code, nbd.err]).toEqual([2, expect.stringContaining("unknown option '--nbd'")])
+  const peer = await cli(['dev', '--peer', '127.0.0.1:9281'])
+  expect([peer.code, peer.err]).toEqual([2, expect.stringContaining("unknown option '--peer'")])
   const peers = await cli(['dev', '--peers', '3'])
   expect([peers.code, peers.err]).toEqual([2, expect.stringContaining('--peers takes 1')])
 })

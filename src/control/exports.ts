@@ -1,0 +1,57 @@
+import { formatSize } from '../lib/sizes.ts'
+import type { ExportDescription, ExportDirectory, ExportLookup, NbdClient } from '../nbd/export-directory.ts'
+import type { Catalogue } from './catalogue.ts'
+import type { VolumeHead } from './layout.ts'
+import { effectiveAccess, type NbdAccess, permitsNbd } from './nbd-access.ts'
+import type { Serving } from './serving.ts'
+
+/** Answers NBD clients from the catalogue and from what is open here. An export has its volume's name. */
+export class CatalogueExports implements ExportDirectory {
+  readonly #catalogue: Catalogue
+  readonly #serving: Serving
+  readonly #defaultExport: string | null
+
+  constructor(catalogue: Catalogue, serving: Serving, defaultExport: string | null) {
+    this.#catalogue = catalogue
+    this.#serving = serving
+    this.#defaultExport = defaultExport
+  }
+
+  list(client: NbdClient): readonly ExportDescription[] {
+    const { model } = this.#catalogue
+    return model.volumeNames.flatMap(name => {
+      const head = model.volume(name)
+      if (head?.state !== 'ready' || !permitsNbd(this.accessTo(name, head), client.identity)) return []
+      return { name, description: describe(head) }
+    })
+  }
+
+  find(wanted: string, client: NbdClient): ExportLookup {
+    const { model, current } = this.#catalogue
+    const name = wanted === '' ? this.#defaultExport : wanted
+    const head = name === null ? null : model.volume(name)
+    if (name === null || head?.state !== 'ready') return { found: current ? 'no' : 'unavailable' }
+    if (!permitsNbd(this.accessTo(name, head), client.identity)) return { found: 'no' }
+    const volume = this.#serving.volume(name)
+    if (volume === null) return { found: 'unavailable' }
+    return { found: 'yes', export: { name, description: describe(head), volume, readOnly: false } }
+  }
+
+  onChange(listener: () => void): () => void {
+    return this.#catalogue.onChange(listener)
+  }
+
+  /** What holds for a volume now. */
+  accessTo(name: string, head: VolumeHead): NbdAccess {
+    const { model } = this.#catalogue
+    const targets = model.targetNames.flatMap(iqn => {
+      const target = model.target(iqn)
+      return target?.luns.some(lun => lun.volume === name) === true ? target : []
+    })
+    return effectiveAccess(head.nbd, targets)
+  }
+}
+
+function describe(head: VolumeHead): string {
+  return `${formatSize(head.sizeBytes)}${head.readOnly ? ', read-only' : ''}`
+}

@@ -1,0 +1,84 @@
+import { readFile, unlink } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { formatHostPort, type HostPort } from '../config/host-port.ts'
+import type { Config } from '../config/schema.ts'
+import type { NbdPortal } from '../control/ports.ts'
+import { HoldfastError } from '../errors/holdfast-error.ts'
+import type { Log } from '../lib/log.ts'
+import type { ListenerTls } from '../nbd/connection.ts'
+import type { ExportDirectory } from '../nbd/export-directory.ts'
+import { NbdServer } from '../nbd/nbd-server.ts'
+import { parsePskFile } from '../nbd/tls/psk-file.ts'
+import { listening, loadTls, readPem } from './listen.ts'
+
+/** The NBD server as configured, not listening yet. */
+export function createNbdServer(config: Config, exports: ExportDirectory, log: Log): NbdServer {
+  const { limits } = config
+  return new NbdServer({
+    exports,
+    logger: log.child({ area: 'nbd' }),
+    limits: {
+      connectionsMax: limits.connections,
+      handshakeTimeoutMs: limits.loginTime,
+      stopGraceMs: limits.stopGrace,
+      bytesInFlightMax: limits.bytesInFlight,
+    },
+  })
+}
+
+/** Opens the listeners in their order, the Unix socket last. Rejects with ERR_LISTEN or ERR_CONFIG_INVALID. */
+export async function openNbdListeners(server: NbdServer, config: Config): Promise<void> {
+  const { listen, unix } = config.nbd
+  const tls = await loadNbdTls(config)
+  for (const address of listen) {
+    const at = formatHostPort(address)
+    await listening('NBD', at, () => server.listen(address.host, address.port, tls))
+  }
+  if (unix === null) return
+  await removeDeadSocket(unix)
+  await listening('NBD', unix, () => server.listenUnix(unix, tls))
+}
+
+/** The listeners that are up, with what they advertise. */
+export function nbdPortalsOf(server: NbdServer | null, config: Config): NbdPortal[] {
+  const { tls, listen } = config.nbd
+  return (server?.addresses ?? []).map((address, listener) => {
+    const instead: HostPort | undefined = config.advertiseNbd[listener]
+    const advertised = instead === undefined ? null : formatHostPort(instead)
+    return { listener, address, advertised, unix: listener >= listen.length, tls }
+  })
+}
+
+async function loadNbdTls({ nbd, tlsDir }: Config): Promise<ListenerTls> {
+  if (nbd.tls === 'off') return { mode: 'off', material: null }
+  const x509 =
+    tlsDir === null
+      ? null
+      : { ...(await loadTls('tlsDir', tlsDir)), ca: await readPem('tlsDir', tlsDir, 'ca.pem') }
+  const psk = nbd.pskFile === null ? null : parsePskFile(await readPskFile(nbd.pskFile), nbd.pskFile)
+  return { mode: nbd.tls, material: { x509, psk } }
+}
+
+async function readPskFile(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code
+    throw new HoldfastError('ERR_CONFIG_INVALID', `${file} of nbd.pskFile cannot be read: ${reason}`, {
+      cause: error,
+    })
+  }
+}
+
+/** A daemon that was killed leaves its socket's file behind: nobody answers there, and nobody else can listen. */
+async function removeDeadSocket(path: string): Promise<void> {
+  const code = await new Promise<string | undefined>(resolve => {
+    const socket = connect(path)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(undefined)
+    })
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code))
+  })
+  if (code === 'ECONNREFUSED') await unlink(path)
+}
