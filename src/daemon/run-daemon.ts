@@ -34,7 +34,10 @@ export async function runDaemon(
     ])
     releaseYoungHeap()
     await announce(daemon, config, terminal, version, options.json)
-    log.info({ version, data: config.data, api: daemon.apiUrl, portals: daemon.portals }, 'serving')
+    log.info(
+      { version, data: config.data, api: daemon.apiUrl, portals: daemon.portals, nbd: daemon.nbdPortals },
+      'serving',
+    )
     log.info({ signal: await signals.first }, 'stopping')
     await Promise.race([
       daemon.stop(),
