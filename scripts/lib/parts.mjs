@@ -10,7 +10,16 @@ export const PARTS = [
   {
     name: 'interop',
     config: 'vitest.interop.config.ts',
-    packages: ['libiscsi-bin', 'qemu-utils', 'qemu-block-extra', 'e2fsprogs'],
+    packages: [
+      'libiscsi-bin',
+      'qemu-utils',
+      'qemu-block-extra',
+      'e2fsprogs',
+      'libnbd-bin',
+      'fio',
+      'gnutls-bin',
+      'openssl',
+    ],
     limitMs: 3 * MINUTE_MS,
     onSecondNode: true,
   },

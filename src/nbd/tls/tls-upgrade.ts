@@ -15,8 +15,13 @@ export interface SecuredSocket {
   readonly identity: string | null
 }
 
-/** OpenSSL leaves these out unless they are asked for; TLS 1.3 has its own way to use a PSK. */
+/**
+ * In TLS 1.3 a PSK of this kind belongs to SHA-256 (RFC 8446 §4.2.11): a cipher of another hash that is chosen first
+ * makes OpenSSL pass the PSK over. Those of TLS 1.2 are left out by OpenSSL unless they are asked for.
+ */
 const PSK_CIPHERS = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_CHACHA20_POLY1305_SHA256',
   'ECDHE-PSK-CHACHA20-POLY1305',
   'DHE-PSK-AES256-GCM-SHA384',
   'DHE-PSK-AES128-GCM-SHA256',
@@ -27,7 +32,8 @@ const PSK_CIPHERS = [
 function ciphers(material: TlsMaterial): string {
   const usual = tls.DEFAULT_CIPHERS.split(':')
   if (material.psk === null) return usual.join(':')
-  return [...usual.filter(cipher => cipher !== '!PSK'), ...PSK_CIPHERS].join(':')
+  const others = usual.filter(cipher => cipher !== '!PSK' && !PSK_CIPHERS.includes(cipher))
+  return [...PSK_CIPHERS, ...others].join(':')
 }
 
 /**
