@@ -13,6 +13,8 @@ export const BlockKind = {
   compareAndWrite: 5,
   /** Compares `data` with the medium (VERIFY with BYTCHK=01b). */
   verify: 6,
+  /** Sets every bit on the medium that is set in `data`, leaving the others (ORWRITE). Atomic. */
+  orWrite: 7,
 } as const
 export type BlockKind = (typeof BlockKind)[keyof typeof BlockKind]
 

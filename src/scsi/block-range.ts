@@ -18,6 +18,15 @@ export function setRange(task: Task, lba: number, blocks: number): boolean {
   return true
 }
 
+/**
+ * Of the task's range, the bytes of the whole blocks that came: an initiator that sends less than its CDB says
+ * gets those written, and a residual. RFC 7143 §11.4.5.1.
+ */
+export function receivedBlocksBytes(task: Task): number {
+  const received = Math.min(task.command.dataOutReceived, task.lengthBytes)
+  return received - (received % task.blockSizeBytes)
+}
+
 /** As setRange, for commands that MAXIMUM TRANSFER LENGTH bounds; `lengthAt` is the CDB byte to blame. */
 export function setTransferRange(task: Task, lba: number, blocks: number, lengthAt: number): boolean {
   if (!setRange(task, lba, blocks)) return false

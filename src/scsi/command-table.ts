@@ -4,6 +4,7 @@ import { getLbaStatus16 } from './commands/get-lba-status.ts'
 import { inquiry } from './commands/inquiry.ts'
 import { modeSelect6, modeSelect10 } from './commands/mode-select.ts'
 import { modeSense6, modeSense10 } from './commands/mode-sense.ts'
+import { orWrite16 } from './commands/or-write.ts'
 import { persistentReserveInCommands } from './commands/persistent-reserve-in.ts'
 import { persistentReserveOutCommands } from './commands/persistent-reserve-out.ts'
 import { read6, read10, read12, read16 } from './commands/read.ts'
@@ -18,6 +19,7 @@ import { testUnitReady } from './commands/test-unit-ready.ts'
 import { unmap } from './commands/unmap.ts'
 import { verify10, verify12, verify16 } from './commands/verify.ts'
 import { write6, write10, write12, write16 } from './commands/write.ts'
+import { writeAndVerify10, writeAndVerify12, writeAndVerify16 } from './commands/write-and-verify.ts'
 import { writeSame10, writeSame16 } from './commands/write-same.ts'
 
 const SERVICE_ACTION_MASK = 0x1f
@@ -35,6 +37,7 @@ const commands: readonly CommandDefinition[] = [
   readCapacity10,
   read10,
   write10,
+  writeAndVerify10,
   verify10,
   synchronizeCache10,
   writeSame10,
@@ -46,6 +49,8 @@ const commands: readonly CommandDefinition[] = [
   read16,
   compareAndWrite,
   write16,
+  orWrite16,
+  writeAndVerify16,
   verify16,
   synchronizeCache16,
   writeSame16,
@@ -56,6 +61,7 @@ const commands: readonly CommandDefinition[] = [
   reportSupportedTaskManagementFunctions,
   read12,
   write12,
+  writeAndVerify12,
   verify12,
 ]
 

@@ -13,6 +13,17 @@ export function isAligned(offsetBytes: number, lengthBytes: number): boolean {
   return offsetBytes % STORE_BLOCK_BYTES === 0 && lengthBytes % STORE_BLOCK_BYTES === 0
 }
 
+/** Sets in `into` every bit that is set in `from`. */
+export function orInto(
+  into: Buffer,
+  intoAt: number,
+  from: Buffer,
+  fromAt: number,
+  lengthBytes: number,
+): void {
+  for (let i = 0; i < lengthBytes; i++) into[intoAt + i] = into[intoAt + i]! | from[fromAt + i]!
+}
+
 /** Index of the first byte where the two ranges differ, or -1. */
 export function firstDifference(a: Buffer, aAt: number, b: Buffer, bAt: number, lengthBytes: number): number {
   if (a.compare(b, bAt, bAt + lengthBytes, aAt, aAt + lengthBytes) === 0) return -1

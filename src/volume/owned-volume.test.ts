@@ -136,6 +136,31 @@ describe('owner of a volume', () => {
     expect(extents.bytes[1024]).toBe(0)
   })
 
+  test("or-write sets bits and clears none, in blocks smaller than the store's too", async () => {
+    const extents = new MemoryExtents(SIZE)
+    extents.bytes.fill(0b0101, 0, 8192)
+    const device = volumeOn(extents).open(client)
+    const data = Buffer.alloc(4096, 0b0011)
+    const done = await start(device, { kind: BlockKind.orWrite, offset: 2048, length: 4096, data }).done
+    expect(done.status).toBe(BlockStatus.ok)
+    const changed = extents.bytes.subarray(2048, 6144)
+    expect(changed.equals(Buffer.alloc(4096, 0b0111))).toBe(true)
+    expect([extents.bytes[2047], extents.bytes[6144]]).toEqual([0b0101, 0b0101])
+  })
+
+  test('or-writes of the same blocks come one after the other: no bit is lost', async () => {
+    const extents = new MemoryExtents(SIZE)
+    const device = volumeOn(extents).open(client)
+    const bits = [1, 2, 4, 8, 16, 32, 64, 128]
+    await Promise.all(
+      bits.map(bit => {
+        const data = Buffer.alloc(1024, bit)
+        return start(device, { kind: BlockKind.orWrite, offset: 3584, length: 1024, data }).done
+      }),
+    )
+    expect(extents.bytes.subarray(3584, 4608).equals(Buffer.alloc(1024, 0xff))).toBe(true)
+  })
+
   test('an operation taken back while it waits never reaches the extents', async () => {
     const extents = new MemoryExtents(SIZE)
     extents.holdBack = true

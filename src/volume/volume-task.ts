@@ -2,7 +2,7 @@ import { BlockKind, BlockOperation } from '../block/block-operation.ts'
 import { BlockStatus } from '../block/block-status.ts'
 import { invariant } from '../lib/invariant.ts'
 import type { VolumeExtents } from '../store/brick.ts'
-import { alignDown, alignUp, firstDifference, STORE_BLOCK_BYTES } from './block-alignment.ts'
+import { alignDown, alignUp, firstDifference, orInto, STORE_BLOCK_BYTES } from './block-alignment.ts'
 import { type RangeEntry, RangeHold } from './operation-queue.ts'
 
 const NO_DATA = Buffer.alloc(0)
@@ -15,6 +15,7 @@ const Step = {
   compare: 3,
   readEdge: 4,
   writeEdge: 5,
+  combine: 6,
 } as const
 type Step = (typeof Step)[keyof typeof Step]
 
@@ -89,6 +90,8 @@ export class VolumeTask implements RangeEntry {
       case BlockKind.compareAndWrite:
       case BlockKind.verify:
         return this.#readAround(Step.compare)
+      case BlockKind.orWrite:
+        return this.#readAround(Step.combine)
       case BlockKind.trim:
       case BlockKind.zero:
         this.#zeroPart = 0
@@ -115,6 +118,8 @@ export class VolumeTask implements RangeEntry {
         return this.#writeMerged()
       case Step.compare:
         return this.#compare()
+      case Step.combine:
+        return this.#combine()
       case Step.readEdge:
         return this.#writeEdge()
       case Step.writeEdge:
@@ -179,7 +184,7 @@ export class VolumeTask implements RangeEntry {
 
   #writeMerged(): void {
     this.#mergePayload(this.operation.dataAt)
-    this.#forward(BlockKind.write, this.startBytes, this.#bounce.length, this.#bounce, 0)
+    this.#writeBounce()
   }
 
   #mergePayload(from: number): void {
@@ -196,6 +201,16 @@ export class VolumeTask implements RangeEntry {
     }
     if (kind === BlockKind.verify) return this.#end(BlockStatus.ok)
     this.#mergePayload(dataAt + lengthBytes)
+    this.#writeBounce()
+  }
+
+  #combine(): void {
+    const { data, dataAt, offsetBytes, lengthBytes } = this.operation
+    orInto(this.#bounce, offsetBytes - this.startBytes, data, dataAt, lengthBytes)
+    this.#writeBounce()
+  }
+
+  #writeBounce(): void {
     this.#forward(BlockKind.write, this.startBytes, this.#bounce.length, this.#bounce, 0)
   }
 

@@ -3,6 +3,7 @@ import type { BlockExtent } from '../../src/block/block-device.ts'
 import { BlockKind, type BlockOperation } from '../../src/block/block-operation.ts'
 import { BlockStatus } from '../../src/block/block-status.ts'
 import { invariant } from '../../src/lib/invariant.ts'
+import { orInto } from '../../src/volume/block-alignment.ts'
 import type { ClientIdentity } from '../../src/volume/client-identity.ts'
 import { Reservations } from '../../src/volume/reservations.ts'
 import type { Volume, VolumeChange, VolumeHandle } from '../../src/volume/volume.ts'
@@ -190,6 +191,7 @@ class MemoryHandle implements VolumeHandle {
         this.#volume.bytes.copy(data, dataAt, offsetBytes, offsetBytes + lengthBytes)
       } else if (kind === BlockKind.write) this.#write(offsetBytes, lengthBytes, data, dataAt)
       else if (kind === BlockKind.trim || kind === BlockKind.zero) this.#zero(operation)
+      else if (kind === BlockKind.orWrite) this.#orWrite(operation)
       else if (kind !== BlockKind.flush) status = this.#compare(operation)
     }
     this.#complete(operation, status)
@@ -214,6 +216,12 @@ class MemoryHandle implements VolumeHandle {
     const firstWhole = Math.ceil(offsetBytes / BLOCK_BYTES)
     const endWhole = Math.floor((offsetBytes + lengthBytes) / BLOCK_BYTES)
     for (let block = firstWhole; block < endWhole; block++) this.#volume.mapped.delete(block)
+  }
+
+  #orWrite({ offsetBytes, lengthBytes, data, dataAt }: BlockOperation): void {
+    const combined = Buffer.from(this.#volume.bytes.subarray(offsetBytes, offsetBytes + lengthBytes))
+    orInto(combined, 0, data, dataAt, lengthBytes)
+    this.#write(offsetBytes, lengthBytes, combined, 0)
   }
 
   #compare(operation: BlockOperation): BlockStatus {

@@ -20,7 +20,6 @@ const NOT_REMOVABLE = 'units are not removable in this version'
 export const EXPECTED: readonly ExpectedException[] = [
   { test: 'SCSI.ExtendedCopy.*', state: 'skipped', reason: LATER },
   { test: 'SCSI.ReceiveCopyResults.*', state: 'skipped', reason: LATER },
-  { test: 'SCSI.OrWrite.*', state: 'skipped', reason: LATER },
   { test: 'SCSI.Prefetch10.*', state: 'skipped', reason: LATER },
   { test: 'SCSI.Prefetch16.*', state: 'skipped', reason: LATER },
   { test: 'SCSI.ReadDefectData10.*', state: 'skipped', reason: LATER },
@@ -28,12 +27,6 @@ export const EXPECTED: readonly ExpectedException[] = [
   { test: 'SCSI.Reserve6.*', state: 'skipped', reason: LATER },
   { test: 'SCSI.Sanitize.*', state: 'skipped', reason: LATER },
   { test: 'SCSI.WriteAtomic16.*', state: 'skipped', reason: LATER },
-  { test: 'SCSI.WriteVerify10.*', state: 'skipped', reason: LATER },
-  { test: 'SCSI.WriteVerify12.*', state: 'skipped', reason: LATER },
-  { test: 'SCSI.WriteVerify16.*', state: 'skipped', reason: LATER },
-  { test: 'iSCSI.iSCSIResiduals.WriteVerify10Residuals', state: 'skipped', reason: LATER },
-  { test: 'iSCSI.iSCSIResiduals.WriteVerify12Residuals', state: 'skipped', reason: LATER },
-  { test: 'iSCSI.iSCSIResiduals.WriteVerify16Residuals', state: 'skipped', reason: LATER },
   { test: 'SCSI.PreventAllow.*', state: 'skipped', reason: NOT_REMOVABLE },
   { test: 'SCSI.StartStopUnit.Simple', state: 'skipped', reason: NOT_REMOVABLE },
   { test: 'SCSI.CompareAndWrite.InvalidDataOutSize', state: 'skipped', reason: SMALLER, units: LARGE },
@@ -42,7 +35,6 @@ export const EXPECTED: readonly ExpectedException[] = [
   { test: 'SCSI.WriteSame10.UnmapUnaligned', state: 'skipped', reason: SMALLER, units: LARGE },
   { test: 'SCSI.WriteSame16.UnmapUnaligned', state: 'skipped', reason: SMALLER, units: LARGE },
   { test: 'SCSI.ReadOnly.*', state: 'skipped', reason: 'run on the write-protected unit', units: WRITABLE },
-  { test: 'SCSI.ReadOnly.*', state: 'skipped', reason: `in part: ORWRITE, WRITE AND VERIFY: ${LATER}` },
   {
     test: 'SCSI.GetLBAStatus.UnmapSingle',
     state: 'failed',

@@ -1,6 +1,6 @@
 import { BlockKind } from '../../block/block-operation.ts'
 import { BlockStatus } from '../../block/block-status.ts'
-import { setTransferRange } from '../block-range.ts'
+import { receivedBlocksBytes, setTransferRange } from '../block-range.ts'
 import { DPO, FUA, readLba21, readLba64, USAGE_8, USAGE_16, USAGE_32, USAGE_64 } from '../cdb.ts'
 import type { CommandDefinition } from '../command-definition.ts'
 import { CommandPhase } from '../scsi-target.ts'
@@ -26,9 +26,7 @@ function begin(task: Task, lba: number, blocks: number, lengthAt: number, fua: b
 function execute(task: Task): void {
   const { command, link, offsetBytes } = task
   const { handle } = link
-  // An initiator that sends less than its CDB says gets the whole blocks that it sent written, and a residual.
-  const received = Math.min(command.dataOutReceived, task.lengthBytes)
-  const lengthBytes = received - (received % handle.blockSizeBytes)
+  const lengthBytes = receivedBlocksBytes(task)
   if (lengthBytes === 0) return task.good()
   if (!task.fua) {
     const status = handle.writeNow(offsetBytes, lengthBytes, command.dataOut, command.dataOutAt)
