@@ -7,8 +7,10 @@ import { modeSense6, modeSense10 } from './commands/mode-sense.ts'
 import { orWrite16 } from './commands/or-write.ts'
 import { persistentReserveInCommands } from './commands/persistent-reserve-in.ts'
 import { persistentReserveOutCommands } from './commands/persistent-reserve-out.ts'
+import { preFetch10, preFetch16 } from './commands/pre-fetch.ts'
 import { read6, read10, read12, read16 } from './commands/read.ts'
 import { readCapacity10, readCapacity16 } from './commands/read-capacity.ts'
+import { readDefectData10, readDefectData12 } from './commands/read-defect-data.ts'
 import { reportLuns } from './commands/report-luns.ts'
 import { makeReportSupportedOperationCodes } from './commands/report-supported-operation-codes.ts'
 import { reportSupportedTaskManagementFunctions } from './commands/report-supported-task-management-functions.ts'
@@ -39,7 +41,9 @@ const commands: readonly CommandDefinition[] = [
   write10,
   writeAndVerify10,
   verify10,
+  preFetch10,
   synchronizeCache10,
+  readDefectData10,
   writeSame10,
   unmap,
   modeSelect10,
@@ -52,6 +56,7 @@ const commands: readonly CommandDefinition[] = [
   orWrite16,
   writeAndVerify16,
   verify16,
+  preFetch16,
   synchronizeCache16,
   writeSame16,
   readCapacity16,
@@ -63,6 +68,7 @@ const commands: readonly CommandDefinition[] = [
   write12,
   writeAndVerify12,
   verify12,
+  readDefectData12,
 ]
 
 /** CDB length by operation code group. SPC-5 §4.2.5.1, table 6. */

@@ -110,7 +110,9 @@ export class LogicalUnit {
     this.tasks.leave(task)
     const { stats } = this
     stats.inFlight -= 1
-    if (command.status !== ScsiStatus.good || command.aborted) stats.errors += 1
+    const { status } = command
+    const hasSucceeded = status === ScsiStatus.good || status === ScsiStatus.conditionMet
+    if (!hasSucceeded || command.aborted) stats.errors += 1
     switch (task.definition.counts) {
       case 'read':
         stats.reads += 1

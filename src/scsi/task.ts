@@ -84,7 +84,7 @@ export class Task implements BlockCompletion, DataInSource {
     return lengthBytes === 0 ? CommandPhase.ready : CommandPhase.needsData
   }
 
-  /** Ends the command with GOOD, yielding what the answer holds already. */
+  /** Ends the command with GOOD (or CONDITION MET, set before), yielding what the answer holds already. */
   good(): void {
     this.#end()
   }
