@@ -46,6 +46,21 @@ export function machineCpuSeconds(): number {
   return ((user ?? 0) + (nice ?? 0) + (system ?? 0) + (irq ?? 0) + (softirq ?? 0)) / TICKS_PER_SECOND
 }
 
+/** CPU seconds of processes so far, with those of their children that have ended. proc(5). */
+export function cpuSecondsOf(pids: readonly number[]): number {
+  const ticks = pids.map(pid => {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The name of the program, in parentheses, may hold anything.
+    const [user, system, childrenUser, childrenSystem] = stat
+      .slice(stat.lastIndexOf(')') + 2)
+      .split(' ')
+      .slice(11, 15)
+      .map(Number) as [number, number, number, number]
+    return user + system + childrenUser + childrenSystem
+  })
+  return ticks.reduce((sum, each) => sum + each, 0) / TICKS_PER_SECOND
+}
+
 /** Resident memory of processes now and at its highest, in bytes. */
 export function residentBytes(pids: readonly number[]): { now: number; peak: number } {
   const field = (status: string, name: string) =>

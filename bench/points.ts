@@ -6,7 +6,7 @@ export interface Point {
   readonly queueDepth: number
   readonly flush?: boolean
   readonly connections?: number
-  /** How many times tgt's operations a second we want to reach. */
+  /** How many times the other server's operations a second we want to reach. */
   readonly goal?: number
   /** Measured only when asked for by name. */
   readonly onRequest?: boolean

@@ -23,7 +23,7 @@ export interface PointSummary {
 
 export interface PointRatio {
   readonly point: string
-  /** Ours over tgt's, per round. */
+  /** Ours over the other's, per round. */
   readonly rate: Spread
   readonly serverCpu: Spread
   readonly goal: number | null
@@ -57,10 +57,10 @@ export function summarize(all: readonly Measurement[], server: string, point: Po
   }
 }
 
-/** Our figures over tgt's. */
-export function compare(all: readonly Measurement[], point: Point): PointRatio {
+/** Our figures over another server's. */
+export function compare(all: readonly Measurement[], point: Point, other = 'tgt'): PointRatio {
   const ours = select(all, 'holdfast', point)
-  const theirs = select(all, 'tgt', point)
+  const theirs = select(all, other, point)
   const ratio = (of: (m: Measurement, point: Point) => number) =>
     pairedRatios(
       ours.map(m => of(m, point)),
@@ -115,8 +115,8 @@ export function summaryTable(summaries: readonly PointSummary[]): string {
   return table([head, ...rows])
 }
 
-export function ratioTable(ratios: readonly PointRatio[]): string {
-  const head = ['holdfast / tgt', 'rate', 'goal', '', 'CPU per operation']
+export function ratioTable(ratios: readonly PointRatio[], other = 'tgt'): string {
+  const head = [`holdfast / ${other}`, 'rate', 'goal', '', 'CPU per operation']
   const rows = ratios.map(r => {
     const verdict = r.goal === null ? '' : r.rate.median >= r.goal ? 'reached' : 'missed'
     return [

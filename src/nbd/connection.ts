@@ -112,7 +112,9 @@ export class NbdConnection implements ByteIntake, ByteOutlet {
     else this.transmission.reader.receive(buffer, lengthBytes)
     this.#inPass = false
     this.flush()
-    this.#isReading = this.#receiving
+    this.#isReading = this.#receiving && this.transmission?.reader.hasBacklog !== true
+    // What was sent may have made room for requests that are here already.
+    if (!this.#isReading) this.receiveAgain()
     return this.#isReading
   }
 
@@ -175,6 +177,7 @@ export class NbdConnection implements ByteIntake, ByteOutlet {
     this.#isQueued = false
     if (!this.#isOpen) return
     this.output.flush()
+    if (!this.#isReading) this.receiveAgain()
     if (this.output.pendingBytes > 0) return
     if (this.#closeReason !== null) this.#socket.destroySoon()
     else if (this.#handshake.outcome?.kind === 'startTls') this.#startTls()

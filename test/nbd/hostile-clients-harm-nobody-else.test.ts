@@ -78,6 +78,22 @@ test('client that takes no output: closed when its time is up', async () => {
   client.socket.destroy()
 })
 
+test.each([null, 0])(
+  'limits below one request (delay %s): everything sent at once is still answered',
+  async delayMs => {
+    const limits = { bytesInFlightMax: 1, requestsPerConnectionMax: 1 }
+    await using served = await serveMemory({}, { limits })
+    served.volume.bytes.fill(1)
+    served.volume.delayMs = delayMs
+    using client = await NbdClient.open(served.port, 'simple')
+    for (let i = 0; i < 100; i++) client.sendRequest({ command: READ, offset: i * 4096, length: 4096 })
+    client.sendRequest({ command: WRITE, payload: Buffer.alloc(MIB, 2) })
+    for (let i = 0; i < 100; i++) expect((await client.reply(4096)).error).toBe(0)
+    expect((await client.reply()).error).toBe(0)
+    expect((await client.readAt(MIB - 512, 512))[0]).toBe(2)
+  },
+)
+
 test('one connection too many: closed at once', async () => {
   await using served = await serveMemory({}, { limits: { connectionsMax: 1 } })
   using first = await NbdClient.open(served.port)
