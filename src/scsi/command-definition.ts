@@ -17,6 +17,11 @@ export interface CommandDefinition {
   readonly usage: readonly number[]
   /** Under a persistent reservation of somebody else: allowed to 'all', or as a read or a write would be. */
   readonly reservation: 'all' | 'read' | 'write'
+  /**
+   * For what is allowed to 'all': carried out for the 'holder' alone while the unit is reserved by RESERVE (6),
+   * or for 'none'. SPC-2 table 9, SPC-5 §5.14.3.
+   */
+  readonly unitReservation?: 'holder' | 'none'
   /** Changes the medium: refused while the unit is write protected. */
   readonly writes?: boolean
   /** Neither reports pending unit attentions nor is held up by them. SAM-5 §5.14.1. */

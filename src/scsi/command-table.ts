@@ -15,6 +15,7 @@ import { reportLuns } from './commands/report-luns.ts'
 import { makeReportSupportedOperationCodes } from './commands/report-supported-operation-codes.ts'
 import { reportSupportedTaskManagementFunctions } from './commands/report-supported-task-management-functions.ts'
 import { requestSense } from './commands/request-sense.ts'
+import { release6, reserve6 } from './commands/reserve-release.ts'
 import { startStopUnit } from './commands/start-stop-unit.ts'
 import { synchronizeCache10, synchronizeCache16 } from './commands/synchronize-cache.ts'
 import { testUnitReady } from './commands/test-unit-ready.ts'
@@ -34,6 +35,8 @@ const commands: readonly CommandDefinition[] = [
   write6,
   inquiry,
   modeSelect6,
+  reserve6,
+  release6,
   modeSense6,
   startStopUnit,
   readCapacity10,

@@ -66,6 +66,7 @@ export class LogicalUnit {
 
   unlink(link: ItlNexus): void {
     this.#links.delete(link)
+    this.volume.reservations.releaseUnit(link.client)
   }
 
   close(): void {
@@ -93,12 +94,7 @@ export class LogicalUnit {
     if (entry === null) return this.#refuseUnknown(task)
     const foreign = firstForeignByte(entry, cdb)
     if (foreign >= 0) return task.failField(foreign)
-    if (
-      definition.reservation !== 'all' &&
-      !this.volume.reservations.permits(link.client, definition.reservation)
-    ) {
-      return task.failStatus(ScsiStatus.reservationConflict)
-    }
+    if (this.#isReservedFrom(link, definition)) return task.failStatus(ScsiStatus.reservationConflict)
     if (definition.writes === true) {
       if (this.isReadOnly) return task.fail(Sense.writeProtected)
       if (this.modes.softwareWriteProtect) return task.fail(Sense.logicalUnitSoftwareWriteProtected)
@@ -151,16 +147,24 @@ export class LogicalUnit {
     for (const victim of victims) victim.abort(ended)
   }
 
-  /** Logical unit reset: SAM-5 §6.3.3. Reservations of the persistent kind stay. */
+  /** Logical unit reset: SAM-5 §6.3.3. Of reservations, the persistent kind stays. */
   reset(attention: Attention, done: () => void): void {
     this.abortTasks(
       () => true,
       () => {
         this.modes.reset()
+        this.volume.reservations.endUnitReservation()
         this.establish(attention)
         done()
       },
     )
+  }
+
+  #isReservedFrom({ client }: ItlNexus, { reservation, unitReservation }: CommandDefinition): boolean {
+    const { reservations } = this.volume
+    if (reservation !== 'all') return !reservations.permits(client, reservation)
+    if (unitReservation === undefined) return false
+    return unitReservation === 'none' ? reservations.isUnitReserved : reservations.isUnitReservedFrom(client)
   }
 
   #tellNews(task: Task): CommandPhase {

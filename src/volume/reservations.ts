@@ -37,8 +37,9 @@ const READ = 1
 const WRITE = 2
 
 /**
- * Persistent reservations of one volume, shared by every protocol and target that serves it: enforced through
- * permits(), changed through change(), which stores the new state before it takes effect.
+ * Reservations of one volume, shared by every protocol and target that serves it and enforced through permits().
+ * Persistent ones are changed through change(), which stores the new state before it takes effect; the whole
+ * unit's (RESERVE (6)) lives in memory and ends with its holder's nexus. They exclude each other.
  */
 export class Reservations {
   readonly #storage: ReservationStorage
@@ -48,6 +49,8 @@ export class Reservations {
   /** A save failed, perhaps after it took effect: what is stored has to be read again before the next change. */
   #isInDoubt = false
   #permitted = new WeakMap<ClientIdentity, number>()
+  /** The nexus that holds the whole unit by RESERVE (6): this very object. SPC-2 §5.5.1. */
+  #unitHolder: ClientIdentity | null = null
   #changes: Promise<unknown> = Promise.resolve()
 
   constructor(storage: ReservationStorage) {
@@ -76,6 +79,7 @@ export class Reservations {
 
   /** Whether `client` may read or write now. Costs nothing while there is no reservation. */
   permits(client: ClientIdentity, access: 'read' | 'write'): boolean {
+    if (this.isUnitReservedFrom(client)) return false
     if (this.#state.reservation === null) return true
     let permitted = this.#permitted.get(client)
     if (permitted === undefined) {
@@ -85,6 +89,32 @@ export class Reservations {
       this.#permitted.set(client, permitted)
     }
     return (permitted & (access === 'read' ? READ : WRITE)) !== 0
+  }
+
+  get isUnitReserved(): boolean {
+    return this.#unitHolder !== null
+  }
+
+  /** Somebody else than `client` holds the whole unit. */
+  isUnitReservedFrom(client: ClientIdentity): boolean {
+    return this.#unitHolder !== null && this.#unitHolder !== client && client.protocol !== 'internal'
+  }
+
+  /** RESERVE (6): answers false for a conflict, with another holder or with any registration. SPC-2 §7.21. */
+  reserveUnit(client: ClientIdentity): boolean {
+    if (this.isUnitReservedFrom(client) || this.#state.registrations.length > 0) return false
+    this.#unitHolder = client
+    return true
+  }
+
+  /** RELEASE (6), and the loss of a nexus: no effect on what somebody else holds. SPC-2 §7.16. */
+  releaseUnit(client: ClientIdentity): void {
+    if (this.#unitHolder === client) this.#unitHolder = null
+  }
+
+  /** A reset ends the unit's reservation, whoever holds it. SPC-2 §5.5.1. */
+  endUnitReservation(): void {
+    this.#unitHolder = null
   }
 
   /** `listener` is told from now on; the answer takes it off again. */
@@ -104,6 +134,7 @@ export class Reservations {
   }
 
   async #change(client: ClientIdentity, action: ReservationAction): Promise<'done' | ReservationRefusal> {
+    if (this.isUnitReserved) return 'conflict'
     if (this.#isInDoubt) await this.load({ afterPowerLoss: false })
     const outcome = stepReservations(this.#state, client, action)
     if (outcome.result !== 'done') return outcome.result

@@ -20,7 +20,6 @@ const NOT_REMOVABLE = 'units are not removable in this version'
 export const EXPECTED: readonly ExpectedException[] = [
   { test: 'SCSI.ExtendedCopy.*', state: 'skipped', reason: LATER },
   { test: 'SCSI.ReceiveCopyResults.*', state: 'skipped', reason: LATER },
-  { test: 'SCSI.Reserve6.*', state: 'skipped', reason: LATER },
   { test: 'SCSI.Sanitize.*', state: 'skipped', reason: LATER },
   { test: 'SCSI.WriteAtomic16.*', state: 'skipped', reason: LATER },
   { test: 'SCSI.PreventAllow.*', state: 'skipped', reason: NOT_REMOVABLE },

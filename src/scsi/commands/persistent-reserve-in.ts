@@ -94,6 +94,7 @@ function define(
     serviceAction,
     usage: [0, 0, 0, 0, 0, 0, 0, ...USAGE_16, 0],
     reservation: 'all',
+    unitReservation: 'none',
     timeoutSeconds: 10,
     counts: 'other',
     begin: () => CommandPhase.ready,

@@ -107,6 +107,7 @@ function define(name: string, serviceAction: number, toAction: ToAction): Comman
     usage: [0, 0, ...USAGE_8, 0, 0, ...USAGE_32, 0],
     // Who may do what to whose reservation is the reducer's to say.
     reservation: 'all',
+    unitReservation: 'none',
     timeoutSeconds: 30,
     counts: 'other',
     begin,

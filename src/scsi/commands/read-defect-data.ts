@@ -11,6 +11,7 @@ const FORMAT_MAX = 5
 
 const common = {
   reservation: 'all',
+  unitReservation: 'holder',
   timeoutSeconds: 10,
   counts: 'other',
 } as const

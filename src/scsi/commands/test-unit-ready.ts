@@ -7,6 +7,7 @@ export const testUnitReady: CommandDefinition = {
   operationCode: 0x00,
   usage: [],
   reservation: 'all',
+  unitReservation: 'holder',
   timeoutSeconds: 10,
   counts: 'other',
   begin: () => CommandPhase.ready,
