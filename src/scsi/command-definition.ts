@@ -15,6 +15,8 @@ export interface CommandDefinition {
    * that are evaluated. Any other bit that is set is refused with INVALID FIELD IN CDB.
    */
   readonly usage: readonly number[]
+  /** Bits of byte 1 that are neither evaluated nor refused. */
+  readonly obsoleteBits?: number
   /** Under a persistent reservation of somebody else: allowed to 'all', or as a read or a write would be. */
   readonly reservation: 'all' | 'read' | 'write'
   /**

@@ -91,7 +91,9 @@ const entries: readonly CommandEntry[] = commands.map(definition => {
   usageData.set(definition.usage)
   usageData[0] = definition.operationCode
   if (definition.serviceAction !== undefined) usageData[1] = usageData[1]! | definition.serviceAction
-  return { definition, usageData, foreignBits: Uint8Array.from(usageData, usage => ~usage & 0xff) }
+  const foreignBits = Uint8Array.from(usageData, usage => ~usage & 0xff)
+  foreignBits[1] = foreignBits[1]! & ~(definition.obsoleteBits ?? 0)
+  return { definition, usageData, foreignBits }
 })
 
 interface Row {

@@ -5,12 +5,15 @@ import { standardInquiryData } from '../standard-inquiry.ts'
 import { vpdPage } from '../vpd-pages.ts'
 
 const EVPD = 0x01
+/** Where SCSI-2 §7.2.2 had the LUN. Linux puts it there until the first INQUIRY has told it the version. */
+const LUN_IN_CDB = 0xe0
 
 /** SPC-5 §6.7. */
 export const inquiry: CommandDefinition = {
   name: 'INQUIRY',
   operationCode: 0x12,
   usage: [0, EVPD, ...USAGE_8, ...USAGE_16, 0],
+  obsoleteBits: LUN_IN_CDB,
   reservation: 'all',
   ignoresAttentions: true,
   timeoutSeconds: 10,

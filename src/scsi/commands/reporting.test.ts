@@ -38,6 +38,13 @@ describe('INQUIRY', () => {
     expect((await initiator.run(cdb.inquiry(0, 0x83))).code).toEqual(invalidField)
   })
 
+  test('a LUN in byte 1, as SCSI-2 had it, is no reason to refuse, and no other obsolete bit is let through', async () => {
+    const initiator = (await ScsiDevice.serve()).initiator()
+    const withByte1 = async (byte1: number) => (await initiator.run([0x12, byte1, 0, 0, 36, 0])).code
+    expect([await withByte1(0x20), await withByte1(0xe0)]).toEqual([null, null])
+    expect([await withByte1(0x02), await withByte1(0x10)]).toEqual([invalidField, invalidField])
+  })
+
   test('data is cut to the allocation length, which says nothing about its length field', async () => {
     const initiator = (await ScsiDevice.serve()).initiator()
     const { data, dataInLength } = await initiator.run(cdb.inquiry(0, 0, 5))
