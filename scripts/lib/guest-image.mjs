@@ -10,6 +10,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { homedir } from 'node:os'
@@ -18,6 +19,8 @@ import { fileURLToPath } from 'node:url'
 import { runQuiet } from './run.mjs'
 
 const STEP_TIMEOUT_MS = 8 * 60_000
+/** Images of other versions go after this long: another tree may still use them. */
+const KEEP_MS = 7 * 86_400_000
 const ROOT_DISK_SIZE = '1200M'
 const KERNEL = 'linux-image-amd64'
 /** What the guest runs: the stock initiators, and what looks at their disks. */
@@ -201,7 +204,7 @@ async function makeRoot(kernel, scratch, file) {
 /**
  * The kernel, initrd and root disk of the guest, built from Debian packages the first time (about two minutes) and
  * kept under the user's cache directory by the versions of those packages.
- * @returns {Promise<{directory: string, built: boolean}>}
+ * @returns {Promise<string>} their directory
  */
 export async function provideGuestImage() {
   const { versions, kernel: kernelPackage } = await candidates()
@@ -209,7 +212,7 @@ export async function provideGuestImage() {
   const key = createHash('sha256').update(versions.join('\n')).update(recipe).digest('hex').slice(0, 16)
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'holdfast-guest')
   const directory = join(cache, key)
-  if (existsSync(directory)) return { directory, built: false }
+  if (existsSync(directory)) return directory
   mkdirSync(cache, { recursive: true })
   const scratch = mkdtempSync(join(cache, 'building-'))
   try {
@@ -225,7 +228,8 @@ export async function provideGuestImage() {
     rmSync(scratch, { recursive: true, force: true })
   }
   for (const name of readdirSync(cache)) {
-    if (name !== key && !name.startsWith('building-')) rmSync(join(cache, name), { recursive: true })
+    const ageMs = Date.now() - statSync(join(cache, name)).mtimeMs
+    if (name !== key && ageMs > KEEP_MS) rmSync(join(cache, name), { recursive: true })
   }
-  return { directory, built: true }
+  return directory
 }

@@ -25,13 +25,18 @@ async function expectNothingLeft(of: KubeletVolume): Promise<void> {
   const { guest, daemon } = section
   await guest.eventually(`! ls /dev/disk/by-path | grep -F ${of.iqn}`)
   expect((await guest.run('iscsiadm -m session')).code).toBe(21)
-  expect((await guest.run(`iscsiadm -m node -T ${of.iqn}`)).code).toBe(21)
+  for (const portal of of.portals)
+    expect((await guest.run(`iscsiadm -m node -T ${of.iqn} -p ${portal}`)).code).toBe(21)
   expect(await guest.succeed('iscsiadm -m iface')).not.toContain(`:${of.name}`)
   expect(await holdfastJson(daemon, 'session', 'list')).toEqual([])
 }
 
+/** A dead portal costs 90 s an attempt with open-iscsi's defaults, of which kubelet makes five. */
+const IMPATIENCE = ['discovery.sendtargets.reopen_max = 0', 'discovery.sendtargets.timeo.login_timeout = 3']
+
 beforeAll(async () => {
   kubelet = new Kubelet(section.guest)
+  await section.guest.succeed(`printf '%s\\n' '${IMPATIENCE.join("' '")}' >> /etc/iscsi/iscsid.conf`)
   for (const name of ['plain', 'secret', 'many', 'raw'])
     await holdfastDone(section.daemon, 'volume', 'create', name, '96MiB')
 })
@@ -159,12 +164,6 @@ describe('two portals', () => {
   })
 
   test('one portal dead: the volume attaches over the other and holds what was written', async () => {
-    await section.guest.succeed(
-      "sed -i 's/^node.session.initial_login_retry_max.*/node.session.initial_login_retry_max = 1/; " +
-        's/^node.conn\\[0\\].timeo.login_timeout.*/node.conn[0].timeo.login_timeout = 3/; ' +
-        "s/^#*discovery.sendtargets.reopen_max.*//' /etc/iscsi/iscsid.conf; " +
-        'echo discovery.sendtargets.reopen_max = 1 >> /etc/iscsi/iscsid.conf',
-    )
     await setLink(1, 'down')
     try {
       const device = await kubelet.attach(many())
@@ -174,5 +173,5 @@ describe('two portals', () => {
     } finally {
       await setLink(1, 'up')
     }
-  }, 300_000)
+  })
 })

@@ -40,7 +40,7 @@ export async function attach(guest: Guest, name: string, options: AttachOptions 
 
 /** Waits for a link of udev's and follows it. */
 export function diskOf(guest: Guest, link: string): Promise<string> {
-  return guest.eventually(`test -b ${link} && readlink -f ${link}`, 30)
+  return guest.eventually(`test -b ${link} && readlink -f ${link}`)
 }
 
 /** Logs out and forgets the node record. */

@@ -6,7 +6,7 @@ mount -t tmpfs tmpfs /tmp
 mount -t tmpfs tmpfs /var/tmp
 hostname guest
 ulimit -c 0
-for module in virtio_net virtio_rng iscsi_tcp sd_mod sg dm_multipath scsi_dh_alua xfs; do modprobe $module; done
+for module in virtio_net virtio_rng iscsi_tcp sd_mod sg dm_multipath scsi_dh_alua xfs loop; do modprobe $module; done
 modprobe nbd nbds_max=4
 /lib/systemd/systemd-udevd --daemon
 udevadm trigger --action=add

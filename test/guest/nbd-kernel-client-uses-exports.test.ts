@@ -1,0 +1,167 @@
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { diskUsageBytes } from '../lib/disk-usage.ts'
+import { holdfastDone, holdfastJson } from '../lib/programs.ts'
+import { attach, detach } from './lib/attach.ts'
+import { makeCertificates, SERVER_NAME } from './lib/certificates.ts'
+import { fioVerified } from './lib/fio.ts'
+import { LINKS } from './lib/guest.ts'
+import { PORTALS, useSection } from './lib/section.ts'
+
+const MIB = 1024 ** 2
+const HOST = LINKS[0].address
+const NBD = `${HOST}:10809`
+const PLAIN = ['--no-demo', '--nbd-allow-plain']
+const DISK = '/dev/nbd0'
+const CLIENT = 'host-a'
+const section = useSection('nbd', { nbd: NBD, arguments: PLAIN })
+
+const connect = (name: string, more = '') =>
+  `nbd-client ${HOST} 10809 ${DISK} -N ${name} -C 4 -timeout 30 ${more}`
+const disconnect = async (): Promise<void> => {
+  await section.guest.succeed(`nbd-client -d ${DISK}`)
+  await section.guest.eventually(
+    `test "$(cat /sys/block/${DISK.slice(5)}/size)" = 0 || ! nbd-client -c ${DISK}`,
+  )
+}
+const nbdSessions = async (): Promise<readonly { readonly protocol: string }[]> => {
+  const all = (await holdfastJson(section.daemon, 'session', 'list')) as { protocol: string }[]
+  return all.filter(({ protocol }) => protocol === 'nbd')
+}
+
+beforeAll(async () => {
+  await holdfastDone(section.daemon, 'volume', 'create', 'disk', '128MiB')
+})
+
+describe('plain', () => {
+  test('the list names the export', async () => {
+    expect(await section.guest.succeed(`nbd-client -l ${HOST} 10809`)).toMatch(/^disk$/m)
+  })
+
+  test('four connections make one disk of the right size', async () => {
+    const { guest } = section
+    await guest.succeed(connect('disk'))
+    expect(await guest.succeed(`blockdev --getsize64 ${DISK}`)).toBe(String(128 * MIB))
+    expect(await nbdSessions()).toHaveLength(4)
+  })
+
+  test('fio verifies what it wrote, over all four', async () => {
+    await fioVerified(section.guest, DISK, { runtimeS: 10 })
+  })
+
+  test('a write with fsync outlives a kill of the daemon', async () => {
+    const { guest } = section
+    await guest.succeed(
+      `head -c ${16 * MIB} /dev/urandom > /tmp/durable && dd if=/tmp/durable of=${DISK} bs=1M conv=fsync`,
+    )
+    await section.daemon.kill()
+    section.daemon = await section.daemon.restart()
+    // The kernel's client does not come back by itself.
+    await guest.run(`nbd-client -d ${DISK}`)
+    await guest.eventually(connect('disk'))
+    const read = await guest.succeed(
+      `dd if=${DISK} bs=1M count=16 iflag=direct 2> /dev/null | cmp - /tmp/durable; echo $?`,
+    )
+    expect(read).toBe('0')
+  })
+
+  test('ext4 made, written with fsync, unmounted, checked, and the same after a new connection', async () => {
+    const { guest } = section
+    await guest.succeed(
+      `set -e
+      mkfs.ext4 -q -F ${DISK}
+      mkdir -p /mnt/nbd
+      mount ${DISK} /mnt/nbd
+      dd if=/dev/urandom of=/mnt/nbd/data bs=1M count=32 conv=fsync
+      sha256sum /mnt/nbd/data > /root/nbd.sums
+      umount /mnt/nbd
+      e2fsck -f -n ${DISK}`,
+      { timeoutS: 120 },
+    )
+    await disconnect()
+    await guest.succeed(connect('disk'))
+    await guest.succeed(`mount ${DISK} /mnt/nbd && sha256sum --quiet -c /root/nbd.sums && umount /mnt/nbd`)
+  })
+
+  test('what NBD wrote, iSCSI reads', async () => {
+    const { guest } = section
+    const disk = await attach(guest, 'disk', { portal: PORTALS[1] })
+    await guest.succeed(`mkdir -p /mnt/iscsi && mount -o ro ${disk} /mnt/iscsi && sed s:/mnt/nbd:/mnt/iscsi: \
+      /root/nbd.sums | sha256sum --quiet -c && umount /mnt/iscsi`)
+    await detach(guest, 'disk', PORTALS[1])
+  })
+
+  test('blkdiscard gives the space back in the store, and the disk reads as zeroes', async () => {
+    const { guest, directory } = section
+    const full = await diskUsageBytes(join(directory, 'data'))
+    await guest.succeed(`blkdiscard ${DISK}`)
+    expect(full - (await diskUsageBytes(join(directory, 'data')))).toBeGreaterThan(24 * MIB)
+    await guest.succeed(`cmp -n ${128 * MIB} ${DISK} /dev/zero`)
+  })
+
+  test('disconnected: the daemon has no session of it left', async () => {
+    await disconnect()
+    await expect.poll(nbdSessions).toEqual([])
+  })
+
+  test('a read-only volume is a read-only disk', async () => {
+    const { guest, daemon } = section
+    await holdfastDone(daemon, 'volume', 'set', 'disk', '--read-only', 'on')
+    await guest.succeed(connect('disk'))
+    expect(await guest.succeed(`blockdev --getro ${DISK}`)).toBe('1')
+    await disconnect()
+    await holdfastDone(daemon, 'volume', 'set', 'disk', '--read-only', 'off')
+  })
+
+  test('an export that does not exist is refused', async () => {
+    expect((await section.guest.run(connect('nothing'))).code).not.toBe(0)
+  })
+})
+
+describe('TLS', () => {
+  const credentials = `-certfile /root/${CLIENT}-cert.pem -keyfile /root/${CLIENT}-key.pem \
+    -cacertfile /root/ca.pem -tlshostname ${SERVER_NAME}`
+
+  beforeAll(async () => {
+    const { guest, directory } = section
+    const tls = join(directory, 'tls')
+    mkdirSync(tls)
+    await makeCertificates(tls, [SERVER_NAME, CLIENT])
+    for (const kind of ['cert', 'key'])
+      copyFileSync(join(tls, `${SERVER_NAME}-${kind}.pem`), join(tls, `${kind}.pem`))
+    for (const file of ['ca.pem', `${CLIENT}-cert.pem`, `${CLIENT}-key.pem`])
+      await guest.succeed(`cat > /root/${file} << 'END'\n${readFileSync(join(tls, file), 'utf8')}END`)
+    await section.daemon.stop()
+    const demanded = ['--no-demo', '--nbd-tls', 'required', '--tls-dir', tls]
+    section.daemon = await section.daemon.restart({ arguments: demanded })
+  })
+
+  test('four connections under TLS make a disk, and fio verifies what it wrote', async () => {
+    await section.guest.succeed(connect('disk', credentials))
+    await fioVerified(section.guest, DISK, { runtimeS: 10, sizeMiB: 32 })
+    expect(await nbdSessions()).toHaveLength(4)
+  })
+
+  test('a file system under TLS', async () => {
+    const { guest } = section
+    await guest.succeed(
+      `set -e
+      mkfs.ext4 -q -F ${DISK}
+      mount ${DISK} /mnt/nbd
+      dd if=/dev/urandom of=/mnt/nbd/data bs=1M count=16 conv=fsync
+      sha256sum /mnt/nbd/data > /root/nbd.sums
+      umount /mnt/nbd
+      e2fsck -f -n ${DISK}`,
+      { timeoutS: 120 },
+    )
+    await disconnect()
+    await guest.succeed(connect('disk', credentials))
+    await guest.succeed(`mount ${DISK} /mnt/nbd && sha256sum --quiet -c /root/nbd.sums && umount /mnt/nbd`)
+    await disconnect()
+  })
+
+  test('without TLS nothing is served', async () => {
+    expect((await section.guest.run(connect('disk'), { timeoutS: 20 })).code).not.toBe(0)
+  })
+})
