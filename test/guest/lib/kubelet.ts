@@ -135,22 +135,34 @@ export class Kubelet {
     const discovery = `iscsiadm -m discoverydb -t sendtargets -p ${portal} -I ${iface}`
     const node = `iscsiadm -m node -p ${portal} -T ${volume.iqn} -I ${iface}`
     await this.#run(`${discovery} -o new`)
-    for (const [key, value] of chapSettings('discovery.sendtargets.auth', volume.discoveryChap))
-      await this.#must(`${discovery} -o update -n ${key} -v '${value}'`)
+    const refused = await this.#update(
+      discovery,
+      chapSettings('discovery.sendtargets.auth', volume.discoveryChap),
+    )
+    if (refused !== null) return refused
     const discovered = await this.#run(`${discovery} --discover`)
     if (discovered.code !== 0) {
       await this.#run(`${discovery} -o delete`)
       return `discovery at ${portal} ended with ${discovered.code}: ${discovered.output}`
     }
     await this.#run(`${node} -o update -n node.session.scan -v manual`)
-    for (const [key, value] of chapSettings('node.session.auth', volume.sessionChap))
-      await this.#must(`${node} -o update -n ${key} -v '${value}'`)
+    const noRecord = await this.#update(node, chapSettings('node.session.auth', volume.sessionChap))
+    if (noRecord !== null) return noRecord
     const login = await this.#run(`${node} --login`)
     if (login.code !== 0) {
       await this.#run(`${node} -o delete`)
       return `login at ${portal} ended with ${login.code}: ${login.output}`
     }
     await this.#run(`iscsiadm -m node -p ${portal} -T ${volume.iqn} -o update -n node.startup -v manual`)
+    return null
+  }
+
+  /** Null, or why a record does not take its settings. */
+  async #update(record: string, settings: readonly (readonly [string, string])[]): Promise<string | null> {
+    for (const [key, value] of settings) {
+      const { code, output } = await this.#run(`${record} -o update -n ${key} -v '${value}'`)
+      if (code !== 0) return `${record} does not take ${key}: ${output}`
+    }
     return null
   }
 

@@ -1,5 +1,6 @@
 # The guest from its second disk on: devices, network, iscsid, then commands from the second serial line.
 mkdir -p /run/lock /run/udev /dev/pts /dev/shm
+ln -s /proc/self/fd /dev/fd
 mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /dev/shm
 mount -t tmpfs tmpfs /tmp
