@@ -17,7 +17,7 @@ export default class SummaryReporter {
         const { state, note } = test.result()
         if (state === 'passed') {
           summary.passed++
-          summary.passedNames.push(test.fullName)
+          summary.passedNames.push(`${file} > ${test.fullName}`)
         } else if (state === 'failed' || wasPrevented(test)) summary.failed++
         else summary.skipped.push({ name: `${file}: ${test.fullName}`, reason: note })
       }
