@@ -13,7 +13,7 @@ export const WRITE_SAME_BYTES_MAX = 16 * 2 ** 20
 /** What WRITE SAME and VERIFY hold in memory of a repeated block or of what they read. */
 export const PIECE_BYTES = 256 * 1024
 /** What one PRE-FETCH reads of its range: as much as a READ could then ask for. */
-export const PRE_FETCH_BYTES_MAX = TRANSFER_BYTES_MAX
+export const PRE_FETCH_BYTES_MAX = 8 * 2 ** 20
 /** LUNs that the flat space addressing method reaches. SAM-5 §4.7.7. */
 export const LUN_MAX = 16383
 /** Longest parameter list that MODE SELECT looks at. */
