@@ -51,6 +51,7 @@ export const newVolume = z.strictObject({
   replicas: z.number().int().min(1).max(16).optional(),
   minReplicas: z.number().int().min(1).max(16).optional(),
   readOnly: z.boolean().optional(),
+  removable: z.boolean().optional(),
   allowDegraded: z.boolean().optional(),
   target: z.boolean().optional().describe('a target of its own with LUN 0, unless false'),
 })

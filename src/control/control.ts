@@ -28,6 +28,8 @@ export interface NewVolume {
   readonly replicas?: number
   readonly minReplicas?: number
   readonly readOnly?: boolean
+  /** Initiators may eject and load it. */
+  readonly removable?: boolean
   readonly allowDegraded?: boolean
   /** A target of its own with LUN 0, unless false. */
   readonly target?: boolean

@@ -74,7 +74,7 @@ export class VolumeOperations {
       sizeBytes: wanted.sizeBytes,
       blockSizeBytes,
       readOnly: wanted.readOnly ?? false,
-      removable: false,
+      removable: wanted.removable ?? false,
       naa: naaOfVolume(naaCompanyId, uuid),
       createdAt: new Date(now()).toISOString(),
     }

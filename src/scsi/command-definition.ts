@@ -24,6 +24,8 @@ export interface CommandDefinition {
    * or for 'none'. SPC-2 table 9, SPC-5 §5.14.3.
    */
   readonly unitReservation?: 'holder' | 'none'
+  /** Carried out while the medium of a removable unit is ejected, too. */
+  readonly withoutMedium?: boolean
   /** Changes the medium: refused while the unit is write protected. */
   readonly writes?: boolean
   /** Neither reports pending unit attentions nor is held up by them. SAM-5 §5.14.1. */

@@ -8,6 +8,7 @@ import { orWrite16 } from './commands/or-write.ts'
 import { persistentReserveInCommands } from './commands/persistent-reserve-in.ts'
 import { persistentReserveOutCommands } from './commands/persistent-reserve-out.ts'
 import { preFetch10, preFetch16 } from './commands/pre-fetch.ts'
+import { preventAllowMediumRemoval } from './commands/prevent-allow-medium-removal.ts'
 import { read6, read10, read12, read16 } from './commands/read.ts'
 import { readCapacity10, readCapacity16 } from './commands/read-capacity.ts'
 import { readDefectData10, readDefectData12 } from './commands/read-defect-data.ts'
@@ -39,6 +40,7 @@ const commands: readonly CommandDefinition[] = [
   release6,
   modeSense6,
   startStopUnit,
+  preventAllowMediumRemoval,
   readCapacity10,
   read10,
   write10,

@@ -15,6 +15,8 @@ export class ItlNexus {
   readonly #attentions = new AttentionQueue()
   /** An error of a command that had been answered with GOOD, to be told with the next one. SPC-5 §4.4.6. */
   deferredError: SenseCode | null = null
+  /** PREVENT ALLOW MEDIUM REMOVAL: nobody ejects while one nexus says so. SBC-4 §5.13. */
+  preventsRemoval = false
   #handle: VolumeHandle | null = null
 
   constructor(nexus: Nexus, unit: LogicalUnit, client: ClientIdentity) {

@@ -22,6 +22,8 @@ export class LogicalUnit {
   readonly tasks = new TaskSet()
   readonly stats = new IoStats()
   readonly modes = new ModeState()
+  /** Of a removable unit: whether its medium is in. In memory alone: a start of the daemon loads it. */
+  #isMediumLoaded = true
   #isReadOnlyLun: boolean
   readonly #links = new Set<ItlNexus>()
   readonly #stopListening: (() => void)[]
@@ -60,6 +62,26 @@ export class LogicalUnit {
     return this.#isReadOnlyLun || this.volume.readOnly
   }
 
+  get isMediumLoaded(): boolean {
+    return this.#isMediumLoaded
+  }
+
+  get isRemovalPrevented(): boolean {
+    for (const link of this.#links) if (link.preventsRemoval) return true
+    return false
+  }
+
+  eject(): void {
+    this.#isMediumLoaded = false
+  }
+
+  /** The others learn that what they knew of the medium may be wrong; who loaded it knows. SPC-5 annex F. */
+  load(by: ItlNexus): void {
+    if (this.#isMediumLoaded) return
+    this.#isMediumLoaded = true
+    this.establish(Attention.mediumMayHaveChanged, by)
+  }
+
   link(link: ItlNexus): void {
     this.#links.add(link)
   }
@@ -95,6 +117,7 @@ export class LogicalUnit {
     const foreign = firstForeignByte(entry, cdb)
     if (foreign >= 0) return task.failField(foreign)
     if (this.#isReservedFrom(link, definition)) return task.failStatus(ScsiStatus.reservationConflict)
+    if (!this.#isMediumLoaded && definition.withoutMedium !== true) return task.fail(Sense.mediumNotPresent)
     if (definition.writes === true) {
       if (this.isReadOnly) return task.fail(Sense.writeProtected)
       if (this.modes.softwareWriteProtect) return task.fail(Sense.logicalUnitSoftwareWriteProtected)
@@ -134,7 +157,9 @@ export class LogicalUnit {
     const isVictim = (link: ItlNexus) => link.registrant !== null && registrants.includes(link.registrant)
     await new Promise<void>(resolve => this.abortTasks(task => isVictim(task.link), resolve))
     for (const link of this.#links) {
-      if (isVictim(link)) link.establish(Attention.commandsClearedByAnotherInitiator)
+      if (!isVictim(link)) continue
+      link.preventsRemoval = false
+      link.establish(Attention.commandsClearedByAnotherInitiator)
     }
   }
 
@@ -154,6 +179,7 @@ export class LogicalUnit {
       () => {
         this.modes.reset()
         this.volume.reservations.endUnitReservation()
+        for (const link of this.#links) link.preventsRemoval = false
         this.establish(attention)
         done()
       },

@@ -7,6 +7,7 @@ export type SenseCode = readonly [key: number, asc: number, ascq: number]
 /** Named as annex F of SPC-5 names them. */
 export const Sense = {
   noAdditionalSense: [0x0, 0x00, 0x00],
+  mediumNotPresent: [0x2, 0x3a, 0x00],
   parameterListLengthError: [0x5, 0x1a, 0x00],
   invalidCommandOperationCode: [0x5, 0x20, 0x00],
   logicalBlockAddressOutOfRange: [0x5, 0x21, 0x00],
@@ -15,6 +16,7 @@ export const Sense = {
   invalidFieldInParameterList: [0x5, 0x26, 0x00],
   invalidReleaseOfPersistentReservation: [0x5, 0x26, 0x04],
   savingParametersNotSupported: [0x5, 0x39, 0x00],
+  mediumRemovalPrevented: [0x5, 0x53, 0x02],
   insufficientRegistrationResources: [0x5, 0x55, 0x04],
   writeProtected: [0x7, 0x27, 0x00],
   logicalUnitSoftwareWriteProtected: [0x7, 0x27, 0x02],

@@ -2,6 +2,7 @@ import type { SenseCode } from './sense.ts'
 
 /** The unit attention conditions that this device server establishes. SAM-5 §5.14, SPC-5 annex F. */
 export const Attention = {
+  mediumMayHaveChanged: [0x6, 0x28, 0x00],
   powerOn: [0x6, 0x29, 0x00],
   poweredOn: [0x6, 0x29, 0x01],
   scsiBusReset: [0x6, 0x29, 0x02],

@@ -25,6 +25,7 @@ interface CreateFlags {
   readonly minReplicas?: number
   readonly blockSize?: 512 | 4096
   readonly readOnly?: boolean
+  readonly removable?: boolean
   readonly allowDegraded?: boolean
 }
 
@@ -39,11 +40,12 @@ export function addVolumeCommands(program: Command, terminal: Terminal): void {
       .option('--min-replicas <count>', 'copies that an acknowledged write needs', parseCount)
       .option('--block-size <bytes>', 'logical block size: 512 or 4096 (512)', parseBlockSize)
       .option('--read-only', 'refuse writes')
+      .option('--removable', 'let initiators eject and load it')
       .option('--allow-degraded', 'also with fewer failure domains than replicas'),
   ).action(async (name: string, size: string, flags: CreateFlags, command: Command) => {
     const context = contextOf(command, terminal)
-    const { replicas, minReplicas, readOnly, allowDegraded, blockSize } = flags
-    const wanted = { replicas, minReplicas, readOnly, allowDegraded, blockSizeBytes: blockSize }
+    const { replicas, minReplicas, readOnly, removable, allowDegraded, blockSize } = flags
+    const wanted = { replicas, minReplicas, readOnly, removable, allowDegraded, blockSizeBytes: blockSize }
     const made = await context.client.post<VolumeShown>('volumes', {
       name,
       sizeBytes: parseSize(size),
@@ -147,6 +149,7 @@ function printVolume(context: CommandContext, volume: VolumeShown): void {
       ['block size', String(volume.blockSizeBytes)],
       ['replicas', `${volume.replicas}, ${volume.minReplicas} to acknowledge`],
       ['read-only', yesNo(volume.readOnly)],
+      ['removable', yesNo(volume.removable)],
       ['NBD', volume.nbd],
       ['NAA', volume.naa],
       ['state', volume.state],

@@ -15,6 +15,7 @@ export const inquiry: CommandDefinition = {
   usage: [0, EVPD, ...USAGE_8, ...USAGE_16, 0],
   obsoleteBits: LUN_IN_CDB,
   reservation: 'all',
+  withoutMedium: true,
   ignoresAttentions: true,
   timeoutSeconds: 10,
   counts: 'other',

@@ -44,6 +44,7 @@ function execute(task: Task, isLong: boolean): void {
 
 const common = {
   reservation: 'write',
+  withoutMedium: true,
   timeoutSeconds: 10,
   counts: 'other',
 } as const

@@ -26,6 +26,7 @@ function execute(task: Task, isLong: boolean, allocationLength: number): void {
 
 const common = {
   reservation: 'write',
+  withoutMedium: true,
   timeoutSeconds: 10,
   counts: 'other',
   begin: () => CommandPhase.ready,

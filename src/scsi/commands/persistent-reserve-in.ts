@@ -95,6 +95,7 @@ function define(
     usage: [0, 0, 0, 0, 0, 0, 0, ...USAGE_16, 0],
     reservation: 'all',
     unitReservation: 'none',
+    withoutMedium: true,
     timeoutSeconds: 10,
     counts: 'other',
     begin: () => CommandPhase.ready,

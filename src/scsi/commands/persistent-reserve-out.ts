@@ -108,6 +108,7 @@ function define(name: string, serviceAction: number, toAction: ToAction): Comman
     // Who may do what to whose reservation is the reducer's to say.
     reservation: 'all',
     unitReservation: 'none',
+    withoutMedium: true,
     timeoutSeconds: 30,
     counts: 'other',
     begin,

@@ -28,6 +28,7 @@ export const reportLuns: CommandDefinition = {
   operationCode: 0xa0,
   usage: [0, 0, ...USAGE_8, 0, 0, 0, ...USAGE_32, 0, 0],
   reservation: 'all',
+  withoutMedium: true,
   ignoresAttentions: true,
   timeoutSeconds: 10,
   counts: 'other',

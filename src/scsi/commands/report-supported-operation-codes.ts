@@ -19,6 +19,7 @@ export function makeReportSupportedOperationCodes(entries: () => readonly Comman
     serviceAction: 0x0c,
     usage: [0, 0, RCTD | REPORTING_OPTIONS, ...USAGE_8, ...USAGE_16, ...USAGE_32, 0, 0],
     reservation: 'write',
+    withoutMedium: true,
     timeoutSeconds: 10,
     counts: 'other',
     begin: () => CommandPhase.ready,

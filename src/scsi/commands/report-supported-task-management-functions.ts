@@ -15,6 +15,7 @@ export const reportSupportedTaskManagementFunctions: CommandDefinition = {
   serviceAction: 0x0d,
   usage: [0, 0, REPD, 0, 0, 0, ...USAGE_32, 0, 0],
   reservation: 'write',
+  withoutMedium: true,
   timeoutSeconds: 10,
   counts: 'other',
   begin: () => CommandPhase.ready,

@@ -12,6 +12,7 @@ export const requestSense: CommandDefinition = {
   operationCode: 0x03,
   usage: [0, DESC, 0, 0, ...USAGE_8, 0],
   reservation: 'all',
+  withoutMedium: true,
   ignoresAttentions: true,
   timeoutSeconds: 10,
   counts: 'other',

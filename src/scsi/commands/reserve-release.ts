@@ -9,6 +9,7 @@ import type { Task } from '../task.ts'
 const common = {
   // Who may reserve and release is decided where reservations are kept.
   reservation: 'all',
+  withoutMedium: true,
   timeoutSeconds: 10,
   counts: 'other',
   begin: () => CommandPhase.ready,

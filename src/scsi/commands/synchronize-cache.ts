@@ -8,6 +8,8 @@ import { CommandPhase } from '../scsi-target.ts'
 import { good, type Task } from '../task.ts'
 
 const IMMED = 0x02
+/** Obsolete; asks for less than every flush does. SBC-3 §5.22. */
+const SYNC_NV = 0x04
 
 const common = {
   reservation: 'write',
@@ -43,7 +45,7 @@ export const synchronizeCache10: CommandDefinition = {
   ...common,
   name: 'SYNCHRONIZE CACHE (10)',
   operationCode: 0x35,
-  usage: [0, IMMED, ...USAGE_32, 0x3f, ...USAGE_16, 0],
+  usage: [0, SYNC_NV | IMMED, ...USAGE_32, 0x3f, ...USAGE_16, 0],
   begin: task => begin(task, task.command.cdb.readUInt32BE(2), task.command.cdb.readUInt16BE(7)),
 }
 
@@ -52,6 +54,6 @@ export const synchronizeCache16: CommandDefinition = {
   ...common,
   name: 'SYNCHRONIZE CACHE (16)',
   operationCode: 0x91,
-  usage: [0, IMMED, ...USAGE_64, ...USAGE_32, 0x3f, 0],
+  usage: [0, SYNC_NV | IMMED, ...USAGE_64, ...USAGE_32, 0x3f, 0],
   begin: task => begin(task, readLba64(task.command.cdb, 2), task.command.cdb.readUInt32BE(10)),
 }
