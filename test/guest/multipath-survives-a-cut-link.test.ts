@@ -18,7 +18,7 @@ let map: string
 
 const activePaths = (count: number) =>
   section.guest.eventually(
-    `test $(multipathd show paths raw format "%T" | grep -cx active) = ${count} && echo yes`,
+    `test $(multipathd show paths raw format "%t" | grep -cx active) = ${count} && echo yes`,
     60,
   )
 
