@@ -147,3 +147,26 @@ test('the stored form gives back any state, and a form of another version is ref
   bytes[4] = 2
   expect(() => decodeReservations(bytes)).toThrow('does not know')
 })
+
+test('RESERVE (6) and a registration that arrive together: the one that came first stands alone', async () => {
+  const registered = new Reservations(new MemoryReservationStorage())
+  const registering = registered.change(A, register(1n))
+  expect(registered.reserveUnit(B)).toBe(false)
+  expect(await registering).toBe('done')
+  await registered.change(A, register(0n))
+  expect(registered.reserveUnit(B)).toBe(true)
+  expect(await registered.change(A, register(1n))).toBe('conflict')
+  registered.releaseUnit(B)
+  expect(await registered.change(A, register(1n))).toBe('done')
+})
+
+test('RESERVE (6): the object that stands for the holding nexus is the holder, an equal one is not', () => {
+  const reservations = new Reservations(new MemoryReservationStorage())
+  reservations.reserveUnit(A)
+  expect(reservations.permits({ ...A }, 'read')).toBe(false)
+  reservations.releaseUnit({ ...A })
+  expect(reservations.permits(A, 'write')).toBe(true)
+  expect(reservations.permits(B, 'read')).toBe(false)
+  reservations.endUnitReservation()
+  expect(reservations.permits(B, 'read')).toBe(true)
+})

@@ -52,6 +52,7 @@ export class Reservations {
   /** The nexus that holds the whole unit by RESERVE (6): this very object. SPC-2 §5.5.1. */
   #unitHolder: ClientIdentity | null = null
   #changes: Promise<unknown> = Promise.resolve()
+  #changesUnderWay = 0
 
   constructor(storage: ReservationStorage) {
     this.#storage = storage
@@ -102,7 +103,9 @@ export class Reservations {
 
   /** RESERVE (6): answers false for a conflict, with another holder or with any registration. SPC-2 §7.21. */
   reserveUnit(client: ClientIdentity): boolean {
-    if (this.isUnitReservedFrom(client) || this.#state.registrations.length > 0) return false
+    // A registration that is being stored has come before.
+    const hasRegistrations = this.#changesUnderWay > 0 || this.#state.registrations.length > 0
+    if (hasRegistrations || this.isUnitReservedFrom(client)) return false
     this.#unitHolder = client
     return true
   }
@@ -128,7 +131,12 @@ export class Reservations {
    * their commands taken back. Rejects, with nothing assumed, when the storage fails. One change at a time.
    */
   change(client: ClientIdentity, action: ReservationAction): Promise<'done' | ReservationRefusal> {
-    const change = this.#changes.then(() => this.#change(client, action))
+    this.#changesUnderWay += 1
+    const change = this.#changes
+      .then(() => this.#change(client, action))
+      .finally(() => {
+        this.#changesUnderWay -= 1
+      })
     this.#changes = change.catch(() => {})
     return change
   }
