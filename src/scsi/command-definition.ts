@@ -42,3 +42,6 @@ export interface CommandDefinition {
   /** Does it. Ends in task.good(), a fail* method, task.stream() or an operation with a continuation. */
   execute(task: Task): void
 }
+
+/** What commands have in common that write the medium. */
+export const WRITES_MEDIUM = { reservation: 'write', writes: true, counts: 'write' } as const

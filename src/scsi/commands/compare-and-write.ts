@@ -1,7 +1,7 @@
 import { BlockKind } from '../../block/block-operation.ts'
 import { setRange } from '../block-range.ts'
 import { DPO, FUA, readLba64, USAGE_8, USAGE_64 } from '../cdb.ts'
-import type { CommandDefinition } from '../command-definition.ts'
+import { type CommandDefinition, WRITES_MEDIUM } from '../command-definition.ts'
 import { CommandPhase } from '../scsi-target.ts'
 import { good, type Task } from '../task.ts'
 
@@ -24,13 +24,11 @@ function execute(task: Task): void {
 
 /** SBC-4 §5.3. The field's eight bits are the limit that VPD page B0h gives. */
 export const compareAndWrite: CommandDefinition = {
+  ...WRITES_MEDIUM,
   name: 'COMPARE AND WRITE',
   operationCode: 0x89,
   usage: [0, DPO | FUA, ...USAGE_64, 0, 0, 0, ...USAGE_8, 0x3f, 0],
-  reservation: 'write',
-  writes: true,
   timeoutSeconds: 30,
-  counts: 'write',
   begin,
   execute,
 }

@@ -1,7 +1,7 @@
 import { BlockKind } from '../../block/block-operation.ts'
 import { receivedBlocksBytes, setTransferRange } from '../block-range.ts'
 import { DPO, FUA, readLba64, USAGE_32, USAGE_64 } from '../cdb.ts'
-import type { CommandDefinition } from '../command-definition.ts'
+import { type CommandDefinition, WRITES_MEDIUM } from '../command-definition.ts'
 import { CommandPhase } from '../scsi-target.ts'
 import { good, type Task } from '../task.ts'
 
@@ -27,13 +27,11 @@ function execute(task: Task): void {
 
 /** SBC-4 §5.8. Reading, combining and writing are one operation to everybody else (§4.27). */
 export const orWrite16: CommandDefinition = {
+  ...WRITES_MEDIUM,
   name: 'ORWRITE (16)',
   operationCode: 0x8b,
   usage: [0, DPO | FUA, ...USAGE_64, ...USAGE_32, 0x3f, 0],
-  reservation: 'write',
-  writes: true,
   timeoutSeconds: 30,
-  counts: 'write',
   begin,
   execute,
 }

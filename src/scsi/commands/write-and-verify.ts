@@ -1,7 +1,7 @@
 import { BlockKind } from '../../block/block-operation.ts'
 import { receivedBlocksBytes, setTransferRange } from '../block-range.ts'
 import { DPO, readLba64, USAGE_16, USAGE_32, USAGE_64 } from '../cdb.ts'
-import type { CommandDefinition } from '../command-definition.ts'
+import { type CommandDefinition, WRITES_MEDIUM } from '../command-definition.ts'
 import { PIECE_BYTES } from '../limits.ts'
 import { runPieces } from '../pieces.ts'
 import { CommandPhase } from '../scsi-target.ts'
@@ -12,10 +12,8 @@ const BYTCHK = 0x06
 const COMPARE = 0x02
 
 const common = {
-  reservation: 'write',
-  writes: true,
+  ...WRITES_MEDIUM,
   timeoutSeconds: 60,
-  counts: 'write',
   execute,
 } as const
 

@@ -1,7 +1,7 @@
 import { BlockKind } from '../../block/block-operation.ts'
 import { setRange } from '../block-range.ts'
 import { readLba64, USAGE_16, USAGE_32, USAGE_64 } from '../cdb.ts'
-import type { CommandDefinition } from '../command-definition.ts'
+import { type CommandDefinition, WRITES_MEDIUM } from '../command-definition.ts'
 import { PIECE_BYTES, WRITE_SAME_BYTES_MAX } from '../limits.ts'
 import { repeatBlock, runPieces } from '../pieces.ts'
 import { CommandPhase } from '../scsi-target.ts'
@@ -12,10 +12,8 @@ const UNMAP = 0x08
 const NDOB = 0x01
 
 const common = {
-  reservation: 'write',
-  writes: true,
+  ...WRITES_MEDIUM,
   timeoutSeconds: 60,
-  counts: 'write',
   execute,
 } as const
 

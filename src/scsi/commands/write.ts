@@ -2,17 +2,15 @@ import { BlockKind } from '../../block/block-operation.ts'
 import { BlockStatus } from '../../block/block-status.ts'
 import { receivedBlocksBytes, setTransferRange } from '../block-range.ts'
 import { DPO, FUA, readLba21, readLba64, USAGE_8, USAGE_16, USAGE_32, USAGE_64 } from '../cdb.ts'
-import type { CommandDefinition } from '../command-definition.ts'
+import { type CommandDefinition, WRITES_MEDIUM } from '../command-definition.ts'
 import { CommandPhase } from '../scsi-target.ts'
 import { good, type Task } from '../task.ts'
 
 // SBC-4 §5.39-5.43. Protection information is not supported: WRPROTECT must be zero.
 
 const common = {
-  reservation: 'write',
-  writes: true,
+  ...WRITES_MEDIUM,
   timeoutSeconds: 30,
-  counts: 'write',
   execute,
 } as const
 
