@@ -27,8 +27,10 @@ export class BrickScrubs {
     this.#failed = failed
   }
 
+  /** A scrub has ended when the next one may start. */
   get progress(): ScrubProgress | null {
-    return this.#scrub?.progress ?? null
+    const progress = this.#scrub?.progress ?? null
+    return progress === null || this.#running === null ? progress : { ...progress, endedAtMs: null }
   }
 
   start(bytesPerSecond = SCRUB_BYTES_PER_SECOND_DEFAULT): void {
