@@ -1,14 +1,21 @@
-import { PassThrough } from 'node:stream'
+import { Writable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { formatDetails, formatTable } from '../../../src/cli/output.ts'
 import { Progress } from '../../../src/cli/progress.ts'
 
 function shownOn(isTTY: boolean, steps: readonly (readonly [doneBytes: number, atMs: number])[]): string {
-  const stderr = Object.assign(new PassThrough(), { isTTY })
+  let shown = ''
+  const sink = new Writable({
+    write(chunk, _encoding, done) {
+      shown += String(chunk)
+      done()
+    },
+  })
+  const stderr = Object.assign(sink, { isTTY })
   const progress = new Progress(stderr, 'importing demo', 0)
   for (const [doneBytes, atMs] of steps) progress.show(doneBytes, 2 ** 20, atMs)
   progress.end()
-  return String(stderr.read() ?? '')
+  return shown
 }
 
 test('progress: a terminal gets one bar that is drawn again at most ten times a second and taken away', () => {
