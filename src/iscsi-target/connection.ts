@@ -1,6 +1,7 @@
 import type net from 'node:net'
 import { type ByteIntake, openAccepted } from '../net/accepted-socket.ts'
 import type { BufferPool } from '../net/buffer-pool.ts'
+import type { BusyPoll } from '../net/busy-poll.ts'
 import type { Clock } from '../net/clock.ts'
 import type { FaultCounters } from '../net/fault-counters.ts'
 import type { FlushQueue } from '../net/flush-queue.ts'
@@ -18,6 +19,7 @@ export interface ConnectionSurroundings {
   readonly pool: BufferPool
   readonly slabs: SlabPool
   readonly flushQueue: FlushQueue
+  readonly busyPoll: BusyPoll
   readonly clock: Clock
   readonly faults: FaultCounters
   readonly logger: Logger
@@ -94,6 +96,7 @@ export class Connection implements PduSink, SessionLink, ByteIntake, ByteOutlet 
     else this.receiver.receive(buffer, lengthBytes)
     this.#inPass = false
     this.flush()
+    this.#surroundings.busyPoll.passEnded()
     this.#isReading = this.receiving
     return this.#isReading
   }

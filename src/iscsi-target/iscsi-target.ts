@@ -3,6 +3,7 @@ import type net from 'node:net'
 import type { SessionInfo } from '../control/records.ts'
 import { invariant } from '../lib/invariant.ts'
 import { BufferPool } from '../net/buffer-pool.ts'
+import { BusyPoll } from '../net/busy-poll.ts'
 import { type Clock, systemClock } from '../net/clock.ts'
 import { FaultCounters } from '../net/fault-counters.ts'
 import { FlushQueue } from '../net/flush-queue.ts'
@@ -83,6 +84,7 @@ export class IscsiTarget {
       receiveBuffer: Buffer.allocUnsafeSlow(RECEIVE_BUFFER_BYTES),
       slabs: new SlabPool(SLAB_ROOM_BYTES, SLABS_KEPT_MAX),
       flushQueue: new FlushQueue(),
+      busyPoll: new BusyPoll(() => performance.now()),
       receiveByEvents: options.receiveByEvents ?? false,
     }
     this.#registry = new SessionRegistry({
