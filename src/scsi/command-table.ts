@@ -15,6 +15,7 @@ import { readDefectData10, readDefectData12 } from './commands/read-defect-data.
 import { reportLuns } from './commands/report-luns.ts'
 import { makeReportSupportedOperationCodes } from './commands/report-supported-operation-codes.ts'
 import { reportSupportedTaskManagementFunctions } from './commands/report-supported-task-management-functions.ts'
+import { reportTargetPortGroups } from './commands/report-target-port-groups.ts'
 import { requestSense } from './commands/request-sense.ts'
 import { release6, reserve6 } from './commands/reserve-release.ts'
 import { startStopUnit } from './commands/start-stop-unit.ts'
@@ -67,6 +68,7 @@ const commands: readonly CommandDefinition[] = [
   readCapacity16,
   getLbaStatus16,
   reportLuns,
+  reportTargetPortGroups,
   makeReportSupportedOperationCodes(() => entries),
   reportSupportedTaskManagementFunctions,
   read12,

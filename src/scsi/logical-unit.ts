@@ -1,7 +1,7 @@
 import { IoStats } from '../lib/io-stats.ts'
 import type { RegistrantName } from '../volume/reservations/reservation-state.ts'
 import type { ReservationNotice } from '../volume/reservations/step-reservations.ts'
-import type { Volume } from '../volume/volume.ts'
+import type { Volume, VolumeChange } from '../volume/volume.ts'
 import type { CommandDefinition } from './command-definition.ts'
 import { findCommand, firstForeignByte, isOperationCodeKnown } from './command-table.ts'
 import type { ItlNexus } from './itl-nexus.ts'
@@ -13,6 +13,12 @@ import type { TargetDevice } from './target-device.ts'
 import type { Task } from './task.ts'
 import { TaskSet } from './task-set.ts'
 import { Attention } from './unit-attention.ts'
+
+const ATTENTION_OF: Readonly<Record<VolumeChange, Attention>> = {
+  resized: Attention.capacityDataHasChanged,
+  writeProtection: Attention.modeParametersChanged,
+  accessStates: Attention.asymmetricAccessStateChanged,
+}
 
 /** A volume under a LUN of one target: its device server, task set, mode pages and unit attentions. */
 export class LogicalUnit {
@@ -34,11 +40,7 @@ export class LogicalUnit {
     this.volume = volume
     this.#isReadOnlyLun = readOnly
     this.#stopListening = [
-      volume.onChange(change => {
-        this.establish(
-          change === 'resized' ? Attention.capacityDataHasChanged : Attention.modeParametersChanged,
-        )
-      }),
+      volume.onChange(change => this.establish(ATTENTION_OF[change])),
       volume.reservations.listen(this),
     ]
   }

@@ -14,6 +14,7 @@ import {
   type TaskManagementResponse,
 } from './scsi-target.ts'
 import type { DeviceIdentity } from './standard-inquiry.ts'
+import { onlyLocalGroup, type TargetPortGroups } from './target-port-groups.ts'
 import { Task, TaskState } from './task.ts'
 import { manageTasks } from './task-management.ts'
 import { Attention } from './unit-attention.ts'
@@ -30,6 +31,8 @@ export interface TargetDeviceOptions {
   readonly identity: DeviceIdentity
   /** `scsi.reportNexusLoss`: SAM's unit attention for every new nexus, which stock Linux turns into errors. */
   readonly reportNexusLoss?: boolean
+  /** Through which gateways the volumes can be reached; without it, through this one. */
+  readonly portGroups?: TargetPortGroups
   /** Monotonic milliseconds, for latencies. */
   readonly clock?: () => number
 }
@@ -44,6 +47,7 @@ interface AttachedNexus {
 export class TargetDevice implements ScsiTarget {
   readonly name: string
   readonly identity: DeviceIdentity
+  readonly portGroups: TargetPortGroups
   readonly timer: PassTimer
   readonly #reportNexusLoss: boolean
   readonly #units = new Map<number, LogicalUnit>()
@@ -52,6 +56,7 @@ export class TargetDevice implements ScsiTarget {
   constructor(options: TargetDeviceOptions) {
     this.name = options.name
     this.identity = options.identity
+    this.portGroups = options.portGroups ?? onlyLocalGroup
     this.#reportNexusLoss = options.reportNexusLoss ?? false
     this.timer = new PassTimer(options.clock ?? (() => performance.now()))
   }

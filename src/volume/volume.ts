@@ -7,7 +7,11 @@ export interface VolumeHandle extends BlockDevice {
   close(): Promise<void>
 }
 
-export type VolumeChange = 'resized' | 'writeProtection'
+export type VolumeChange =
+  | 'resized'
+  | 'writeProtection'
+  /** Another gateway owns the volume now, or can be reached, or not. */
+  | 'accessStates'
 
 /** A volume as it is served here: one per volume and daemon, shared by every protocol and target. */
 export interface Volume {

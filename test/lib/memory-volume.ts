@@ -63,12 +63,16 @@ export class MemoryVolume implements Volume {
     const bytes = Buffer.alloc(sizeBytes)
     this.bytes.copy(bytes)
     this.bytes = bytes
-    for (const listener of this.#listeners) listener('resized')
+    this.tell('resized')
   }
 
   setReadOnly(readOnly: boolean): void {
     this.readOnly = readOnly
-    for (const listener of this.#listeners) listener('writeProtection')
+    this.tell('writeProtection')
+  }
+
+  tell(change: VolumeChange): void {
+    for (const listener of this.#listeners) listener(change)
   }
 
   open(client: ClientIdentity): VolumeHandle {
