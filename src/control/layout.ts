@@ -22,6 +22,7 @@ export const keys = {
   /** Eight hex digits, so that pages sort by number. */
   page: (name: string, page: number) => `v/${name}/r/${page.toString(16).padStart(8, '0')}`,
   reservations: (name: string) => `v/${name}/pr`,
+  owner: (name: string) => `v/${name}/o`,
   target: (iqn: string) => `t/${iqn}`,
   peer: (id: string) => `p/${id}`,
   brick: (uuid: string) => `b/${uuid}`,
@@ -65,6 +66,14 @@ export interface PlacementPage {
   readonly ranges: readonly (readonly number[])[]
 }
 
+/** v/<vol>/o, leased: liveness only; authority is the epoch and the replicas' grants. */
+export interface OwnerValue {
+  readonly peer: string
+  readonly number: number
+  readonly epoch: number
+  readonly incarnation: string
+}
+
 /** t/<iqn> */
 export type TargetValue = Omit<TargetRecord, 'iqn'>
 
@@ -97,6 +106,7 @@ export interface Values {
   cluster: ClusterValue
   volume: VolumeHead
   placement: PlacementPage
+  owner: OwnerValue
   target: TargetValue
   chap: ChapRecord
   peer: PeerValue
@@ -109,6 +119,7 @@ const VERSIONS: Record<Kind, number> = {
   cluster: 1,
   volume: 1,
   placement: 1,
+  owner: 1,
   target: 1,
   chap: 1,
   peer: 1,

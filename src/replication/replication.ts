@@ -1,0 +1,154 @@
+import type { OwnerValue, VolumeHead } from '../control/layout.ts'
+import type { Compare, MetadataStore } from '../metadata/metadata-store.ts'
+import type { VolumeExtents } from '../store/brick.ts'
+import type { OperationQueue } from '../volume/operation-queue.ts'
+import type { PeerNetwork, PeerRequestHandler } from './peer-network.ts'
+import type { ReplicaStore } from './replica-store.ts'
+import type { Timers } from './timers.ts'
+
+/** A write, trim or zero that a member remembers, so that a client's repetition of it can be told. PROTOCOL rule 18. */
+export interface RecentOperation {
+  readonly stream: number
+  readonly sequence: number
+}
+
+/** A volume that this daemon owns, for the length of one epoch. */
+export interface OwnedHere {
+  readonly name: string
+  readonly uuid: string
+  readonly epoch: number
+  /** As last read or written by this owner; `VolumeServer.changed` follows each change. */
+  readonly head: VolumeHead
+  /** Refuses everything with unavailable once the epoch has ended. */
+  readonly extents: VolumeExtents
+  /** The block locks of this epoch, given to OwnedVolume: reconcile, resync and repair hold regions in it. */
+  readonly queue: OperationQueue
+  /** Operations of client streams that some member applied or was asked to, found by the fence. */
+  readonly recent: readonly RecentOperation[]
+  readonly ended: boolean
+  /**
+   * What a transaction on state of this volume must compare, so that it fails once another epoch has begun.
+   * PROTOCOL rule 19. Throws ERR_BLOCK_UNAVAILABLE when the epoch has ended already.
+   */
+  stillOwned(): Compare[]
+}
+
+/** What a daemon does with the volumes it comes to own: OwnedVolume, its reservations, its clients' streams. */
+export interface VolumeServer {
+  /** All that must be fenced is; nothing of a client is served before this resolves. A rejection releases. */
+  begin(volume: OwnedHere): Promise<void>
+  /** The head changed: size, write protection, replicas, the sets. */
+  changed(volume: OwnedHere): void
+  /** Acknowledged unflushed writes may be gone; clients hear of it before their next flush. PROTOCOL rule 16. */
+  lost(volume: OwnedHere, lossGeneration: number): void
+  /** The epoch is over, `extents` refuses already. Resolves when nothing of the volume is served any more. */
+  end(volume: OwnedHere): Promise<void>
+}
+
+/** The lease of this process, kept alive by whoever made it; null while there is none. */
+export interface LeaseSource {
+  current(): bigint | null
+}
+
+export interface ReplicationLog {
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+/** Enters the event log of the cluster, in its own time: volume.takeover, replica.left, replica.joined ... */
+export type TellEvent = (kind: string, subject: string, message: string) => void
+
+export interface ReplicationConfig {
+  /** A member with an unacknowledged operation, or no connection, for longer leaves. PROTOCOL rule 22. */
+  readonly ejectAfterMs: number
+  /** How long a set of which only cold members answer waits for a warm one. PROTOCOL rule 16. */
+  readonly coldWaitMs: number
+  /** How long an owner goes on without etcd. PROTOCOL rule 24. */
+  readonly etcdGraceMs: number
+}
+
+export const REPLICATION_DEFAULTS: ReplicationConfig = {
+  ejectAfterMs: 1_000,
+  coldWaitMs: 60_000,
+  etcdGraceMs: 900_000,
+}
+
+export interface ReplicationOptions {
+  /** Its `self` names this peer and its brick. serve() is the caller's: handler below is given to it. */
+  readonly network: PeerNetwork
+  readonly store: ReplicaStore
+  readonly metadata: MetadataStore
+  readonly timers: Timers
+  readonly lease: LeaseSource
+  readonly randomBytes: (length: number) => Buffer
+  readonly server: VolumeServer
+  readonly log: ReplicationLog
+  readonly tellEvent: TellEvent
+  readonly config?: Partial<ReplicationConfig>
+}
+
+/** A volume on the bricks of the peers it was placed on. */
+export interface ReplicatedVolume {
+  readonly uuid: string
+  readonly sizeBytes: number
+  readonly epoch: number
+  readonly setVersion: number
+  /** Small numbers; this peer's own included where it is one of them. */
+  readonly peers: readonly number[]
+}
+
+export interface OwnedStatistics {
+  readonly name: string
+  readonly uuid: string
+  readonly epoch: number
+  /** Small numbers of the peers that are in the in-sync set of every range placed on them. */
+  readonly inSync: readonly number[]
+  readonly out: readonly number[]
+  /** Ranges that cannot be served: fewer than M members answer. */
+  readonly rangesWaiting: number
+  readonly regionsToReconcile: number
+  readonly operationsInFlight: number
+  /** bootMs until which reads of every range are authorised. */
+  readonly readableUntilMs: number
+}
+
+export interface ReplicationStatistics {
+  readonly owned: readonly OwnedStatistics[]
+  readonly takeovers: number
+  readonly ejections: number
+  readonly fencesAnswered: number
+  readonly staleRefused: number
+  readonly regionsReconciled: number
+  readonly blocksRepaired: number
+}
+
+/** The replication of one daemon: its replicas, the volumes it owns, and who owns the others. */
+export interface Replication extends AsyncDisposable {
+  /** For PeerNetwork.serve(), as it is or behind one that takes `forward` and the gateways' control requests out. */
+  readonly handler: PeerRequestHandler
+  /** Reads the volumes and watches them; from then on this daemon follows and may own. */
+  start(): Promise<void>
+
+  /** Who owns a volume now, as far as the watch has told; null when nobody does. */
+  owner(name: string): OwnerValue | null
+  /** Called after owner() of a volume has changed; the answer takes the listener off. */
+  onOwnerChange(listener: (name: string) => void): () => void
+  owned(name: string): OwnedHere | null
+  /** Clients of the volume are here: own it when nobody does, even without a replica of it. */
+  want(name: string): void
+  unwant(name: string): void
+  /** A planned end of ownership: what is in flight ends first; the others are told. PROTOCOL rule 6. */
+  release(name: string): Promise<void>
+  /** Lets go of everything and owns nothing from then on: a daemon that stops or is drained. */
+  retire(): Promise<void>
+
+  /** Descriptors on all peers of a new volume; rejects unless each is durable. Idempotent. */
+  createVolume(volume: ReplicatedVolume): Promise<void>
+  /** Room on all peers that answer; the others are told when they are fenced. */
+  growVolume(volume: ReplicatedVolume): Promise<void>
+  /** On all peers that answer; resolves with the small numbers of those that did not. */
+  deleteVolume(volume: ReplicatedVolume): Promise<readonly number[]>
+
+  statistics(): ReplicationStatistics
+}
