@@ -14,6 +14,10 @@ const COMMON = new Set([
   'advertiseNbd',
   'tlsDir',
   'api',
+  'etcd',
+  'peer',
+  'peer.name',
+  'advertisePeer',
   'capacity',
   'label',
 ])

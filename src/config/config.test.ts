@@ -60,7 +60,7 @@ test('config: unknown keys and variables are fatal and the nearest known one is 
   expect(() => load('limits: {sesions: 1}')).toThrow(
     "unknown key 'limits.sesions' in /etc/holdfast.yaml; did you mean 'limits.sessions'?",
   )
-  expect(() => load('peer: {listen: 1.2.3.4:5}')).toThrow("unknown key 'peer'")
+  expect(() => load('peer: {adress: 1.2.3.4:5}')).toThrow("unknown key 'peer.adress'")
   const environment = { HOLDFAST_ISCI: '127.0.0.1:1' }
   expect(() => loadConfig({ environment })).toThrow(
     "unknown variable HOLDFAST_ISCI; did you mean 'HOLDFAST_ISCSI'?",
@@ -153,4 +153,26 @@ test('durations: units, and back', () => {
     '7d',
     '0',
   ])
+})
+
+test('etcd: given by its URLs, all of one kind, and a user has a password', () => {
+  expect(load('etcd: [http://a:2379, "http://[fd00::1]:2379"]').etcd.urls).toHaveLength(2)
+  expect(loadConfig({ environment: { HOLDFAST_ETCD: 'http://a:1,http://b:1' } }).etcd.urls).toEqual([
+    'http://a:1',
+    'http://b:1',
+  ])
+  expect(() => load('etcd: {urls: [http://a:1, https://b:1]}')).toThrow('all http or all https')
+  expect(() => load('etcd: [a:2379]')).toThrow("'a:2379' is not a URL like http://etcd1:2379")
+  expect(() => load('etcd: {urls: [http://a:1], user: root}')).toThrow('go together')
+  expect(() => load('etcd: {urls: [http://a:1], tls: /t}')).toThrow('https URLs')
+})
+
+test('peer: what others reach is spoken in TLS, unless told otherwise, and a wildcard is advertised', () => {
+  const etcd = 'etcd: [http://a:1]\n'
+  expect(() => load(`${etcd}peer: 10.0.0.1:9281`)).toThrow('peer.allowPlain')
+  expect(() => load(`${etcd}peer: {listen: 10.0.0.1:9281, tls: required}`)).toThrow('tlsDir')
+  expect(() => load(`${etcd}peer: {listen: 0.0.0.0:9281, allowPlain: on}`)).toThrow('advertise-peer')
+  expect(load('peer: 10.0.0.1:9281').peer.listen.port).toBe(9281)
+  const plain = load(`${etcd}peer: {listen: 0.0.0.0:9281, allowPlain: on}\nadvertisePeer: a:9281`)
+  expect(plain.advertisePeer).toEqual({ host: 'a', port: 9281 })
 })

@@ -4,7 +4,7 @@ import { type FieldNotes, fieldNotes } from './value-types.ts'
 
 /** One thing that can be configured, under its one name. */
 export interface ConfigField extends FieldNotes {
-  /** `limits.loginTime`; a section's `listen` goes by the section's name: `iscsi`. */
+  /** `limits.loginTime`; what a section is about goes by its name: `iscsi`. */
   readonly key: string
   /** Where it is in the decoded configuration. */
   readonly path: readonly string[]
@@ -13,6 +13,9 @@ export interface ConfigField extends FieldNotes {
   /** `HOLDFAST_LIMITS_LOGIN_TIME`. */
   readonly variable: string
 }
+
+/** Go by their section's name: `iscsi` is `iscsi.listen`, `etcd` is `etcd.urls`. */
+const SECTIONS_OWN: readonly string[] = ['listen', 'urls']
 
 function* walk(schema: z.ZodType, path: readonly string[]): Generator<ConfigField> {
   const notes = fieldNotes.get(schema)
@@ -26,7 +29,7 @@ function* walk(schema: z.ZodType, path: readonly string[]): Generator<ConfigFiel
 }
 
 function describe(notes: FieldNotes, path: readonly string[]): ConfigField {
-  const named = path.at(-1) === 'listen' ? path.slice(0, -1) : path
+  const named = SECTIONS_OWN.includes(path.at(-1)!) ? path.slice(0, -1) : path
   const words = named.flatMap(part => part.replace(/[A-Z]/g, letter => `-${letter}`).split('-'))
   return {
     ...notes,

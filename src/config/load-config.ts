@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import type { ConfigField } from './fields.ts'
-import { formatHostPort, isLoopback } from './host-port.ts'
+import { formatHostPort, isLoopback, isWildcard } from './host-port.ts'
 import { type Config, configSchema } from './schema.ts'
 import { type GivenValue, readEnvironmentValues, readFileValues, readFlagValues } from './sources.ts'
 
@@ -25,9 +25,13 @@ export function loadConfig(sources: ConfigSources): Config {
     ...readFlagValues(sources.flags ?? {}),
   ]
   const config = decode(given)
-  const withToken = { ...config, api: { ...config.api, token: tokenOf(config, readFile) } }
-  checkTogether(withToken)
-  return deepFreeze(withToken)
+  const withSecrets = {
+    ...config,
+    api: { ...config.api, token: tokenOf(config, readFile) },
+    etcd: { ...config.etcd, password: etcdPasswordOf(config, readFile) },
+  }
+  checkTogether(withSecrets)
+  return deepFreeze(withSecrets)
 }
 
 function decode(given: readonly GivenValue[]): Config {
@@ -63,11 +67,19 @@ function tokenOf(config: Config, readFile: (name: string) => string): string | n
   return line
 }
 
+function etcdPasswordOf({ etcd }: Config, readFile: (name: string) => string): string | null {
+  if (etcd.passwordFile === null) return etcd.password
+  if (etcd.password !== null) throw invalid('give etcd.password or etcd.passwordFile, not both')
+  return readFile(etcd.passwordFile).split('\n')[0]!.trim()
+}
+
 function checkTogether(config: Config): void {
   if (config.advertiseIscsi.length > config.iscsi.listen.length) {
     throw invalid('there are more advertise-iscsi addresses than iscsi listeners')
   }
   checkNbd(config)
+  checkEtcd(config)
+  checkPeer(config)
   const { listen, tls, token } = config.api
   if (!isLoopback(listen.host) && (tls === null || token === null)) {
     const address = formatHostPort(listen)
@@ -90,6 +102,28 @@ function checkNbd({ nbd, advertiseNbd, tlsDir }: Config): void {
     throw invalid(
       `NBD on ${address} can be reached by others, so it needs nbd.tls required, or nbd.allowPlain`,
     )
+  }
+}
+
+function checkEtcd({ etcd }: Config): void {
+  if ((etcd.user === null) !== (etcd.password === null)) {
+    throw invalid('etcd.user and a password go together')
+  }
+  const schemes = new Set(etcd.urls.map(url => new URL(url).protocol))
+  if (schemes.size > 1) throw invalid('etcd URLs are all http or all https')
+  if (etcd.tls !== null && !schemes.has('https:')) throw invalid('etcd.tls needs https URLs')
+}
+
+/** Without etcd there is nobody else, and the peer listener stays closed. */
+function checkPeer({ peer, tlsDir, etcd, advertisePeer }: Config): void {
+  if (etcd.urls.length === 0) return
+  const address = formatHostPort(peer.listen)
+  if (peer.tls === 'required' && tlsDir === null) throw invalid('peer.tls required needs tlsDir')
+  if (peer.tls === 'off' && !isLoopback(peer.listen.host) && !peer.allowPlain) {
+    throw invalid(`peers on ${address} can be reached by others, so it needs peer.tls, or peer.allowPlain`)
+  }
+  if (isWildcard(peer.listen.host) && advertisePeer === null) {
+    throw invalid(`peer ${address} is a wildcard, so advertise-peer must say what other daemons dial`)
   }
 }
 

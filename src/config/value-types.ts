@@ -99,6 +99,17 @@ export const hostPort = () =>
     encode: formatHostPort,
   })
 
+/** `http://host:port` or `https://host:port`, without a path. */
+export const httpUrl = () =>
+  z.string().refine(
+    text => {
+      if (!URL.canParse(text)) return false
+      const { protocol, pathname, search, username } = new URL(text)
+      return /^https?:$/.test(protocol) && /^\/?$/.test(pathname) && search === '' && username === ''
+    },
+    { error: issue => `'${issue.input}' is not a URL like http://etcd1:2379` },
+  )
+
 /** KEY=VALUE pairs as flags, a mapping in the file. */
 export const pairs = () => z.record(z.string().regex(/^[a-z][a-z0-9.-]*$/), z.string().min(1))
 
