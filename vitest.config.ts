@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: [
       'src/**/*.test.ts',
+      'bench/**/*.test.ts',
       'test/unit/**/*.test.ts',
       'test/iscsi/**/*.test.ts',
       'test/nbd/**/*.test.ts',

@@ -1,13 +1,13 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildClient, iscsiPerf, load } from './client.ts'
 import { describeCommit, describeMachine, residentBytes } from './machine.ts'
 import { fill, type Measurement, measure, prewarm } from './measure.ts'
 import { choosePoints, loadArguments, POINTS, type Point } from './points.ts'
 import { compare, disturbance, ratioTable, summarize, summaryTable } from './report.ts'
+import { saveResult } from './results.ts'
 import type { BenchServer } from './servers/bench-server.ts'
 import { startHoldfast } from './servers/holdfast.ts'
 import { startTgt } from './servers/tgt.ts'
@@ -15,7 +15,6 @@ import { startTgt } from './servers/tgt.ts'
 const SERVER_CPU = 0
 const CLIENT_CPU = 1
 const WARM_UP_SECONDS = 0.3
-const RESULTS = fileURLToPath(new URL('./results', import.meta.url))
 const STARTERS = { holdfast: startHoldfast, tgt: startTgt } as const
 const USAGE = `npm run bench -- [options]
   --rounds N          rounds, each with every server and point (5)
@@ -84,13 +83,6 @@ async function runRounds(
   return measurements
 }
 
-function save(report: Readonly<Record<string, unknown>>): string {
-  mkdirSync(RESULTS, { recursive: true })
-  const file = join(RESULTS, `${new Date().toISOString().replaceAll(/[:.]/g, '-')}.json`)
-  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`)
-  return relative(process.cwd(), file)
-}
-
 async function bench(servers: readonly BenchServer[], directory: string): Promise<void> {
   const points = choosePoints(options.points.split(',').filter(Boolean))
   const idle = Object.fromEntries(servers.map(s => [s.name, residentBytes(s.pids)]))
@@ -110,9 +102,7 @@ async function bench(servers: readonly BenchServer[], directory: string): Promis
     )
   const disturbed = disturbance(measurements)
   if (disturbed !== null) console.log(`\n${disturbed}`)
-  const file = save({
-    format: 1,
-    at: new Date().toISOString(),
+  const file = saveResult('', {
     ...describeCommit(),
     machine: describeMachine(directory),
     options,

@@ -1,12 +1,12 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { describeCommit, describeMachine, machineCpuSeconds } from '../machine.ts'
 import type { Measurement } from '../measure.ts'
 import type { Point } from '../points.ts'
 import { compare, disturbance, ratioTable, summarize, summaryTable } from '../report.ts'
+import { saveResult } from '../results.ts'
 import type { BenchServer } from '../servers/bench-server.ts'
 import { fio } from './fio.ts'
 import { NBD_POINTS } from './points.ts'
@@ -14,7 +14,6 @@ import { NBD_STARTERS } from './servers.ts'
 
 const SERVER_CPU = 0
 const CLIENT_CPU = 1
-const RESULTS = fileURLToPath(new URL('../results', import.meta.url))
 const WHOLE: Point = { name: 'fill', mode: 'write', blockBytes: 2 ** 20, queueDepth: 8 }
 
 const { values: options } = parseArgs({
@@ -55,26 +54,21 @@ async function bench(servers: readonly BenchServer[], directory: string): Promis
   }
   const summaries = points.flatMap(point => servers.map(({ name }) => summarize(measurements, name, point)))
   console.log(summaryTable(summaries))
-  if (['holdfast', 'nbdkit'].every(name => servers.some(server => server.name === name))) {
-    const ratios = points.map(point => compare(measurements, point, 'nbdkit'))
-    console.log(`\n${ratioTable(ratios, 'nbdkit')}`)
-  }
+  const compared = ['holdfast', 'nbdkit'].every(name => servers.some(server => server.name === name))
+  const ratios = compared ? points.map(point => compare(measurements, point, 'nbdkit')) : []
+  if (compared) console.log(`\n${ratioTable(ratios, 'nbdkit')}`)
   const disturbed = disturbance(measurements)
   if (disturbed !== null) console.log(`\n${disturbed}`)
-  const described = servers.map(({ name, version, argv, settings }) => ({ name, version, argv, settings }))
-  console.log(`\nall rounds: ${save({ ...describeCommit(), described, directory, summaries, measurements })}`)
-}
-
-function save({ directory, described, ...rest }: Readonly<Record<string, unknown>> & { directory: string }) {
-  mkdirSync(RESULTS, { recursive: true })
-  const at = new Date().toISOString()
-  const file = join(RESULTS, `nbd-${at.replaceAll(/[:.]/g, '-')}.json`)
-  const machine = describeMachine(directory)
-  writeFileSync(
-    file,
-    `${JSON.stringify({ format: 1, at, machine, options, servers: described, ...rest }, null, 2)}\n`,
-  )
-  return relative(process.cwd(), file)
+  const file = saveResult('nbd-', {
+    ...describeCommit(),
+    machine: describeMachine(directory),
+    options,
+    servers: servers.map(({ name, version, argv, settings }) => ({ name, version, argv, settings })),
+    summaries,
+    ratios,
+    measurements,
+  })
+  console.log(`\nall rounds: ${file}`)
 }
 
 async function main(): Promise<void> {

@@ -23,6 +23,8 @@ export interface DaemonOptions {
   readonly api?: string
   readonly nbd?: string
   readonly arguments?: readonly string[]
+  /** Of Node itself, before the command. */
+  readonly nodeArguments?: readonly string[]
   readonly environment?: NodeJS.ProcessEnv
   /** Pin the daemon and all its threads to this CPU. */
   readonly cpu?: number
@@ -48,7 +50,8 @@ export class Daemon implements AsyncDisposable {
     this.logPath = join(options.directory, 'daemon.log')
     const data = join(options.directory, 'data')
     const addresses = [...iscsi.flatMap(address => ['--iscsi', address]), '--nbd', nbd, '--api', api]
-    this.argv = [process.execPath, COMMAND, 'dev', '--data', data, ...addresses, ...(options.arguments ?? [])]
+    const node = [process.execPath, ...(options.nodeArguments ?? [])]
+    this.argv = [...node, COMMAND, 'dev', '--data', data, ...addresses, ...(options.arguments ?? [])]
     const pinned = options.cpu === undefined ? [] : ['taskset', '-c', String(options.cpu)]
     const [file, ...rest] = [...pinned, ...this.argv]
     const log = openSync(this.logPath, 'a')
