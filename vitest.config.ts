@@ -4,7 +4,6 @@ export default defineConfig({
   test: {
     include: [
       'src/**/*.test.ts',
-      'bench/**/*.test.ts',
       'test/unit/**/*.test.ts',
       'test/iscsi/**/*.test.ts',
       'test/nbd/**/*.test.ts',

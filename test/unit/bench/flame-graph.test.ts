@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type CpuProfile, flameGraph, hottest, mergeFrames } from './flame-graph.ts'
+import { type CpuProfile, flameGraph, hottest, mergeFrames } from '../../../bench/flame-graph.ts'
 
 const frame = (functionName: string) => ({ functionName, url: '/x/src/store/slot-io.js', lineNumber: 9 })
 const PROFILE: CpuProfile = {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { caveats, differences } from './differences.ts'
-import type { ResultFile } from './results.ts'
+import { caveats, differences } from '../../../bench/differences.ts'
+import type { ResultFile } from '../../../bench/results.ts'
 
 function run(rate: [number, number, number], cpu: [number, number, number], kernel = '6.1'): ResultFile {
   const spread = ([min, median, max]: [number, number, number]) => ({ min, median, max })
