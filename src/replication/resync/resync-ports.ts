@@ -1,0 +1,123 @@
+import type { BlockStatus } from '../../block/block-status.ts'
+import type { RegionDigest } from '../replica-store.ts'
+
+/**
+ * One member's or joiner's brick as the copying sees it: the owner's own, or one behind a link. Every call carries
+ * epoch and setVersion of the owner. All reject once the member cannot be reached, refuses, or has failed: the
+ * copying then ends and is begun anew later. Regions and segments are counted from the start of the volume.
+ */
+export interface MemberPort {
+  readonly peerNumber: number
+  readonly brickUuid: string
+  /** As ReplicaVolume's, and so the others of these names. */
+  regionsSince(since: number, from: number, atMost: number): Promise<readonly number[]>
+  activeSegments(): Promise<readonly number[]>
+  suspectSegments(): Promise<readonly number[]>
+  digestRegions(firstRegion: number, count: number): Promise<readonly RegionDigest[]>
+  blockEntries(region: number): Promise<Uint32Array>
+  /** Verified: mediumError when some block does not hold, then offset of the first one. */
+  read(offsetBytes: number, lengthBytes: number, into: Buffer, at: number): Promise<MemberRead>
+
+  copyIn(
+    offsetBytes: number,
+    lengthBytes: number,
+    from: Buffer,
+    at: number,
+    stamp: number,
+  ): Promise<BlockStatus>
+  trimIn(offsetBytes: number, lengthBytes: number, stamp: number): Promise<BlockStatus>
+  markBad(offsetBytes: number, lengthBytes: number, stamp: number): Promise<BlockStatus>
+  /** `stamps[i]` for `regions[i]`. */
+  raiseStamps(regions: readonly number[], stamps: readonly number[]): Promise<void>
+  trustSegments(segments: readonly number[]): Promise<void>
+  /** fdatasync. Rejects when it fails. */
+  flush(): Promise<void>
+  /** Rule 21: this brick is not placed on these ranges any more, by the setVersion that the order carries. */
+  freeRanges(ranges: readonly number[]): Promise<void>
+}
+
+export interface MemberRead {
+  readonly status: BlockStatus
+  readonly failedAtBytes: number
+}
+
+/**
+ * What a joiner must be sent of what clients do meanwhile; asked by the write path when the operation holds its
+ * blocks, without an allocation. Rule 13: not for regions still to be copied, else always. One that is being copied
+ * is held, so that nobody asks. An operation over both is sent: it harms nothing that the copying will look at.
+ */
+export interface JoinGate {
+  readonly peerNumber: number
+  wantsWrite(offsetBytes: number, lengthBytes: number): boolean
+  /** Flushes go to the joiner too, from before the fdatasync that its joining rests on. */
+  readonly wantsFlush: boolean
+  /**
+   * The joiner did not carry out what it was sent, or its link is gone. The gate is off when this returns; nobody
+   * waits for the joiner any more, unless a join transaction of unknown outcome is under way.
+   */
+  failed(reason: string): void
+}
+
+/** One in-sync set change that copying has earned. The owner compares, writes, and reads back: rule 8. */
+export interface EarnedChange {
+  readonly ranges: readonly number[]
+  /** Becomes in sync in `ranges`; placed there if it is not yet. */
+  readonly joins: number
+  /** Is placed there no more, in the same transaction (rule 21); null for a return or a rise of R. */
+  readonly leaves: number | null
+}
+
+/** What the copying asks of the owner of a volume. One per volume and epoch. */
+export interface ResyncOwner {
+  readonly volumeUuid: string
+  readonly sizeBytes: number
+  readonly epoch: number
+  /** That writes are stamped with now. */
+  readonly generation: number
+  /** The epoch is over: nothing more is ordered, every wait ends. */
+  readonly ended: boolean
+  /** S(r) now, the nearest first (the owner's own brick, where it is one of them). */
+  members(range: number): readonly MemberPort[]
+
+  /**
+   * Fences the brick of this peer for the epoch, before anything is asked of it (rule 13); gives it a descriptor if
+   * it has none. Rejects while it cannot be reached, or is what rule 1 stops.
+   */
+  fence(peerNumber: number): Promise<MemberPort>
+  /** From now on the write path asks the gate; null takes it off. At most one per peer. */
+  setGate(peerNumber: number, gate: JoinGate | null): void
+  /** Resolves when every operation that has begun before this call has ended. */
+  begunOperationsEnded(): Promise<void>
+  /** Block locks over this range, exclusive: resolves when nothing else holds any of them. */
+  hold(offsetBytes: number, lengthBytes: number): Promise<HeldBlocks>
+  /** False when it was refused, and known to be: nothing has changed then. Rejects with the end of the epoch. */
+  change(change: EarnedChange): Promise<boolean>
+}
+
+export interface HeldBlocks {
+  release(): void
+}
+
+/** Bandwidth that all copying of a daemon shares. */
+export interface CopyBudget {
+  /** Resolves when so many bytes may be moved. */
+  take(bytes: number): Promise<void>
+}
+
+export type CopyKind = 'resync' | 'move' | 'recreate'
+
+/** For peer list, status and metrics. */
+export interface CopyProgress {
+  readonly volumeUuid: string
+  readonly kind: CopyKind
+  readonly joins: number
+  readonly leaves: number | null
+  readonly ranges: number
+  readonly regionsDone: number
+  /** 0 until the copy set is known. */
+  readonly regionsTotal: number
+  readonly copiedBytes: number
+  readonly bytesPerSecond: number
+  /** null while nothing can be said. */
+  readonly etaMs: number | null
+}
