@@ -102,7 +102,14 @@ const healthy: Examined = {
     state: 'warm',
     failure: null,
     scrub: null,
-    capacity: { limitBytes: 1000, usedBytes: 1, warnAtBytes: 900, dirtyBytes: 0, dirtyCapBytes: 10 },
+    capacity: {
+      limitBytes: 1000,
+      usedBytes: 1,
+      warnAtBytes: 900,
+      dirtyBytes: 0,
+      dirtyCapBytes: 10,
+      watch: () => () => {},
+    },
     counters: {
       checksumErrors: 0,
       flushes: 0,

@@ -2,6 +2,7 @@ import type { CommandDefinition } from './command-definition.ts'
 import { compareAndWrite } from './commands/compare-and-write.ts'
 import { getLbaStatus16 } from './commands/get-lba-status.ts'
 import { inquiry } from './commands/inquiry.ts'
+import { logSense } from './commands/log-sense.ts'
 import { modeSelect6, modeSelect10 } from './commands/mode-select.ts'
 import { modeSense6, modeSense10 } from './commands/mode-sense.ts'
 import { orWrite16 } from './commands/or-write.ts'
@@ -52,6 +53,7 @@ const commands: readonly CommandDefinition[] = [
   readDefectData10,
   writeSame10,
   unmap,
+  logSense,
   modeSelect10,
   modeSense10,
   ...persistentReserveInCommands,

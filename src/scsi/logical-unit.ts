@@ -9,12 +9,13 @@ import { ModeState } from './mode-state.ts'
 import { type ScsiCommand, ScsiStatus, TaskAttribute } from './scsi-command.ts'
 import type { CommandPhase } from './scsi-target.ts'
 import { Sense } from './sense.ts'
+import { defaultThreshold, isThresholdReached } from './space-threshold.ts'
 import type { TargetDevice } from './target-device.ts'
 import type { Task } from './task.ts'
 import { TaskSet } from './task-set.ts'
 import { Attention } from './unit-attention.ts'
 
-const ATTENTION_OF: Readonly<Record<VolumeChange, Attention>> = {
+const ATTENTION_OF: Readonly<Record<Exclude<VolumeChange, 'space'>, Attention>> = {
   resized: Attention.capacityDataHasChanged,
   writeProtection: Attention.modeParametersChanged,
   accessStates: Attention.asymmetricAccessStateChanged,
@@ -31,6 +32,7 @@ export class LogicalUnit {
   /** Of a removable unit: whether its medium is in. In memory alone: a start of the daemon loads it. */
   #isMediumLoaded = true
   #isReadOnlyLun: boolean
+  #isSpaceScarce = false
   readonly #links = new Set<ItlNexus>()
   readonly #stopListening: (() => void)[]
 
@@ -40,7 +42,10 @@ export class LogicalUnit {
     this.volume = volume
     this.#isReadOnlyLun = readOnly
     this.#stopListening = [
-      volume.onChange(change => this.establish(ATTENTION_OF[change])),
+      volume.onChange(change => {
+        if (change === 'space') this.checkSpace()
+        else this.establish(ATTENTION_OF[change])
+      }),
       volume.reservations.listen(this),
     ]
   }
@@ -82,6 +87,14 @@ export class LogicalUnit {
     if (this.#isMediumLoaded) return
     this.#isMediumLoaded = true
     this.establish(Attention.mediumMayHaveChanged, by)
+  }
+
+  /** Tells every nexus when what is left has fallen to the threshold, once until it has risen again. SBC-4 §4.7.3.7. */
+  checkSpace(): void {
+    const { space } = this.volume
+    const isReached = isThresholdReached(this.modes.spaceThreshold ?? defaultThreshold(space), space)
+    if (isReached && !this.#isSpaceScarce) this.establish(Attention.thinProvisioningSoftThresholdReached)
+    this.#isSpaceScarce = isReached
   }
 
   link(link: ItlNexus): void {

@@ -1,5 +1,5 @@
 import type { LogicalUnit } from './logical-unit.ts'
-import { currentPage, modePages } from './mode-pages.ts'
+import { currentPage, findModePage } from './mode-pages.ts'
 import type { ModeState } from './mode-state.ts'
 
 export type ModeSelection =
@@ -55,15 +55,18 @@ function selectPages(list: Buffer, pagesAt: number, unit: LogicalUnit): ModeSele
   const modes = unit.modes.copy()
   let hasChanged = false
   for (let at = pagesAt; at < list.length; ) {
-    if (at + 2 > list.length) return { result: 'truncated' }
-    const modePage = modePages.find(({ code }) => code === (list[at]! & PAGE_CODE))
-    if (modePage === undefined || (list[at]! & SPF) !== 0) return { result: 'invalidField', byte: at }
-    const { length } = modePage.defaults
-    if (list[at + 1] !== length - 2) return { result: 'invalidField', byte: at + 1 }
+    const hasSubpage = (list[at]! & SPF) !== 0
+    const headerBytes = hasSubpage ? 4 : 2
+    if (at + headerBytes > list.length) return { result: 'truncated' }
+    const modePage = findModePage(list[at]! & PAGE_CODE, hasSubpage ? list[at + 1]! : 0)
+    if (modePage === undefined) return { result: 'invalidField', byte: at }
+    const current = currentPage(modePage, unit, modes)
+    const { length } = current
+    const pageLength = hasSubpage ? list.readUInt16BE(at + 2) : list[at + 1]!
+    if (pageLength !== length - headerBytes) return { result: 'invalidField', byte: at + headerBytes / 2 }
     if (at + length > list.length) return { result: 'truncated' }
-    const current = currentPage(modePage, modes)
     const wanted = Buffer.from(list.subarray(at, at + length))
-    for (let byte = 2; byte < length; byte++) {
+    for (let byte = headerBytes; byte < length; byte++) {
       const difference = wanted[byte]! ^ current[byte]!
       if ((difference & ~modePage.changeable[byte]!) !== 0) return { result: 'invalidField', byte: at + byte }
       hasChanged ||= difference !== 0

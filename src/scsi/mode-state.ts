@@ -1,3 +1,5 @@
+import type { SpaceThreshold } from './space-threshold.ts'
+
 /**
  * What initiators set with MODE SELECT, of one logical unit and for all nexuses alike. Not saved: a reset or
  * a start of the daemon brings the defaults back.
@@ -9,11 +11,14 @@ export class ModeState {
   descriptorSense = false
   /** SWP. SPC-5 §7.5.9. */
   softwareWriteProtect = false
+  /** null: the default, which follows the store. SBC-4 §6.5.9. */
+  spaceThreshold: SpaceThreshold | null = null
 
   become(other: ModeState): void {
     this.writeCacheEnabled = other.writeCacheEnabled
     this.descriptorSense = other.descriptorSense
     this.softwareWriteProtect = other.softwareWriteProtect
+    this.spaceThreshold = other.spaceThreshold
   }
 
   copy(): ModeState {

@@ -14,6 +14,7 @@ export const Attention = {
   asymmetricAccessStateChanged: [0x6, 0x2a, 0x06],
   capacityDataHasChanged: [0x6, 0x2a, 0x09],
   commandsClearedByAnotherInitiator: [0x6, 0x2f, 0x00],
+  thinProvisioningSoftThresholdReached: [0x6, 0x38, 0x07],
   reportedLunsDataHasChanged: [0x6, 0x3f, 0x0e],
 } as const satisfies Record<string, SenseCode>
 export type Attention = (typeof Attention)[keyof typeof Attention]

@@ -9,6 +9,7 @@ import {
   WRITE_SAME_BYTES_MAX,
 } from './limits.ts'
 import { SENSE_BYTES_MAX } from './scsi-command.ts'
+import { THRESHOLD_SET_BYTES } from './space-threshold.ts'
 import { asciiField } from './standard-inquiry.ts'
 
 /** Vital product data pages, by page code. SPC-5 §7.7, SBC-4 §6.6. */
@@ -143,6 +144,7 @@ const LBPRZ = 0x04
 const THIN = 0x02
 
 /** SBC-4 §6.6.7. */
-function logicalBlockProvisioning(): Buffer {
-  return Buffer.of(0, LBPU | LBPWS | LBPWS10 | LBPRZ, THIN, 0)
+function logicalBlockProvisioning(link: ItlNexus): Buffer {
+  const thresholdExponent = Math.log2(THRESHOLD_SET_BYTES / link.unit.volume.blockSizeBytes)
+  return Buffer.of(thresholdExponent, LBPU | LBPWS | LBPWS10 | LBPRZ, THIN, 0)
 }

@@ -41,6 +41,11 @@ export interface BrickCapacity {
   readonly dirtyCapBytes: number
 }
 
+export interface WatchedCapacity extends BrickCapacity {
+  /** `listener` is called whenever `usedBytes` has changed by about 1/256 of the limit; the answer takes it off. */
+  watch(listener: () => void): () => void
+}
+
 export interface ScrubProgress {
   readonly checkedBytes: number
   readonly totalBytes: number
@@ -70,7 +75,7 @@ export interface Brick extends AsyncDisposable {
   readonly state: 'warm' | 'cold'
   /** Set once a write or an fsync failed: everything is refused with ioError from then on. */
   readonly failure: Error | null
-  readonly capacity: BrickCapacity
+  readonly capacity: WatchedCapacity
   readonly counters: BrickCounters
 
   /** Persists the descriptors before anything is held; idempotent for the same uuid, size and epoch. */

@@ -1,11 +1,13 @@
-import type { BrickCapacity } from './brick.ts'
+import type { WatchedCapacity } from './brick.ts'
 import { REGION_BYTES } from './layout.ts'
 
 /** Part of the limit above which the brick warns. */
 const WARN_AT = 0.85
+/** Changes are told in steps of this part of the limit: often enough for thresholds, and rare. */
+const STEPS = 256
 
 /** Space reserved for data, counted in regions of 256 KiB, under a hard limit. */
-export class Capacity implements BrickCapacity {
+export class Capacity implements WatchedCapacity {
   readonly limitBytes: number
   readonly warnAtBytes: number
   readonly dirtyCapBytes: number
@@ -13,6 +15,8 @@ export class Capacity implements BrickCapacity {
   readonly #warn: (usedBytes: number) => void
   #regions = 0
   #warned = false
+  readonly #listeners = new Set<() => void>()
+  #step = 0
 
   constructor(options: {
     limitBytes: number
@@ -30,6 +34,11 @@ export class Capacity implements BrickCapacity {
 
   get usedBytes(): number {
     return this.#regions * REGION_BYTES
+  }
+
+  watch(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   get dirtyBytes(): number {
@@ -50,10 +59,19 @@ export class Capacity implements BrickCapacity {
       this.#warned = true
       this.#warn(this.usedBytes)
     }
+    this.#tell()
   }
 
   release(regions: number): void {
     this.#regions -= regions
     if (this.usedBytes <= this.warnAtBytes) this.#warned = false
+    this.#tell()
+  }
+
+  #tell(): void {
+    const step = Math.floor((this.usedBytes * STEPS) / this.limitBytes)
+    if (step === this.#step) return
+    this.#step = step
+    for (const listener of this.#listeners) listener()
   }
 }

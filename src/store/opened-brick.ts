@@ -1,6 +1,6 @@
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import { invariant } from '../lib/invariant.ts'
-import type { Brick, BrickCapacity, BrickCounters, ScrubProgress, VolumeExtents } from './brick.ts'
+import type { Brick, BrickCounters, ScrubProgress, VolumeExtents, WatchedCapacity } from './brick.ts'
 import type { BrickParts } from './brick-parts.ts'
 import type { BrickScrubs } from './brick-scrubs.ts'
 import { ALL_SEGMENTS, bankOf, indexOf, SEGMENTS_PER_SLOT } from './layout.ts'
@@ -52,7 +52,7 @@ export class OpenedBrick implements Brick {
     return this.#parts.failure.error
   }
 
-  get capacity(): BrickCapacity {
+  get capacity(): WatchedCapacity {
     return this.#parts.capacity
   }
 

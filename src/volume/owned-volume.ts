@@ -11,6 +11,7 @@ import { SegmentKeeper } from './segment-keeper.ts'
 import { SubBlockIo } from './sub-block-io.ts'
 import type { Volume, VolumeChange } from './volume.ts'
 import { OwnedVolumeHandle } from './volume-handle.ts'
+import { AMPLE_SPACE, type VolumeSpace } from './volume-space.ts'
 import { type TaskOwner, VolumeTask } from './volume-task.ts'
 
 /** Finished tasks kept for the next operations; more than this at once is rare. */
@@ -37,6 +38,7 @@ export class OwnedVolume implements Volume {
   readonly blockSizeBytes: 512 | 4096
   readonly removable: boolean
   readonly reservations: Reservations
+  readonly space: VolumeSpace
   readonly segments: SegmentKeeper
   readonly #extents: VolumeExtents
   #sizeBytes: number
@@ -50,7 +52,12 @@ export class OwnedVolume implements Volume {
   readonly #handles = new Set<OwnedVolumeHandle>()
   readonly #listeners = new Set<(change: VolumeChange) => void>()
 
-  constructor(description: VolumeDescription, extents: VolumeExtents, reservations: Reservations) {
+  constructor(
+    description: VolumeDescription,
+    extents: VolumeExtents,
+    reservations: Reservations,
+    space: VolumeSpace = AMPLE_SPACE,
+  ) {
     this.name = description.name
     this.uuid = description.uuid
     this.naa = description.naa
@@ -59,6 +66,7 @@ export class OwnedVolume implements Volume {
     this.#sizeBytes = description.sizeBytes
     this.#readOnly = description.readOnly
     this.reservations = reservations
+    this.space = space
     this.#extents = extents
     this.#subBlock = new SubBlockIo(extents)
     this.#taskOwner = {
@@ -106,6 +114,10 @@ export class OwnedVolume implements Volume {
     if (sizeBytes === this.#sizeBytes) return
     this.#sizeBytes = sizeBytes
     this.#tell('resized')
+  }
+
+  spaceChanged(): void {
+    this.#tell('space')
   }
 
   setReadOnly(readOnly: boolean): void {

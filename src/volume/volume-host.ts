@@ -4,6 +4,7 @@ import { alignUp } from './block-alignment.ts'
 import { OwnedVolume } from './owned-volume.ts'
 import { type ReservationStorage, Reservations } from './reservations.ts'
 import { SEGMENT_QUIET_MS } from './segment-keeper.ts'
+import type { VolumeSpace } from './volume-space.ts'
 
 /** How often quiet segments are looked for. */
 const CLEAR_EVERY_MS = 5_000
@@ -37,8 +38,14 @@ export class HostedOwnedVolume extends OwnedVolume {
   readonly usedBytes: () => number
   readonly #closed: () => void
 
-  constructor(volume: HostedVolume, extents: VolumeExtents, reservations: Reservations, closed: () => void) {
-    super({ ...volume, naa: Buffer.from(volume.naa, 'hex') }, extents, reservations)
+  constructor(
+    volume: HostedVolume,
+    extents: VolumeExtents,
+    reservations: Reservations,
+    space: VolumeSpace,
+    closed: () => void,
+  ) {
+    super({ ...volume, naa: Buffer.from(volume.naa, 'hex') }, extents, reservations, space)
     this.usedBytes = () => extents.usedBytes
     this.#closed = closed
   }
@@ -55,6 +62,31 @@ export class HostedOwnedVolume extends OwnedVolume {
   }
 }
 
+/** The space of a volume that lives on one brick. */
+class BrickSpace implements VolumeSpace {
+  readonly #brick: Brick
+  readonly #extents: VolumeExtents
+
+  constructor(brick: Brick, extents: VolumeExtents) {
+    this.#brick = brick
+    this.#extents = extents
+  }
+
+  get usedBytes(): number {
+    return this.#extents.usedBytes
+  }
+
+  get availableBytes(): number {
+    const { limitBytes, usedBytes } = this.#brick.capacity
+    return Math.max(0, limitBytes - usedBytes)
+  }
+
+  get scarceBelowBytes(): number {
+    const { limitBytes, warnAtBytes } = this.#brick.capacity
+    return limitBytes - warnAtBytes
+  }
+}
+
 /** Opens volumes on one brick, owns them, and orders their quiet segments to be cleared. */
 export class VolumeHost implements AsyncDisposable {
   readonly #options: VolumeHostOptions
@@ -62,11 +94,15 @@ export class VolumeHost implements AsyncDisposable {
   /** Opened before in this process: opening again is not a loss of power to its reservations. */
   readonly #seen = new Set<string>()
   readonly #timer: NodeJS.Timeout
+  readonly #stopWatching: () => void
 
   constructor(options: VolumeHostOptions) {
     this.#options = options
     this.#timer = setInterval(() => void this.clearQuietSegments(SEGMENT_QUIET_MS), CLEAR_EVERY_MS)
     this.#timer.unref()
+    this.#stopWatching = options.brick.capacity.watch(() => {
+      for (const volume of this.#open.values()) volume.spaceChanged()
+    })
   }
 
   createVolume(volume: HostedVolume): Promise<void> {
@@ -80,7 +116,10 @@ export class VolumeHost implements AsyncDisposable {
     const reservations = new Reservations(this.#options.reservationStorage(volume))
     await reservations.load({ afterPowerLoss: !this.#seen.has(volume.uuid) })
     this.#seen.add(volume.uuid)
-    const opened = new HostedOwnedVolume(volume, extents, reservations, () => this.#open.delete(volume.uuid))
+    const space = new BrickSpace(this.#options.brick, extents)
+    const opened = new HostedOwnedVolume(volume, extents, reservations, space, () =>
+      this.#open.delete(volume.uuid),
+    )
     this.#open.set(volume.uuid, opened)
     return opened
   }
@@ -116,6 +155,7 @@ export class VolumeHost implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer)
+    this.#stopWatching()
     await Promise.all([...this.#open.values()].map(volume => volume.close()))
   }
 }

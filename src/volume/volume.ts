@@ -1,6 +1,7 @@
 import type { BlockDevice } from '../block/block-device.ts'
 import type { ClientIdentity } from './client-identity.ts'
 import type { Reservations } from './reservations.ts'
+import type { VolumeSpace } from './volume-space.ts'
 
 export interface VolumeHandle extends BlockDevice {
   /** Aborts what has not begun, waits for the rest. */
@@ -12,6 +13,8 @@ export type VolumeChange =
   | 'writeProtection'
   /** Another gateway owns the volume now, or can be reached, or not. */
   | 'accessStates'
+  /** `space` has changed by as much as is worth telling. */
+  | 'space'
 
 /** A volume as it is served here: one per volume and daemon, shared by every protocol and target. */
 export interface Volume {
@@ -26,6 +29,8 @@ export interface Volume {
   readonly removable: boolean
   /** Persistent reservations: state of the volume, enforced by every handle. */
   readonly reservations: Reservations
+  /** Live: each look sees what is. */
+  readonly space: VolumeSpace
   open(client: ClientIdentity): VolumeHandle
   /** `listener` is called after each change; the answer takes it off again. */
   onChange(listener: (change: VolumeChange) => void): () => void

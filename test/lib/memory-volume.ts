@@ -7,6 +7,7 @@ import { orInto } from '../../src/volume/block-alignment.ts'
 import type { ClientIdentity } from '../../src/volume/client-identity.ts'
 import { Reservations } from '../../src/volume/reservations.ts'
 import type { Volume, VolumeChange, VolumeHandle } from '../../src/volume/volume.ts'
+import { AMPLE_SPACE, type VolumeSpace } from '../../src/volume/volume-space.ts'
 import { MemoryReservationStorage } from './memory-reservation-storage.ts'
 
 const BLOCK_BYTES = 4096
@@ -33,6 +34,7 @@ export class MemoryVolume implements Volume {
   readonly removable: boolean
   readonly storage = new MemoryReservationStorage()
   readonly reservations = new Reservations(this.storage)
+  space: VolumeSpace = AMPLE_SPACE
   readOnly: boolean
   /** With a number, nothing finishes in place, and a submitted operation is applied only after this long. */
   delayMs: number | null = null

@@ -36,6 +36,7 @@ function execute(task: Task, isLong: boolean): void {
     case 'changed':
       link.unit.modes.become(selection.modes)
       link.unit.establish(Attention.modeParametersChanged, link)
+      link.unit.checkSpace()
       return task.good()
     default:
       task.good()

@@ -84,7 +84,7 @@ describe('INQUIRY', () => {
   test('pages B1h and B2h: not rotating; thin, unmapped by all three commands, reading as zeroes', async () => {
     const initiator = (await ScsiDevice.serve()).initiator()
     expect((await initiator.run(cdb.inquiry(1, 0xb1))).data.readUInt16BE(4)).toBe(1)
-    expect([...(await initiator.run(cdb.inquiry(1, 0xb2))).data.subarray(4)]).toEqual([0, 0xe4, 2, 0])
+    expect([...(await initiator.run(cdb.inquiry(1, 0xb2))).data.subarray(4)]).toEqual([11, 0xe4, 2, 0])
   })
 })
 
