@@ -16,6 +16,7 @@ export const keys = {
   volumes: 'v/',
   targets: 't/',
   peers: 'p/',
+  registrations: 'u/',
   events: 'e/',
   volume: (name: string) => `v/${name}/`,
   head: (name: string) => `v/${name}/h`,
@@ -25,6 +26,9 @@ export const keys = {
   owner: (name: string) => `v/${name}/o`,
   target: (iqn: string) => `t/${iqn}`,
   peer: (id: string) => `p/${id}`,
+  registration: (id: string) => `u/${id}`,
+  /** Number of the last attempt of a process to change something: metadata/settled-store.ts. */
+  attempt: (id: string) => `x/${id}`,
   brick: (uuid: string) => `b/${uuid}`,
   event: (id: string) => `e/${id}`,
 } as const
@@ -77,11 +81,34 @@ export interface OwnerValue {
 /** t/<iqn> */
 export type TargetValue = Omit<TargetRecord, 'iqn'>
 
-/** p/<id> */
+/** p/<id>, permanent: what is known of a peer that is away, too. */
 export interface PeerValue {
   readonly number: number
+  /** iSCSI portals. */
   readonly addresses: readonly string[]
   readonly labels: Readonly<Record<string, string>>
+  /** What its brick may hold; unknown before its first start. */
+  readonly capacityBytes?: number
+  /** Its ranges are being moved away, and it gets no new ones. */
+  readonly draining?: boolean
+}
+
+/** u/<id>, leased: there while the peer's process is alive and makes progress. */
+export interface RegistrationValue {
+  readonly number: number
+  /** Of the process: random at each start. */
+  readonly incarnation: string
+  readonly bootId: string
+  readonly brick: string
+  readonly openCounter: number
+  readonly capacityBytes: number
+  readonly usedBytes: number
+  /** HOST:PORT for other daemons. */
+  readonly peerAddress: string
+  readonly portals: readonly string[]
+  readonly nbd: readonly string[]
+  readonly formats: { readonly brick: number; readonly wire: readonly [oldest: number, newest: number] }
+  readonly startedAt: string
 }
 
 /** cluster */
@@ -90,6 +117,8 @@ export interface ClusterValue {
   readonly id: string
   readonly createdAt: string
   readonly nextPeerNumber: number
+  /** SHA-256 of the token that joining needs, hex; absent in a cluster of one data directory. */
+  readonly tokenHash?: string
 }
 
 /** b/<uuid> */
@@ -110,6 +139,7 @@ export interface Values {
   target: TargetValue
   chap: ChapRecord
   peer: PeerValue
+  registration: RegistrationValue
   brick: BrickValue
   event: EventValue
 }
@@ -123,6 +153,7 @@ const VERSIONS: Record<Kind, number> = {
   target: 1,
   chap: 1,
   peer: 1,
+  registration: 1,
   brick: 1,
   event: 1,
 }

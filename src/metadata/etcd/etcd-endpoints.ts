@@ -4,7 +4,9 @@ import { HoldfastError } from '../../errors/holdfast-error.ts'
 export interface EtcdEndpointsOptions {
   /** `host:port` or URL, at least one. */
   readonly endpoints: readonly string[]
-  readonly credentials?: IOptions['credentials']
+  /** PEM; cert and key where etcd asks clients for certificates. */
+  readonly tls?: { readonly ca: Uint8Array; readonly cert?: Uint8Array; readonly key?: Uint8Array } | null
+  readonly auth?: { readonly user: string; readonly password: string } | null
 }
 
 /** A call that is not answered by then is given up; its outcome is unknown. */
@@ -22,12 +24,19 @@ const FAULT_HANDLING = { host: () => once, global: once } as unknown as Policies
 export class EtcdEndpoints {
   readonly #clients: Etcd3[]
 
-  constructor({ endpoints, credentials }: EtcdEndpointsOptions) {
+  /** Streams carry a token that only other calls renew. */
+  readonly usesTokens: boolean
+
+  constructor({ endpoints, tls, auth }: EtcdEndpointsOptions) {
+    this.usesTokens = auth !== undefined && auth !== null
     this.#clients = endpoints.map(
       hosts =>
         new Etcd3({
           hosts,
-          ...(credentials === undefined ? {} : { credentials }),
+          ...(tls === undefined || tls === null ? {} : { credentials: credentialsOf(tls) }),
+          ...(auth === undefined || auth === null
+            ? {}
+            : { auth: { username: auth.user, password: auth.password } }),
           grpcOptions: { ...GRPC_KEEPALIVE, 'grpc.max_receive_message_length': -1 },
           defaultCallOptions: call => (call.isStream ? {} : { deadline: Date.now() + CALL_DEADLINE_MS }),
           faultHandling: FAULT_HANDLING,
@@ -71,6 +80,12 @@ export class EtcdEndpoints {
   close(): void {
     for (const client of this.#clients) client.close()
   }
+}
+
+function credentialsOf({ ca, cert, key }: NonNullable<EtcdEndpointsOptions['tls']>): IOptions['credentials'] {
+  const rootCertificate = Buffer.from(ca)
+  if (cert === undefined || key === undefined) return { rootCertificate }
+  return { rootCertificate, certChain: Buffer.from(cert), privateKey: Buffer.from(key) }
 }
 
 /** By message, since several of etcd's refusals share a gRPC status. rpctypes/error.go of etcd names them. */

@@ -54,6 +54,7 @@ export class EtcdWatch implements Watch {
   }
 
   async #connect(client: Etcd3): Promise<void> {
+    if (this.#endpoints.usesTokens) await client.kv.range({ ...this.#keys.range(''), count_only: true })
     const stream = await client.watchClient.watch()
     if (this.#ended) {
       stream.on('error', () => {})
