@@ -5,6 +5,7 @@ import type { ApiBackend } from './backend.ts'
 import { installGuard } from './guard.ts'
 import { installOpenApi } from './openapi.ts'
 import { installProblems } from './problem.ts'
+import { connectionRoutes } from './routes/connections.ts'
 import { healthRoutes } from './routes/health.ts'
 import { operationRoutes } from './routes/operations.ts'
 import { targetRoutes } from './routes/targets.ts'
@@ -39,7 +40,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   installGuard(app, { token: options.token })
   await installOpenApi(app, version)
   await app.register(healthRoutes, { backend })
-  for (const routes of [volumeRoutes, volumeDataRoutes, targetRoutes, operationRoutes]) {
+  for (const routes of [volumeRoutes, volumeDataRoutes, connectionRoutes, targetRoutes, operationRoutes]) {
     await app.register(routes, { prefix: '/v1', backend })
   }
   await app.ready()

@@ -110,6 +110,30 @@ export const targetChap = discoveryChap.extend({
 })
 export const chapOwner = z.object({ initiator: z.string().min(1).max(256).optional() })
 
+const iscsiName = z.string().min(1).max(256).describe('iSCSI name of the initiator')
+export const newConnection = z.strictObject({ initiator: iscsiName })
+export const connectionParameter = nameParameter.extend({ initiator: iscsiName })
+export const connection = z
+  .object({
+    target_discovered: z.literal(false),
+    target_portal: z.string(),
+    target_iqn: z.string(),
+    target_lun: z.number().int(),
+    target_portals: list(z.string()).describe('with target_iqns and target_luns: one entry per path'),
+    target_iqns: list(z.string()),
+    target_luns: list(z.number().int()),
+    volume_id: z.string().describe('UUID of the volume'),
+    auth_method: z.literal('CHAP'),
+    auth_username: z.string(),
+    auth_password: z.string(),
+    discovery_auth_method: z.literal('CHAP').optional().describe('where discovery demands CHAP'),
+    discovery_auth_username: z.string().optional(),
+    discovery_auth_password: z.string().optional(),
+    discard: z.literal(true),
+    access_mode: z.enum(['rw', 'ro']),
+  })
+  .describe("Cinder's connection properties, as os-brick takes them")
+
 export const session = z.object({
   id: z.string(),
   protocol: z.enum(['iscsi', 'nbd']),

@@ -1,8 +1,10 @@
 import { HoldfastError } from '../errors/holdfast-error.ts'
-import { parseTargetName } from '../lib/names.ts'
+import { normalizeIscsiName, parseTargetName } from '../lib/names.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Cluster } from './cluster.ts'
+import type { ConnectionOperations } from './connection-operations.ts'
+import { type ConnectionProperties, connectionProperties, pathsTo } from './connection-properties.ts'
 import type {
   ChapChange,
   ClusterEvent,
@@ -39,6 +41,7 @@ export interface ControlParts {
   readonly events: EventSource
   readonly volumes: VolumeOperations
   readonly targets: TargetOperations
+  readonly connections: ConnectionOperations
   readonly host: VolumeHost
   readonly brick: BrickStatus
   readonly portals: () => readonly Portal[]
@@ -131,6 +134,21 @@ export class ClusterControl implements Control {
     })
   }
 
+  async connect(volume: string, initiator: string, dialled: string): Promise<ConnectionProperties> {
+    const { connections, portals, catalogue } = this.#parts
+    const paths = pathsTo(portals(), dialled)
+    const grant = await connections.grant(volume, initiator)
+    await this.#settled()
+    return connectionProperties(grant, paths, catalogue.model.discoveryChap)
+  }
+
+  async disconnect(volume: string, initiator: string): Promise<void> {
+    const revoked = await this.#parts.connections.revoke(volume, initiator)
+    await this.#settled()
+    // Also those of a connection that was made again meanwhile: older ones cannot be told from them.
+    await this.#kickInitiator(revoked.initiator, revoked.targets, `its connection to ${volume} ended`)
+  }
+
   async listTargets(): Promise<TargetRecord[]> {
     const { model } = this.#parts.catalogue
     return model.targetNames.map(iqn => maskedTarget(iqn, model.target(iqn)!))
@@ -185,8 +203,7 @@ export class ClusterControl implements Control {
     const name = await this.#parts.targets.removeAcl(iqn, initiator)
     const shown = await this.#afterTarget(iqn)
     if (shown.openToAll) return shown
-    const sessions = this.#parts.sessions.list().filter(s => s.target === iqn && s.initiator === name)
-    await this.#kickAll(sessions, `${name} was taken off the ACL of ${iqn}`)
+    await this.#kickInitiator(name, [iqn], `${name} was taken off the ACL of ${iqn}`)
     return shown
   }
 
@@ -276,8 +293,18 @@ export class ClusterControl implements Control {
     return sessions
   }
 
+  /** `name` as normalizeIscsiName has it; sessions carry it as it was sent. */
+  async #kickInitiator(name: string, targets: readonly string[], reason: string): Promise<void> {
+    const sessions = this.#parts.sessions
+      .list()
+      .filter(
+        ({ target, initiator }) => target !== null && targets.includes(target) && sameName(initiator, name),
+      )
+    await this.#kickAll(sessions, reason)
+  }
+
   async #kickAll(sessions: readonly SessionInfo[], reason: string): Promise<void> {
-    await Promise.all(sessions.map(session => this.#parts.sessions.kick(session.id, reason)))
+    await this.#parts.sessions.kickAll(sessions, reason)
   }
 
   #lunsOf(volume: string): VolumeShown['targets'] {
@@ -313,6 +340,10 @@ export class ClusterControl implements Control {
       sessions: this.#sessionsOf(name).length,
     }
   }
+}
+
+function sameName(sent: string, name: string): boolean {
+  return normalizeIscsiName(sent) === name
 }
 
 function sessionCount(sessions: readonly SessionInfo[]): string {

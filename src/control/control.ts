@@ -1,3 +1,4 @@
+import type { ConnectionProperties } from './connection-properties.ts'
 import type { PeerInfo, SessionInfo, TargetRecord, VolumeRecord } from './records.ts'
 
 export interface VolumeShown extends VolumeRecord {
@@ -61,6 +62,17 @@ export interface Control {
   resizeVolume(name: string, sizeBytes: number): Promise<VolumeShown>
   /** Refuses with ERR_VOLUME_BUSY while a session uses it, unless `force`, which ends those sessions. */
   deleteVolume(name: string, options: { force: boolean }): Promise<Job>
+
+  /**
+   * Lets an initiator at a volume, alone, with CHAP made for it, and answers how it gets there; again, the same.
+   * `dialled` is our own `ip:port` on the connection that asks: it stands for portals on all addresses.
+   */
+  connect(volume: string, initiator: string, dialled: string): Promise<ConnectionProperties>
+  /**
+   * Takes that back and ends the initiator's sessions; resolves when none of its writes can reach the volume any
+   * more. What is not there is no error.
+   */
+  disconnect(volume: string, initiator: string): Promise<void>
 
   listTargets(): Promise<TargetRecord[]>
   showTarget(target: string): Promise<TargetRecord>

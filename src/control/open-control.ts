@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto'
 import type { TargetDirectory } from '../iscsi-target/target-directory.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
 import type { ExportDirectory } from '../nbd/export-directory.ts'
 import { Catalogue } from './catalogue.ts'
 import type { Cluster } from './cluster.ts'
 import { ClusterControl } from './cluster-control.ts'
+import { ConnectionOperations } from './connection-operations.ts'
 import type { Control } from './control.ts'
 import { CatalogueDirectory } from './directory.ts'
 import { EventSource } from './events.ts'
@@ -78,6 +80,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
   const exports = new CatalogueExports(catalogue, serving, options.nbdDefaultExport ?? null)
   const jobs = new Jobs(brick)
   const targets = new TargetOperations(common)
+  const connections = new ConnectionOperations({ ...common, randomBytes })
   const control = new ClusterControl({
     ...common,
     cluster,
@@ -86,6 +89,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
     jobs,
     volumes,
     targets,
+    connections,
     host,
     brick,
     portals,

@@ -6,7 +6,10 @@ import type { SessionInfo, VolumeRecord } from './records.ts'
 export interface SessionSource {
   /** Of both kinds; `SessionInfo.id` is unique among all sources (the protocol is part of it). */
   sessions(): readonly SessionInfo[]
-  /** Ends the session; false when there is none of this id here. `reason` goes to the log. */
+  /**
+   * Ends the session; resolves when nothing that it has written can reach the volume any more. False when there is
+   * none of this id here. `reason` goes to the log.
+   */
   kick(id: string, reason: string): boolean | Promise<boolean>
 }
 

@@ -23,6 +23,8 @@ export interface ChapRecord {
   readonly secret: string
   readonly mutualUser?: string
   readonly mutualSecret?: string
+  /** Made for a connection, and goes with it. */
+  readonly generated?: boolean
 }
 
 export interface LunRecord {

@@ -1,5 +1,9 @@
+import { HoldfastError } from '../errors/holdfast-error.ts'
 import type { SessionSource } from './ports.ts'
 import type { SessionInfo } from './records.ts'
+
+/** A disk may take its time over what a session has in flight; whoever asks is told to ask again. */
+const KICK_MS_MAX = 30_000
 
 /** The sessions of every protocol that is served here. */
 export class Sessions {
@@ -19,6 +23,17 @@ export class Sessions {
       if (session.kind !== 'normal' || session.target === null) return false
       return session.protocol === 'nbd' ? session.target === volume : targets.has(session.target)
     })
+  }
+
+  /** Resolves when nothing of them is in flight; throws ERR_BLOCK_UNAVAILABLE when that takes over 30 s. */
+  async kickAll(sessions: readonly SessionInfo[], reason: string): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_resolve, reject) => {
+      const error = new HoldfastError('ERR_BLOCK_UNAVAILABLE', 'sessions that are being ended still write')
+      timer = setTimeout(() => reject(error), KICK_MS_MAX)
+    })
+    const ended = Promise.all(sessions.map(session => this.kick(session.id, reason)))
+    await Promise.race([ended, late]).finally(() => clearTimeout(timer))
   }
 
   /** False when no source has a session of this id. */

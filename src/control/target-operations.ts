@@ -81,12 +81,7 @@ export class TargetOperations {
       return
     }
     const name = parseIscsiName(initiator)
-    await this.#edit(iqn, `may be used by ${name}`, target => {
-      if (target.acl.length >= ACL_ENTRIES_MAX) {
-        throw new HoldfastError('ERR_ARGUMENT_INVALID', `an ACL has at most ${ACL_ENTRIES_MAX} entries`)
-      }
-      return { ...target, openToAll: false, acl: [...new Set([...target.acl, name])].sort() }
-    })
+    await this.#edit(iqn, `may be used by ${name}`, target => withAclEntry(target, name))
   }
 
   /** Answers the name as sessions carry it. An entry that is not there is no error: the end is the same. */
@@ -146,6 +141,14 @@ export class TargetOperations {
     const { revision } = await change(metadata, events, attempt)
     await catalogue.reached(revision)
   }
+}
+
+/** From the first entry on only entries may log in. Throws ERR_ARGUMENT_INVALID when there are too many. */
+export function withAclEntry(target: TargetValue, name: string): TargetValue {
+  if (target.acl.length >= ACL_ENTRIES_MAX) {
+    throw new HoldfastError('ERR_ARGUMENT_INVALID', `an ACL has at most ${ACL_ENTRIES_MAX} entries`)
+  }
+  return { ...target, openToAll: false, acl: [...new Set([...target.acl, name])].sort() }
 }
 
 async function existingTarget(draft: Draft, iqn: string): Promise<TargetValue> {

@@ -42,6 +42,14 @@ export async function readyHead(draft: Draft, name: string): Promise<VolumeHead>
   return head
 }
 
+/** Names of the targets that have the volume as a LUN, in their order; a draft that depends on it reads them. */
+export async function targetsWith(metadata: MetadataStore, volume: string): Promise<string[]> {
+  const { entries } = await metadata.range(keys.targets)
+  return entries
+    .filter(({ key, value }) => decodeValue('target', key, value).luns.some(lun => lun.volume === volume))
+    .map(({ key }) => key.slice(keys.targets.length))
+}
+
 /** What happens to volumes in the metadata, step by step, each step safe to be the last before a crash. */
 export class VolumeOperations {
   readonly #options: VolumeOperationsOptions
@@ -152,7 +160,7 @@ export class VolumeOperations {
         pending: { kind: 'delete', by: this.#options.peerId },
       }
       // addLun touches the head, so no LUN of this volume can join the targets unseen until the commit.
-      for (const iqn of await this.#targetsOf(name)) {
+      for (const iqn of await targetsWith(this.#options.metadata, name)) {
         const target = await draft.read('target', keys.target(iqn))
         if (target === null) continue
         const luns = target.luns.filter(lun => lun.volume !== name)
@@ -205,15 +213,8 @@ export class VolumeOperations {
   /** The first target of the volume that asks initiators for anything. */
   async #guardOf(volume: string): Promise<string | null> {
     const { model } = this.#options.catalogue
-    const iqns = await this.#targetsOf(volume)
+    const iqns = await targetsWith(this.#options.metadata, volume)
     return iqns.find(iqn => isGuarded(model.target(iqn)!)) ?? null
-  }
-
-  async #targetsOf(volume: string): Promise<string[]> {
-    const { entries } = await this.#options.metadata.range(keys.targets)
-    return entries
-      .filter(({ key, value }) => decodeValue('target', key, value).luns.some(lun => lun.volume === volume))
-      .map(({ key }) => key.slice(keys.targets.length))
   }
 
   /** Writes the placement from `fromPage` on, keeping what is placed; in as many transactions as it takes. */

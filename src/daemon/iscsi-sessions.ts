@@ -19,9 +19,9 @@ export class IscsiSessions implements SessionSource {
     return this.#target.sessions().map(session => ({ ...session, id: `${PREFIX}${session.id}` }))
   }
 
-  kick(id: string, reason: string): boolean {
+  async kick(id: string, reason: string): Promise<boolean> {
     if (!id.startsWith(PREFIX)) return false
-    const kicked = this.#target.kick({ id: id.slice(PREFIX.length) }) > 0
+    const kicked = (await this.#target.kick({ id: id.slice(PREFIX.length) })) > 0
     if (kicked) this.#log.info({ sessionId: id, reason }, 'session kicked')
     return kicked
   }

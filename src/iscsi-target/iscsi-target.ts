@@ -119,8 +119,8 @@ export class IscsiTarget {
     return this.#registry.all()
   }
 
-  /** Ends the sessions that match, telling their initiators; answers how many. */
-  kick(filter: SessionFilter): number {
+  /** Ends the sessions that match, telling their initiators; answers how many once nothing of them is in flight. */
+  async kick(filter: SessionFilter): Promise<number> {
     const matching = [...this.#registry.all()].filter(session => {
       const { id, initiator, target } = filter
       return (
@@ -129,7 +129,9 @@ export class IscsiTarget {
         (target === undefined || session.target?.name === target)
       )
     })
-    for (const session of matching) session.dismiss('kicked')
+    await Promise.all(
+      matching.map(session => new Promise<void>(resolve => session.dismiss('kicked', resolve))),
+    )
     return matching.length
   }
 

@@ -58,6 +58,8 @@ export class SessionRegistry implements SessionKeeper {
       })
     } else if (this.size >= this.#surroundings.limits.sessionsMax) {
       decided(LoginStatus.outOfResources)
+    } else if (!this.#mayStillEnter(outcome)) {
+      decided(LoginStatus.authorizationFailure)
     } else {
       decided(this.#create(outcome, link, contact))
     }
@@ -75,7 +77,7 @@ export class SessionRegistry implements SessionKeeper {
 
   targetWasReset(target: ScsiTarget): void {
     for (const session of [...this.all()]) {
-      if (session.target === target) session.dismiss('targetColdReset')
+      if (session.target === target) session.dismiss('targetColdReset', () => {})
     }
   }
 
@@ -107,6 +109,13 @@ export class SessionRegistry implements SessionKeeper {
       'session begun',
     )
     return session
+  }
+
+  /** Rights may have been taken away since the login began, and then its session is not among those that were ended. */
+  #mayStillEnter({ target, initiatorName, chapUser }: LoginOutcome): boolean {
+    if (target === null) return true
+    const now = this.#surroundings.directory.lookUp(target.name, initiatorName)
+    return now.found === 'yes' && (now.chap === null || now.chap.user === chapUser)
   }
 
   /** A session that is taken up again keeps its TSIH. */

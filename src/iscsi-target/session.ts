@@ -73,6 +73,7 @@ export class Session implements ConnectionPhase, ScsiTransport {
   readonly #taskManagement: TaskManagement
   readonly #keepAlive: KeepAlive
   #statSn: number
+  #dismissed = false
   #tasksEnding = false
   #tasksOver = false
   #waitingForTasks: (() => void)[] = []
@@ -190,13 +191,16 @@ export class Session implements ConnectionPhase, ScsiTransport {
     this.link.close(reason)
   }
 
-  /** Ends the session and tells the initiator so. */
-  dismiss(reason: string): void {
-    if (this.ended) return
+  /** Ends the session and tells the initiator so. `done` when its tasks are over: nothing of them is written any more. */
+  dismiss(reason: string, done: () => void): void {
+    const isFirst = !this.#dismissed
+    this.#dismissed = true
     this.endTasks(() => {
-      if (this.ended) return
-      this.requests.tell(AsyncEvent.sessionDropped, 0)
-      this.link.closeWhenSent(reason)
+      if (isFirst && !this.ended) {
+        this.requests.tell(AsyncEvent.sessionDropped, 0)
+        this.link.closeWhenSent(reason)
+      }
+      done()
     })
   }
 

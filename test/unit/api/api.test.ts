@@ -72,6 +72,24 @@ test('volumes: one in use is deleted only by force', async () => {
   expect(forced.json()).toMatchObject({ kind: 'delete', state: 'running' })
 })
 
+test('connections: one is made for an initiator and taken away, and nothing else may be in the body', async () => {
+  await make()
+  const url = '/v1/volumes/demo/connections'
+  const initiator = 'iqn.1993-08.org.debian:a'
+  const made = await api.inject({ method: 'POST', url, payload: { initiator } })
+  expect(made.statusCode).toBe(200)
+  expect(made.json()).toMatchObject({ target_lun: 0, auth_method: 'CHAP', auth_password: 'generated-secret' })
+  const ended = await api.inject({ method: 'DELETE', url: `${url}/${encodeURIComponent(initiator)}` })
+  expect([ended.statusCode, ended.body]).toEqual([204, ''])
+  expect(daemon.calls.slice(-2)).toEqual([
+    // A request that was injected came over no socket.
+    ['connect', 'demo', initiator, ':0'],
+    ['disconnect', 'demo', initiator],
+  ])
+  const strange = await api.inject({ method: 'POST', url, payload: { initiator, host: 'a' } })
+  expect(strange.json()).toMatchObject({ status: 400, code: 'ERR_ARGUMENT_INVALID' })
+})
+
 test('targets: CHAP secrets go in and never come out', async () => {
   await make()
   const payload = {

@@ -247,6 +247,26 @@ export class FakeDaemon implements ApiBackend {
         this.jobList.push(job)
         return { ...job, state: 'running', doneBytes: 0 }
       },
+      connect: async (name, initiator, dialled) => {
+        asked('connect', name, initiator, dialled)
+        const iqn = this.#find(name).targets[0]!.iqn
+        return {
+          target_discovered: false,
+          target_portal: '127.0.0.1:3260',
+          target_iqn: iqn,
+          target_lun: 0,
+          target_portals: ['127.0.0.1:3260', '[::1]:3260'],
+          target_iqns: [iqn, iqn],
+          target_luns: [0, 0],
+          volume_id: '00000000-0000-4000-8000-000000000000',
+          auth_method: 'CHAP',
+          auth_username: 'generated-user',
+          auth_password: 'generated-secret',
+          discard: true,
+          access_mode: 'rw',
+        }
+      },
+      disconnect: async (name, initiator) => asked('disconnect', name, initiator),
       listTargets: async () => [...this.targets.values()],
       showTarget: async name => this.#target(name),
       createTarget: async name =>
