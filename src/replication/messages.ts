@@ -1,0 +1,130 @@
+import type { BlockKind } from '../block/block-operation.ts'
+import type { RegionDigest } from './replica-store.ts'
+
+/**
+ * Bodies of control requests to a replica, by `what`. Volume, epoch and setVersion are fields of the request
+ * itself. Every one may be repeated: a lost answer is asked for again.
+ */
+export type ReplicaOrder =
+  /** A descriptor before anything is held. PROTOCOL rule 1. */
+  | { readonly what: 'createVolume'; readonly sizeBytes: number }
+  | { readonly what: 'growVolume'; readonly sizeBytes: number }
+  | { readonly what: 'deleteVolume' }
+  /** Rule 6. `generation` is the head's: what is written from now on is stamped with it. */
+  | { readonly what: 'fence'; readonly sizeBytes: number; readonly generation: number }
+  /** Rule 4, one for all volumes that one daemon owns on the other's brick. */
+  | { readonly what: 'renew'; readonly volumes: readonly RenewedVolume[] }
+  /** No read is authorised any more at the request's epoch or below. Rule 6. */
+  | { readonly what: 'release' }
+  /** Is any grant for the request's epoch or below still promised? Rule 2. */
+  | { readonly what: 'lapsed' }
+  /** The set has changed; with `stampActive`, a member has left and rule 12 holds before this is answered. */
+  | { readonly what: 'setVersion'; readonly generation: number; readonly stampActive: number | null }
+  /** The reconcile of the request's epoch ended and was flushed here. Rule 16. */
+  | { readonly what: 'reconciled' }
+  | { readonly what: 'clearSegments'; readonly segments: readonly number[] }
+  | { readonly what: 'segments' }
+  | { readonly what: 'trustSegments'; readonly segments: readonly number[] }
+  | {
+      readonly what: 'regionsSince'
+      readonly since: number
+      readonly from: number
+      readonly atMost: number
+    }
+  | { readonly what: 'digests'; readonly firstRegion: number; readonly count: number }
+  | { readonly what: 'blockEntries'; readonly region: number }
+  | { readonly what: 'raiseStamp'; readonly region: number; readonly stamp: number }
+  /** `setVersion` of the request is at least the descriptor's. Rule 21. */
+  | { readonly what: 'freeRanges'; readonly ranges: readonly number[] }
+
+export type ReplicaOrderName = ReplicaOrder['what']
+
+const ORDER_NAMES: Record<ReplicaOrderName, true> = {
+  createVolume: true,
+  growVolume: true,
+  deleteVolume: true,
+  fence: true,
+  renew: true,
+  release: true,
+  lapsed: true,
+  setVersion: true,
+  reconciled: true,
+  clearSegments: true,
+  segments: true,
+  trustSegments: true,
+  regionsSince: true,
+  digests: true,
+  blockEntries: true,
+  raiseStamp: true,
+  freeRanges: true,
+}
+
+/** The body of a control request if it is one for a replica, else null. */
+export function asReplicaOrder(body: unknown): ReplicaOrder | null {
+  const what = (body as { what?: unknown } | null)?.what
+  return typeof what === 'string' && Object.hasOwn(ORDER_NAMES, what) ? (body as ReplicaOrder) : null
+}
+
+export interface RenewedVolume {
+  readonly uuid: string
+  readonly epoch: number
+}
+
+/** Volumes that were refused, with the epoch known here; all others are granted. */
+export interface RenewAnswer {
+  readonly refused: readonly RenewedVolume[]
+}
+
+export interface LapsedAnswer {
+  readonly lapsed: boolean
+}
+
+/** A write, trim or zero above the commit watermark, as a member saw it. Rules 16 and 18. */
+export interface ReportedOperation {
+  readonly kind: BlockKind
+  readonly offsetBytes: number
+  readonly lengthBytes: number
+}
+
+/** What a fence answers with. PROTOCOL rule 6. */
+export interface FenceAnswer {
+  readonly state: 'warm' | 'cold'
+  /** As persisted before this fence. */
+  readonly epoch: number
+  readonly setVersion: number
+  /** The process is the same and the last epoch's reconcile ended here: `operations` is all that is in doubt. */
+  readonly continuous: boolean
+  readonly operations: readonly ReportedOperation[]
+  /** All active segments when not continuous. */
+  readonly activeSegments: readonly number[]
+  readonly suspectSegments: readonly number[]
+  /** Pairs of stream and sequence number, oldest first. */
+  readonly recent: readonly (readonly [stream: number, sequence: number])[]
+}
+
+export interface SegmentsAnswer {
+  readonly active: readonly number[]
+  readonly suspect: readonly number[]
+}
+
+export interface RegionsAnswer {
+  readonly regions: readonly number[]
+}
+
+export interface DigestsAnswer {
+  readonly digests: readonly RegionDigest[]
+}
+
+export interface BlockEntriesAnswer {
+  readonly entries: readonly number[]
+}
+
+/** Bits of PeerRequest.flags, by kind of request. */
+export const RequestFlag = {
+  /** write, trim, zero: durable before it is acknowledged. */
+  fua: 1,
+  /** copyIn without a payload: the range is given back. */
+  absent: 2,
+  /** copyIn: a block that fails its checksum is overwritten, the region's state stays. */
+  repair: 4,
+} as const

@@ -1,0 +1,27 @@
+/** What the owner of an epoch knows of one member of a set. PROTOCOL rule 7. */
+export type FenceState = 'waiting' | 'warm' | 'cold' | 'failed'
+
+/**
+ * serve: M are fenced, one of them warm, and so are the rest. remove: the same once `remove` have left by a
+ * transaction. onlyCold: everybody that can answer is fenced and cold. wait: too few yet.
+ */
+export type ServingVerdict =
+  | { readonly may: 'serve' }
+  | { readonly may: 'remove'; readonly peers: readonly number[] }
+  | { readonly may: 'onlyCold'; readonly everybody: boolean }
+  | { readonly may: 'wait' }
+
+/** May a range with this in-sync set be served? Never by fewer than M, for reads too. */
+export function servingVerdict(
+  set: readonly number[],
+  minReplicas: number,
+  stateOf: (peer: number) => FenceState,
+): ServingVerdict {
+  const fenced = set.filter(peer => stateOf(peer) === 'warm' || stateOf(peer) === 'cold')
+  if (fenced.length < minReplicas) return { may: 'wait' }
+  if (!fenced.some(peer => stateOf(peer) === 'warm')) {
+    return { may: 'onlyCold', everybody: fenced.length === set.length }
+  }
+  const absent = set.filter(peer => !fenced.includes(peer))
+  return absent.length === 0 ? { may: 'serve' } : { may: 'remove', peers: absent }
+}

@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest'
+import type { VolumeHead } from '../../control/layout.ts'
+import { addMember, encodeInSync, inSyncSets, isInSync, removeMembers } from './sets.ts'
+
+const names = {
+  peerOf: (uuid: string) => Number(uuid.slice(1)),
+  brickOf: (peer: number) => `b${peer}`,
+}
+const head = { out: [], minReplicas: 2, generation: 5, setVersion: 9 } as unknown as VolumeHead
+
+test('sets: nobody is out of a new volume', () => {
+  expect(inSyncSets(head, [[1, 2, 3]], names)).toEqual([[1, 2, 3]])
+})
+
+test('sets: a member leaves where M remain and stays in sync where they would not', () => {
+  const placement = [
+    [1, 2, 3],
+    [2, 3],
+    [1, 3],
+  ]
+  const removal = removeMembers(head, placement, names, [2])!
+  expect(inSyncSets(removal.head, placement, names)).toEqual([
+    [1, 3],
+    [2, 3],
+    [1, 3],
+  ])
+  expect(removal).toMatchObject({ since: 6, left: [2], head: { generation: 6, setVersion: 10 } })
+})
+
+test('sets: of two that should leave at once only so many do that M remain', () => {
+  const removal = removeMembers(head, [[1, 2, 3]], names, [2, 3])!
+  expect(removal.left).toEqual([2])
+  expect(inSyncSets(removal.head, [[1, 2, 3]], names)).toEqual([[1, 3]])
+})
+
+test('sets: nobody leaves a set of M', () => {
+  expect(removeMembers(head, [[1, 2]], names, [2])).toBeNull()
+})
+
+test('sets: whoever leaves again somewhere else keeps the older generation', () => {
+  const placement = [
+    [1, 2, 3],
+    [1, 2],
+  ]
+  const first = removeMembers(head, placement, names, [2])!.head
+  const wider = [placement[0]!, [1, 2, 4]]
+  const second = removeMembers({ ...first, generation: 8 }, wider, names, [2])!
+  expect(second.head.out).toEqual([{ uuid: 'b2', since: 6, inSync: '00' }])
+  expect(second.since).toBe(9)
+})
+
+test('sets: a brick that joined everywhere is out no more', () => {
+  const placement = [
+    [1, 2, 3],
+    [1, 2, 3],
+  ]
+  const { head: without } = removeMembers(head, placement, names, [3])!
+  const half = addMember(without, placement, names, 'b3', new Set([1]))
+  expect(inSyncSets(half, placement, names)).toEqual([
+    [1, 2],
+    [1, 2, 3],
+  ])
+  const whole = addMember(half, placement, names, 'b3', new Set([0]))
+  expect(whole.out).toEqual([])
+  expect(whole.setVersion).toBe(without.setVersion + 2)
+})
+
+test('sets: a bitmap of many ranges reads as it was written', () => {
+  const inSync = encodeInSync(70, range => range % 7 === 3)
+  const out = { uuid: 'b1', since: 1, inSync }
+  for (let range = 0; range < 70; range++) expect(isInSync(out, range)).toBe(range % 7 === 3)
+  expect(isInSync(out, 500)).toBe(false)
+})

@@ -1,0 +1,110 @@
+import type { OutBrick, VolumeHead } from '../../control/layout.ts'
+import { RANGE_BYTES } from '../../control/layout.ts'
+
+/** Placement of all ranges of a volume: the small numbers of peers, by range. */
+export type Placement = readonly (readonly number[])[]
+
+/** Who is which: one brick per peer. null: no record says. */
+export interface BrickNames {
+  peerOf(brickUuid: string): number | null
+  brickOf(peerNumber: number): string | null
+}
+
+export function rangesOf(sizeBytes: number): number {
+  return Math.ceil(sizeBytes / RANGE_BYTES)
+}
+
+/** Of OutBrick.inSync: hex of bytes, range 0 in the lowest bit of the first byte. */
+export function isInSync(out: OutBrick, range: number): boolean {
+  const byte = Number.parseInt(out.inSync.slice((range >> 3) * 2, (range >> 3) * 2 + 2) || '0', 16)
+  return ((byte >> (range & 7)) & 1) === 1
+}
+
+/** The bitmap of `ranges` ranges in which those are set for which `has` says so. */
+export function encodeInSync(ranges: number, has: (range: number) => boolean): string {
+  const bytes = Buffer.alloc(Math.ceil(ranges / 8))
+  for (let range = 0; range < ranges; range++) {
+    if (has(range)) bytes[range >> 3]! |= 1 << (range & 7)
+  }
+  return bytes.toString('hex')
+}
+
+/** S(r) for every range: the placement minus the bricks that are out there. In the placement's order. */
+export function inSyncSets(
+  head: Pick<VolumeHead, 'out'>,
+  placement: Placement,
+  names: BrickNames,
+): number[][] {
+  const outs = head.out.map(out => ({ out, peer: names.peerOf(out.uuid) }))
+  return placement.map((peers, range) =>
+    peers.filter(peer => !outs.some(({ out, peer: gone }) => gone === peer && !isInSync(out, range))),
+  )
+}
+
+export interface Removal {
+  readonly head: VolumeHead
+  /** Generation that the members that remain stamp their active segments with. PROTOCOL rule 12. */
+  readonly since: number
+  /** Those of the wanted ones that left somewhere. */
+  readonly left: readonly number[]
+}
+
+/**
+ * The head after these peers left every range where at least M remain; null when none may leave anywhere. A
+ * brick that was out of some ranges already keeps its older `since`: more is copied than needed, never less.
+ */
+export function removeMembers(
+  head: VolumeHead,
+  placement: Placement,
+  names: BrickNames,
+  peers: readonly number[],
+): Removal | null {
+  const sets = inSyncSets(head, placement, names)
+  const since = head.generation + 1
+  const left: number[] = []
+  let out = [...head.out]
+  for (const peer of peers) {
+    const uuid = names.brickOf(peer)
+    if (uuid === null) continue
+    const gone = new Set<number>()
+    for (const [range, set] of sets.entries()) {
+      if (!set.includes(peer) || set.length - 1 < head.minReplicas) continue
+      sets[range] = set.filter(member => member !== peer)
+      gone.add(range)
+    }
+    if (gone.size === 0) continue
+    const before = out.find(entry => entry.uuid === uuid)
+    const inSync = encodeInSync(
+      placement.length,
+      range => !gone.has(range) && (before === undefined || isInSync(before, range)),
+    )
+    out = [...out.filter(entry => entry.uuid !== uuid), { uuid, since: before?.since ?? since, inSync }]
+    left.push(peer)
+  }
+  if (left.length === 0) return null
+  const changed = { ...head, out, generation: since, setVersion: head.setVersion + 1 }
+  return { head: changed, since, left }
+}
+
+/** The head after a brick joined these ranges; its entry goes when it is in sync wherever it is placed. */
+export function addMember(
+  head: VolumeHead,
+  placement: Placement,
+  names: BrickNames,
+  brickUuid: string,
+  ranges: ReadonlySet<number>,
+): VolumeHead {
+  const entry = head.out.find(out => out.uuid === brickUuid)
+  if (entry === undefined) return head
+  const peer = names.peerOf(brickUuid)
+  const has = (range: number) => ranges.has(range) || isInSync(entry, range)
+  const complete = placement.every((peers, range) => peer === null || !peers.includes(peer) || has(range))
+  const others = head.out.filter(out => out !== entry)
+  const out = complete ? others : [...others, { ...entry, inSync: encodeInSync(placement.length, has) }]
+  return { ...head, out, setVersion: head.setVersion + 1 }
+}
+
+/** Every peer that any range is placed on, in ascending order. */
+export function placedPeers(placement: Placement): number[] {
+  return [...new Set(placement.flat())].sort((a, b) => a - b)
+}
