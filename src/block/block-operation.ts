@@ -1,5 +1,8 @@
 import { BlockStatus } from './block-status.ts'
 
+/** Largest atomic write: what one redo record of a brick's journal holds. */
+export const ATOMIC_WRITE_BYTES_MAX = 1024 * 1024
+
 export const BlockKind = {
   read: 0,
   write: 1,
@@ -15,6 +18,11 @@ export const BlockKind = {
   verify: 6,
   /** Sets every bit on the medium that is set in `data`, leaving the others (ORWRITE). Atomic. */
   orWrite: 7,
+  /**
+   * A write that is there whole or not at all, through the death of the process and a loss of power. At most
+   * ATOMIC_WRITE_BYTES_MAX, counted in whole 4 KiB blocks.
+   */
+  writeAtomic: 8,
 } as const
 export type BlockKind = (typeof BlockKind)[keyof typeof BlockKind]
 

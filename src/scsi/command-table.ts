@@ -26,6 +26,7 @@ import { unmap } from './commands/unmap.ts'
 import { verify10, verify12, verify16 } from './commands/verify.ts'
 import { write6, write10, write12, write16 } from './commands/write.ts'
 import { writeAndVerify10, writeAndVerify12, writeAndVerify16 } from './commands/write-and-verify.ts'
+import { writeAtomic16 } from './commands/write-atomic.ts'
 import { writeSame10, writeSame16 } from './commands/write-same.ts'
 
 const SERVICE_ACTION_MASK = 0x1f
@@ -67,6 +68,7 @@ const commands: readonly CommandDefinition[] = [
   preFetch16,
   synchronizeCache16,
   writeSame16,
+  writeAtomic16,
   readCapacity16,
   getLbaStatus16,
   reportLuns,

@@ -6,6 +6,8 @@ export const TRANSFER_BYTES_OPTIMAL = 2 ** 20
 export const PHYSICAL_BLOCK_BYTES = 4096
 /** The NUMBER OF LOGICAL BLOCKS field of COMPARE AND WRITE has eight bits. */
 export const COMPARE_AND_WRITE_BLOCKS_MAX = 255
+/** A record of the brick's journal holds 1 MiB: this many blocks of the largest size. SBC-4 §4.29. */
+export const ATOMIC_WRITE_BLOCKS_MAX = 256
 export const UNMAP_BLOCKS_MAX = 2 ** 20
 export const UNMAP_DESCRIPTORS_MAX = 256
 /** Written out in pieces when the pattern is not all zeroes, so it bounds how long one command takes. */

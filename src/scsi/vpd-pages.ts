@@ -1,5 +1,6 @@
 import type { ItlNexus } from './itl-nexus.ts'
 import {
+  ATOMIC_WRITE_BLOCKS_MAX,
   COMPARE_AND_WRITE_BLOCKS_MAX,
   PHYSICAL_BLOCK_BYTES,
   TRANSFER_BYTES_MAX,
@@ -111,7 +112,7 @@ function extendedInquiryData(): Buffer {
 
 const UGAVALID = 0x80000000
 
-/** SBC-4 §6.6.4: exactly what the commands enforce. */
+/** SBC-4 §6.6.4: exactly what the commands enforce. Atomic writes need no alignment and know no boundaries. */
 function blockLimits(link: ItlNexus): Buffer {
   const { blockSizeBytes } = link.unit.volume
   const body = Buffer.alloc(60)
@@ -125,6 +126,7 @@ function blockLimits(link: ItlNexus): Buffer {
   body.writeUInt32BE(physicalBlock, 24)
   body.writeUInt32BE(UGAVALID, 28)
   body.writeBigUInt64BE(BigInt(WRITE_SAME_BYTES_MAX / blockSizeBytes), 32)
+  body.writeUInt32BE(ATOMIC_WRITE_BLOCKS_MAX, 40)
   return body
 }
 

@@ -13,7 +13,7 @@ export interface VolumeExtents {
   /** wouldBlock when a slot, an activation, a stamp page, a checksum page or room under the dirty cap is missing. */
   writeNow(offsetBytes: number, lengthBytes: number, from: Buffer, at: number): BlockStatus
   readonly failedAtBytes: number
-  /** Kinds read, write, trim, zero and flush. Once submitted it is applied; there is no taking back. */
+  /** Kinds read, write, writeAtomic, trim, zero and flush. Once submitted it is applied; there is no taking back. */
   submit(operation: BlockOperation): void
   extents(offsetBytes: number, lengthBytes: number): Promise<BlockExtent[]>
   /** Space that this volume takes here: 256 KiB per touched region, minus what trims gave back. */

@@ -1,4 +1,5 @@
 import { BlockStatus } from '../block/block-status.ts'
+import { invariant } from '../lib/invariant.ts'
 import type { BrickParts } from './brick-parts.ts'
 import { LIVE_LAYER } from './catalogue.ts'
 import type { Journal } from './journal/journal.ts'
@@ -56,6 +57,17 @@ export class DurableWrites {
       }
       const status = await volume.writeWaiting(offsetBytes, lengthBytes, from, at)
       return status === BlockStatus.ok ? await this.flush() : status
+    } finally {
+      this.#inFlight--
+    }
+  }
+
+  /** Whole or not at all: the record is durable before the first byte is put in place. */
+  async writeAtomic(volume: StoredVolume, offsetBytes: number, payload: Buffer): Promise<BlockStatus> {
+    invariant(this.#journal !== null, 'a volume is served once its brick has its journal')
+    this.#inFlight++
+    try {
+      return await this.#writeJournalled(this.#journal, volume, offsetBytes, payload)
     } finally {
       this.#inFlight--
     }

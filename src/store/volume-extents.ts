@@ -157,6 +157,8 @@ export class StoredVolume implements VolumeExtents {
         return this.#read(operation)
       case BlockKind.write:
         return this.#write(operation)
+      case BlockKind.writeAtomic:
+        return this.#writeAtomic(operation)
       case BlockKind.trim:
       case BlockKind.zero: {
         const keepSpace = kind === BlockKind.zero
@@ -182,6 +184,12 @@ export class StoredVolume implements VolumeExtents {
     this.#parts.counters.writesWaited++
     if (fua) return this.#rooms.durableWrites.write(this, offsetBytes, lengthBytes, data, dataAt)
     return this.writeWaiting(offsetBytes, lengthBytes, data, dataAt)
+  }
+
+  #writeAtomic({ offsetBytes, lengthBytes, data, dataAt }: BlockOperation): Promise<BlockStatus> {
+    this.#parts.counters.writesWaited++
+    const payload = data.subarray(dataAt, dataAt + lengthBytes)
+    return this.#rooms.durableWrites.writeAtomic(this, offsetBytes, payload)
   }
 
   /** Writes to the page cache, bringing what is missing first. */

@@ -273,7 +273,7 @@ describe('owner of a volume', () => {
 
 test('property: any mix of inline and submitted operations on any 512-byte ranges leaves what a plain array holds', async () => {
   const operation = fc.record({
-    kind: fc.constantFrom('write', 'writeNow', 'trim', 'zero', 'read', 'readNow'),
+    kind: fc.constantFrom('write', 'writeNow', 'writeAtomic', 'trim', 'zero', 'read', 'readNow'),
     block: fc.integer({ min: 0, max: SIZE / 512 - 1 }),
     blocks: fc.integer({ min: 1, max: 40 }),
     fill: fc.integer({ min: 1, max: 255 }),
@@ -300,7 +300,7 @@ test('property: any mix of inline and submitted operations on any 512-byte range
         }
         model.fill(kind === 'trim' || kind === 'zero' ? 0 : fill, offset, offset + length)
         if (kind === 'writeNow' && device.writeNow(offset, length, data, 0) === BlockStatus.ok) continue
-        const blockKind = kind === 'trim' || kind === 'zero' ? BlockKind[kind] : BlockKind.write
+        const blockKind = kind === 'writeNow' ? BlockKind.write : BlockKind[kind]
         pending.push(start(device, { kind: blockKind, offset, length, data }).done)
       }
       await Promise.all(pending)

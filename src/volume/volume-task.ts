@@ -84,6 +84,7 @@ export class VolumeTask implements RangeEntry {
           return this.#forward(kind, offsetBytes, lengthBytes, this.operation.data, this.operation.dataAt)
         return this.#readAround(Step.last)
       case BlockKind.write:
+      case BlockKind.writeAtomic:
         if (this.#aligned)
           return this.#forward(kind, offsetBytes, lengthBytes, this.operation.data, this.operation.dataAt)
         return this.#readHead()
@@ -211,7 +212,9 @@ export class VolumeTask implements RangeEntry {
   }
 
   #writeBounce(): void {
-    this.#forward(BlockKind.write, this.startBytes, this.#bounce.length, this.#bounce, 0)
+    const { kind } = this.operation
+    const asWritten = kind === BlockKind.writeAtomic ? kind : BlockKind.write
+    this.#forward(asWritten, this.startBytes, this.#bounce.length, this.#bounce, 0)
   }
 
   /** Zeroes a ragged head and a ragged tail by read-modify-write, then the whole blocks between as asked. */

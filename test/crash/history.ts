@@ -11,6 +11,8 @@ export type Mark =
       readonly offsetBytes: number
       readonly lengthBytes: number
       readonly fua: boolean
+      /** Whole or not at all. */
+      readonly atomic?: boolean
     }
   | { readonly mark: 'done'; readonly id: number; readonly status: number }
   /** The brick is opened, being closed, closed cleanly; what follows began on the disk of a crash. */
@@ -28,6 +30,7 @@ const BLOCK_BYTES = 4096
 export interface PastOperation {
   readonly id: number
   readonly writes: boolean
+  readonly atomic: boolean
   readonly beganAt: number
   doneAt: number
   /** When a flush, a FUA or a clean stop that covers it was acknowledged. */
@@ -103,7 +106,7 @@ export class History {
         return
       case 'found':
         for (const [block, id] of mark.blocks) {
-          const found = { id, writes: id !== 0, beganAt: at, doneAt: at, durableAt: at }
+          const found = { id, writes: id !== 0, atomic: false, beganAt: at, doneAt: at, durableAt: at }
           this.volumes[mark.volume]!.blocks.get(block)!.push(found)
         }
         return
@@ -129,6 +132,7 @@ export class History {
     const operation: PastOperation = {
       id: mark.id,
       writes: mark.kind === 'write',
+      atomic: mark.atomic ?? false,
       beganAt: at,
       doneAt: NEVER,
       durableAt: NEVER,

@@ -109,6 +109,28 @@ export class ImageCheck {
       }
       found.set(block, writer)
     })
+    if (volume.deleteAt >= this.#cut) this.#checkAtomic(volume, found)
+  }
+
+  /** Where one block of an atomic write is, no other of its blocks is older. */
+  #checkAtomic(volume: PastVolume, found: Found): void {
+    const torn = new Map<number, { here: boolean; older: number | null }>()
+    for (const [block, writer] of found) {
+      const touched = volume.blocks.get(block)!
+      const isWriter = (one: PastOperation) => (one.writes ? one.id : ALL_ZERO) === writer
+      const newest = touched.findLastIndex(one => one.beganAt < this.#cut && isWriter(one))
+      touched.forEach((operation, index) => {
+        if (!operation.atomic || operation.beganAt >= this.#cut) return
+        const seen = torn.get(operation.id) ?? { here: false, older: null }
+        if (operation.id === writer) seen.here = true
+        else if (newest < index) seen.older = block
+        torn.set(operation.id, seen)
+      })
+    }
+    for (const [id, { here, older }] of torn) {
+      if (!here || older === null) continue
+      throw new BrokenPromise(`atomic ${nameOf(id)} is there, but not in block ${older}`)
+    }
   }
 
   async #open(brick: Brick, volume: PastVolume): Promise<VolumeExtents> {

@@ -21,6 +21,7 @@ const GROWN_BYTES = 3 * EXTENT_BLOCKS * BLOCK_BYTES
 const BATCH_MAX = 4
 const SERVED = 2
 const DURABLE_BATCHES = 0.25
+const ATOMIC_WRITES = 0.2
 
 interface Served {
   readonly number: number
@@ -200,10 +201,11 @@ class Workload {
     const roll = this.#random()
     const kind = roll < 0.78 ? BlockKind.write : roll < 0.92 ? BlockKind.trim : BlockKind.zero
     const fua = kind === BlockKind.write && durable
-    const inline = kind === BlockKind.write && !fua && this.#random() < 0.7
+    const atomic = kind === BlockKind.write && !fua && this.#random() < ATOMIC_WRITES
+    const inline = kind === BlockKind.write && !fua && !atomic && this.#random() < 0.7
     const id = this.#nextId++
     const request: BlockRequest = {
-      kind,
+      kind: atomic ? BlockKind.writeAtomic : kind,
       offsetBytes: run.block * BLOCK_BYTES,
       lengthBytes: run.count * BLOCK_BYTES,
       fua,
@@ -215,7 +217,9 @@ class Workload {
       kind: kind === BlockKind.write ? 'write' : kind === BlockKind.trim ? 'trim' : 'zero',
       offsetBytes: request.offsetBytes,
       lengthBytes: request.lengthBytes,
-      fua,
+      // Durable when it is answered, as its record is.
+      fua: fua || atomic,
+      atomic,
     })
     if (kind !== BlockKind.write) return this.#done(id, await perform(run.volume.blocks, request))
     const data = Buffer.alloc(request.lengthBytes)

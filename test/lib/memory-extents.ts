@@ -77,7 +77,8 @@ export class MemoryExtents implements VolumeExtents {
       operation.status = this.#read(offsetBytes, lengthBytes, data, dataAt)
       operation.failedAtBytes = this.failedAtBytes
     }
-    if (kind === BlockKind.write) data.copy(this.bytes, offsetBytes, dataAt, dataAt + lengthBytes)
+    if (kind === BlockKind.write || kind === BlockKind.writeAtomic)
+      data.copy(this.bytes, offsetBytes, dataAt, dataAt + lengthBytes)
     if (kind === BlockKind.trim || kind === BlockKind.zero)
       this.bytes.fill(0, offsetBytes, offsetBytes + lengthBytes)
     operation.completion.blockDone(operation)

@@ -195,7 +195,8 @@ class MemoryHandle implements VolumeHandle {
     if (status === BlockStatus.ok) {
       if (kind === BlockKind.read) {
         this.#volume.bytes.copy(data, dataAt, offsetBytes, offsetBytes + lengthBytes)
-      } else if (kind === BlockKind.write) this.#write(offsetBytes, lengthBytes, data, dataAt)
+      } else if (kind === BlockKind.write || kind === BlockKind.writeAtomic)
+        this.#write(offsetBytes, lengthBytes, data, dataAt)
       else if (kind === BlockKind.trim || kind === BlockKind.zero) this.#zero(operation)
       else if (kind === BlockKind.orWrite) this.#orWrite(operation)
       else if (kind !== BlockKind.flush) status = this.#compare(operation)

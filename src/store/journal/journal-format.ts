@@ -1,3 +1,4 @@
+import { ATOMIC_WRITE_BYTES_MAX } from '../../block/block-operation.ts'
 import { HoldfastError } from '../../errors/holdfast-error.ts'
 import { crc32c } from '../../lib/crc32c.ts'
 import { invariant } from '../../lib/invariant.ts'
@@ -12,7 +13,7 @@ export const JOURNAL_PAGE_BYTES = 4096
 /** What a new brick gives its journal. */
 export const JOURNAL_BYTES_DEFAULT = 64 * 1024 * 1024
 /** Largest payload of one record: bounds the buffer that commits share, and the largest atomic write. */
-export const JOURNAL_PAYLOAD_BYTES_MAX = 1024 * 1024
+export const JOURNAL_PAYLOAD_BYTES_MAX = ATOMIC_WRITE_BYTES_MAX
 export const RING_AT_BYTES = 4 * JOURNAL_PAGE_BYTES
 /** A ring must take the largest record twice: one being written while the one before is checkpointed. */
 export const JOURNAL_BYTES_MIN = RING_AT_BYTES + 2 * (JOURNAL_PAYLOAD_BYTES_MAX + JOURNAL_PAGE_BYTES)

@@ -136,3 +136,32 @@ test('journal: records of a deleted volume are not put into its successor', asyn
   const again = await aBrick({ directory: killed(directory), bootId: () => BOOT_2 })
   expect((await read(await openIt(again.brick), 0, 64 * BLOCK)).data).toEqual(blocksOf(5, 64))
 })
+
+test('atomic write: killed or powered off at any write, it is there whole or not at all', async () => {
+  const { brick, files, directory } = await aBrick()
+  const volume = await aVolume(brick)
+  // Over the end of an extent, so that it is not one write in place.
+  const offsetBytes = 64 * MIB - 512 * KIB
+  await write(volume, offsetBytes, Buffer.alloc(MIB, 9))
+  await flush(volume)
+  const copies: string[] = []
+  files.before = call => {
+    if (call.name === 'pwrite') copies.push(killed(directory))
+    return 0
+  }
+  const data = Buffer.alloc(MIB, 5)
+  const { status } = await submit(volume, BlockKind.writeAtomic, offsetBytes, MIB, data, false)
+  copies.push(killed(directory))
+  expect([status, brick.failure]).toEqual([BlockStatus.ok, null])
+  const seen = new Set<number>()
+  for (const copy of copies) {
+    for (const options of [{}, { bootId: () => BOOT_2 }]) {
+      const again = await aBrick({ directory: copy, ...options })
+      const found = (await read(await openIt(again.brick), offsetBytes, MIB)).data
+      expect(new Set(found).size).toBe(1)
+      seen.add(found[0]!)
+      await again.brick[Symbol.asyncDispose]()
+    }
+  }
+  expect(seen).toEqual(new Set([9, 5]))
+})
