@@ -1,5 +1,6 @@
 import type { ScsiTarget } from '../scsi/scsi-target.ts'
 import type { SessionLink } from './connection-phase.ts'
+import { LOOK_UP_REFUSALS } from './login/login-identity.ts'
 import type { LoginIdentity, LoginOutcome } from './login/login-outcome.ts'
 import { Session } from './session.ts'
 import type { SessionKeeper, SessionSurroundings } from './session-beginning.ts'
@@ -58,10 +59,8 @@ export class SessionRegistry implements SessionKeeper {
       })
     } else if (this.size >= this.#surroundings.limits.sessionsMax) {
       decided(LoginStatus.outOfResources)
-    } else if (!this.#mayStillEnter(outcome)) {
-      decided(LoginStatus.authorizationFailure)
     } else {
-      decided(this.#create(outcome, link, contact))
+      decided(this.#lateRefusal(outcome) ?? this.#create(outcome, link, contact))
     }
   }
 
@@ -112,10 +111,11 @@ export class SessionRegistry implements SessionKeeper {
   }
 
   /** Rights may have been taken away since the login began, and then its session is not among those that were ended. */
-  #mayStillEnter({ target, initiatorName, chapUser }: LoginOutcome): boolean {
-    if (target === null) return true
+  #lateRefusal({ target, initiatorName, chapUser }: LoginOutcome): LoginStatus | null {
+    if (target === null) return null
     const now = this.#surroundings.directory.lookUp(target.name, initiatorName)
-    return now.found === 'yes' && (now.chap === null || now.chap.user === chapUser)
+    if (now.found !== 'yes') return LOOK_UP_REFUSALS[now.found].status
+    return now.chap === null || now.chap.user === chapUser ? null : LoginStatus.authorizationFailure
   }
 
   /** A session that is taken up again keeps its TSIH. */

@@ -65,6 +65,11 @@ test('login: an initiator that was taken off the ACL before it got through is re
   expect(await loginStatus(directory)).toEqual({ status: [2, 2], sessions: 0 })
 })
 
+test('login: a volume that left while the login was under way is a reason to come again', async () => {
+  const directory = new ChangesItsMind(yes, () => ({ found: 'unavailable' }))
+  expect(await loginStatus(directory)).toEqual({ status: [3, 1], sessions: 0 })
+})
+
 test('login: one that began before CHAP was demanded is refused', async () => {
   const chap = { user: 'u', secret: Buffer.from('twelve bytes') }
   const directory = new ChangesItsMind(yes, found => ({ ...found, chap }) as TargetLookup)

@@ -40,7 +40,8 @@ const LONG_ALIAS = { status: LoginStatus.initiatorError, fault: 'InitiatorAlias 
 const BAD_NAME = { status: LoginStatus.initiatorError, fault: 'an iSCSI name is malformed' }
 const BAD_SESSION_TYPE = { status: LoginStatus.sessionTypeNotSupported, fault: 'unknown SessionType' }
 
-const LOOK_UP_REFUSALS = {
+/** Why a target that was looked up may not be logged in to. */
+export const LOOK_UP_REFUSALS = {
   no: { status: LoginStatus.notFound, fault: 'no such target' },
   forbidden: { status: LoginStatus.authorizationFailure, fault: 'initiator is not in the ACL of the target' },
   unavailable: { status: LoginStatus.serviceUnavailable, fault: 'target is not available at present' },
