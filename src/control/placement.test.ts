@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { decodeValue, encodeValue, RANGE_BYTES } from './layout.ts'
-import { chooseReplication, failureDomains, type PlaceablePeer, pagesOf, placePage } from './placement.ts'
+import { hostsOf, type PlaceablePeer } from './placement/peers.ts'
+import { chooseReplication, pagesOf, placePage } from './placement.ts'
 import { naaOfVolume, parseCompanyId } from './volume-rules.ts'
 
 const peer = (number: number, host?: string): PlaceablePeer => ({
@@ -31,22 +32,27 @@ describe('replication', () => {
   })
 
   test('domains: peers of one host are one domain, a peer without the label is its own', () => {
-    expect(failureDomains([peer(1, 'a'), peer(2, 'a'), peer(3, 'b'), peer(4), peer(5)])).toHaveLength(4)
+    expect(hostsOf([peer(1, 'a'), peer(2, 'a'), peer(3, 'b'), peer(4), peer(5)])).toBe(4)
   })
 })
 
 describe('placement', () => {
-  const domains = failureDomains([peer(1, 'a'), peer(2, 'a'), peer(3, 'b'), peer(4, 'c')])
+  const peers = [peer(1, 'a'), peer(2, 'a'), peer(3, 'b'), peer(4, 'c')]
+  const volume = (ranges: number, replicas = 2) => ({
+    uuid: '0a4d55a8-d778-4022-9f2c-1a9c5a9e5a11',
+    sizeBytes: ranges * RANGE_BYTES,
+    replicas,
+  })
 
   test('pages: 64 ranges of 4 GiB each, the last one partly filled', () => {
     expect(pagesOf(1)).toBe(1)
     expect(pagesOf(64 * RANGE_BYTES)).toBe(1)
     expect(pagesOf(64 * RANGE_BYTES + 1)).toBe(2)
-    expect(placePage(1, 70 * RANGE_BYTES + 1, 2, domains).ranges).toHaveLength(7)
+    expect(placePage(1, volume(70.5), peers).ranges).toHaveLength(7)
   })
 
   test('ranges: replicas lie on different domains, and every peer gets some', () => {
-    const { ranges } = placePage(0, 64 * RANGE_BYTES, 2, domains)
+    const { ranges } = placePage(0, volume(64), peers)
     const used = new Set(ranges.flat())
     expect([...used].sort()).toEqual([1, 2, 3, 4])
     for (const [a, b] of ranges) {
@@ -56,8 +62,8 @@ describe('placement', () => {
   })
 
   test('growing: what is placed stays where it is', () => {
-    const before = placePage(0, 3 * RANGE_BYTES, 1, failureDomains([peer(9)]))
-    const after = placePage(0, 5 * RANGE_BYTES, 2, domains, before.ranges)
+    const before = placePage(0, volume(3, 1), [peer(9)])
+    const after = placePage(0, volume(5), peers, before.ranges)
     expect(after.ranges.slice(0, 3)).toEqual([[9], [9], [9]])
     expect(after.ranges).toHaveLength(5)
   })

@@ -1,28 +1,14 @@
 import { HoldfastError } from '../errors/holdfast-error.ts'
-import { type PeerValue, type PlacementPage, RANGE_BYTES, RANGES_PER_PAGE } from './layout.ts'
+import { type PlacementPage, RANGE_BYTES, RANGES_PER_PAGE } from './layout.ts'
+import { choosePeers } from './placement/choose-peers.ts'
+import { type PlaceablePeer, takingPeers } from './placement/peers.ts'
 
 /** A page has room for four peers per range, the fourth during a move. */
 const REPLICAS_MAX = 3
 
-export interface PlaceablePeer {
-  readonly id: string
-  readonly value: PeerValue
-}
-
 export interface Replication {
   readonly replicas: number
   readonly minReplicas: number
-}
-
-/** Peers by failure domain: the `host` label, or the peer itself when it has none. */
-export function failureDomains(peers: readonly PlaceablePeer[]): PlaceablePeer[][] {
-  const domains = new Map<string, PlaceablePeer[]>()
-  for (const peer of peers) {
-    const host = peer.value.labels.host
-    const key = host === undefined ? `peer ${peer.id}` : `host ${host}`
-    domains.set(key, [...(domains.get(key) ?? []), peer])
-  }
-  return [...domains.values()]
 }
 
 /**
@@ -66,33 +52,22 @@ export function pagesOf(sizeBytes: number): number {
 }
 
 /**
- * The placement of page `page` of a volume of `sizeBytes`: each range on `replicas` different domains (fewer
- * where there are fewer), going round so that all peers get alike many. `kept` are ranges placed before.
+ * The placement of page `page` of a volume of `sizeBytes`: each range on `replicas` different hosts, or on as many
+ * as there are. `kept` are ranges placed before.
  */
 export function placePage(
   page: number,
-  sizeBytes: number,
-  replicas: number,
-  domains: readonly (readonly PlaceablePeer[])[],
+  volume: { readonly uuid: string; readonly sizeBytes: number; readonly replicas: number },
+  peers: readonly PlaceablePeer[],
   kept: PlacementPage['ranges'] = [],
 ): PlacementPage {
-  const ranges = Math.min(RANGES_PER_PAGE, Math.ceil(sizeBytes / RANGE_BYTES) - page * RANGES_PER_PAGE)
+  const taking = takingPeers(peers)
+  const first = page * RANGES_PER_PAGE
+  const ranges = Math.min(RANGES_PER_PAGE, Math.ceil(volume.sizeBytes / RANGE_BYTES) - first)
   const placed = kept.slice(0, ranges)
   for (let at = placed.length; at < ranges; at++) {
-    const range = page * RANGES_PER_PAGE + at
-    placed.push(placeRange(range, replicas, domains))
+    const chosen = choosePeers(volume.uuid, first + at, volume.replicas, taking)
+    placed.push(chosen.map(({ value }) => value.number))
   }
   return { ranges: placed }
-}
-
-function placeRange(
-  range: number,
-  replicas: number,
-  domains: readonly (readonly PlaceablePeer[])[],
-): number[] {
-  const turns = Math.floor(range / domains.length)
-  return Array.from({ length: Math.min(replicas, domains.length) }, (_, at) => {
-    const domain = domains[(range + at) % domains.length]!
-    return domain[turns % domain.length]!.value.number
-  })
 }

@@ -9,7 +9,8 @@ import { change, type Draft } from './draft.ts'
 import type { EventSource } from './events.ts'
 import { decodeValue, keys, type TargetValue, type VolumeHead } from './layout.ts'
 import { formatNbdAccess, isGuarded, parseNbdAccess } from './nbd-access.ts'
-import { chooseReplication, failureDomains, type PlaceablePeer, pagesOf, placePage } from './placement.ts'
+import { hostsOf, type PlaceablePeer, takingPeers } from './placement/peers.ts'
+import { chooseReplication, pagesOf, placePage } from './placement.ts'
 import type { VolumeHost } from './ports.ts'
 import { BLOCK_SIZE_DEFAULT, checkVolumeSize, naaOfVolume, parseBlockSize, recordOf } from './volume-rules.ts'
 
@@ -67,13 +68,13 @@ export class VolumeOperations {
     const name = parseName('volume', wanted.name)
     const blockSizeBytes = parseBlockSize(wanted.blockSizeBytes ?? BLOCK_SIZE_DEFAULT)
     checkVolumeSize(wanted.sizeBytes, blockSizeBytes)
-    const domains = failureDomains(await this.#peers())
+    const peers = await this.#peers()
     const uuid = randomUUID()
     const head: VolumeHead = {
       uuid,
       state: 'creating',
       epoch: 1,
-      ...chooseReplication(domains.length, wanted),
+      ...chooseReplication(hostsOf(takingPeers(peers)), wanted),
       generation: 1,
       setVersion: 1,
       lossGeneration: 0,
@@ -92,7 +93,7 @@ export class VolumeOperations {
       draft.put('volume', keys.head(name), head)
     })
     try {
-      await this.#place(name, head, 0, domains)
+      await this.#place(name, head, 0, peers)
       await host.createVolume(recordOf(name, head))
       await this.#show(name, head, target)
     } catch (error) {
@@ -134,7 +135,7 @@ export class VolumeOperations {
     if (sizeBytes === before.sizeBytes) return
     const grown = { ...before, sizeBytes }
     const lastPage = pagesOf(before.sizeBytes) - 1
-    await this.#place(name, grown, lastPage, failureDomains(await this.#peers()))
+    await this.#place(name, grown, lastPage, await this.#peers())
     await this.#change(async draft => {
       const head = await readyHead(draft, name)
       if (head.uuid !== before.uuid) throw new HoldfastError('ERR_METADATA_CONFLICT')
@@ -222,7 +223,7 @@ export class VolumeOperations {
     name: string,
     head: VolumeHead,
     fromPage: number,
-    domains: readonly (readonly PlaceablePeer[])[],
+    peers: readonly PlaceablePeer[],
   ): Promise<void> {
     const pages = pagesOf(head.sizeBytes)
     for (let first = fromPage; first < pages; first += PAGES_PER_TRANSACTION) {
@@ -231,7 +232,7 @@ export class VolumeOperations {
         if (now?.uuid !== head.uuid) throw new HoldfastError('ERR_METADATA_CONFLICT')
         for (let page = first; page < Math.min(first + PAGES_PER_TRANSACTION, pages); page++) {
           const kept = await draft.read('placement', keys.page(name, page))
-          const placed = placePage(page, head.sizeBytes, head.replicas, domains, kept?.ranges)
+          const placed = placePage(page, head, peers, kept?.ranges)
           // Somebody else may have grown it further; what is placed stays.
           if (placed.ranges.length <= (kept?.ranges.length ?? 0)) continue
           draft.put('placement', keys.page(name, page), placed)
