@@ -92,8 +92,8 @@ export class SettledStore implements MetadataStore {
     return this.#store.revokeLease(lease)
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#store[Symbol.asyncDispose]()
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#store[Symbol.asyncDispose]()
   }
 
   async #settled(transaction: Transaction): Promise<TransactionResult> {
