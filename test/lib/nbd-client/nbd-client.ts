@@ -54,6 +54,9 @@ export interface Request {
 
 export type Style = 'simple' | 'structured' | 'extended'
 
+/** A port of this machine, the path of a Unix socket, or an address elsewhere. */
+export type NbdAddress = number | string | { readonly host: string; readonly port: number }
+
 const DEFAULT_FLAGS = HandshakeFlag.FIXED_NEWSTYLE | HandshakeFlag.NO_ZEROES
 
 /** An NBD client that sends what it is told, right or wrong. Written from the document; one reply at a time. */
@@ -71,7 +74,7 @@ export class NbdClient implements Disposable {
   }
 
   /** Connected and greeted; has sent its flags. */
-  static async connect(to: number | string, flags = DEFAULT_FLAGS): Promise<NbdClient> {
+  static async connect(to: NbdAddress, flags = DEFAULT_FLAGS): Promise<NbdClient> {
     const client = await NbdClient.dial(to)
     await client.#reader.read(GREETING_BYTES)
     const answer = Buffer.alloc(4)
@@ -81,8 +84,9 @@ export class NbdClient implements Disposable {
   }
 
   /** Connected; everything else is the caller's. */
-  static async dial(to: number | string): Promise<NbdClient> {
-    const socket = typeof to === 'number' ? net.connect(to, '127.0.0.1') : net.connect(to)
+  static async dial(to: NbdAddress): Promise<NbdClient> {
+    const socket =
+      typeof to === 'number' ? net.connect(to, '127.0.0.1') : net.connect(to as net.TcpNetConnectOpts)
     const client = new NbdClient(socket)
     await once(socket, 'connect')
     socket.setNoDelay(true)
@@ -90,7 +94,7 @@ export class NbdClient implements Disposable {
   }
 
   /** Connected, and in the transmission phase of `name`. */
-  static async open(to: number | string, style: Style = 'structured', name = 'disk'): Promise<NbdClient> {
+  static async open(to: NbdAddress, style: Style = 'structured', name = 'disk'): Promise<NbdClient> {
     const client = await NbdClient.connect(to)
     if (style !== 'simple') await client.agreeOn(style, name)
     const answers = await client.go(name)

@@ -1,0 +1,236 @@
+import { BLOCK_BYTES, blockValue, fillBlock } from './block-content.ts'
+import { BlockHistory } from './block-history.ts'
+import { type Disk, type Gateway, openIscsi, openNbd } from './disk.ts'
+
+// Writes and reads one volume through all its gateways while it is being hurt, and knows what every block may hold.
+// Runs in a process of its own, on a host of the test's network; what it found is one line of JSON at the end.
+
+export interface LoadSettings {
+  readonly gateways: readonly Gateway[]
+  readonly volume: string
+  readonly blocks: number
+  readonly workers: number
+  /** Share of them that speaks iSCSI. */
+  readonly iscsiShare: number
+  readonly seed: number
+}
+
+export interface LoadReport {
+  readonly reads: number
+  readonly writes: number
+  readonly flushes: number
+  readonly unknown: number
+  readonly reconnects: number
+  /** The longest time without any acknowledged operation of any worker. */
+  readonly longestStallMs: number
+  readonly violations: readonly string[]
+  /** What connections ended with, and how often. */
+  readonly errors: Readonly<Record<string, number>>
+}
+
+const OPERATION_MS_MAX = 30_000
+const RETRY_MS = 100
+const FLUSH_EVERY = 40
+const VIOLATIONS_MAX = 20
+
+/** A client as the target knows it. All NBD connections of a volume are one, through one gateway at a time. */
+interface Connection {
+  readonly disk: Disk
+  readonly identity: string
+}
+
+/** mulberry32: small, seeded, good enough to choose blocks. */
+function random(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let t = state
+    t = Math.imul(t ^ (t >>> 15), t | 1)
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+export class Load {
+  readonly #settings: LoadSettings
+  readonly #histories: BlockHistory[]
+  readonly #writing = new Set<number>()
+  readonly #errors: Record<string, number> = {}
+  readonly #violations: string[] = []
+  #counts = { reads: 0, writes: 0, flushes: 0, unknown: 0, reconnects: 0 }
+  #nextValue = 1
+  #lastAckMs = performance.now()
+  #longestStallMs = 0
+  #stopping = false
+  #nbdGateway = 0
+
+  constructor(settings: LoadSettings) {
+    this.#settings = settings
+    this.#histories = Array.from({ length: settings.blocks }, () => new BlockHistory())
+  }
+
+  /** Until stop(); then every block is read once more, through whichever gateway answers. */
+  async run(): Promise<LoadReport> {
+    const { workers } = this.#settings
+    await Promise.all(Array.from({ length: workers }, (_, worker) => this.#work(worker)))
+    await this.#readAll()
+    return {
+      ...this.#counts,
+      longestStallMs: Math.round(this.#longestStallMs),
+      violations: this.#violations,
+      errors: this.#errors,
+    }
+  }
+
+  stop(): void {
+    this.#stopping = true
+  }
+
+  async #work(worker: number): Promise<void> {
+    const chance = random(this.#settings.seed * 1000 + worker)
+    let gateway = worker
+    while (!this.#stopping) {
+      const connection = await this.#connect(worker, gateway)
+      if (connection === null) {
+        gateway++
+        await new Promise(resolve => setTimeout(resolve, RETRY_MS))
+        continue
+      }
+      try {
+        for (let count = 0; !this.#stopping; count++) await this.#step(connection, chance, count)
+      } catch (error) {
+        this.#noteError(error)
+        gateway++
+      } finally {
+        connection.disk.close()
+      }
+    }
+  }
+
+  async #connect(worker: number, attempt: number): Promise<Connection | null> {
+    const { iscsiShare, workers } = this.#settings
+    this.#counts.reconnects++
+    try {
+      return worker < Math.round(workers * iscsiShare)
+        ? await this.#connectIscsi(`iqn.2026-11.test:worker-${worker}`, attempt)
+        : await this.#connectNbd()
+    } catch (error) {
+      this.#noteError(error)
+      return null
+    }
+  }
+
+  async #connectIscsi(identity: string, attempt: number): Promise<Connection> {
+    const { gateways, volume } = this.#settings
+    const gateway = gateways[attempt % gateways.length] as Gateway
+    const disk = await within(openIscsi(gateway, volume, identity))
+    this.#returned(identity)
+    return { disk, identity }
+  }
+
+  /** Whoever fails takes all to the next gateway. */
+  async #connectNbd(): Promise<Connection> {
+    const { gateways, volume } = this.#settings
+    const at = this.#nbdGateway
+    try {
+      const disk = await within(openNbd(gateways[at] as Gateway, volume))
+      for (const other of gateways.keys()) if (other !== at) this.#returned(`nbd@${other}`)
+      return { disk, identity: `nbd@${at}` }
+    } catch (error) {
+      if (this.#nbdGateway === at) this.#nbdGateway = (at + 1) % gateways.length
+      throw error
+    }
+  }
+
+  #returned(identity: string): void {
+    for (const history of this.#histories) history.clientReturned(identity)
+  }
+
+  async #step({ disk, identity }: Connection, chance: () => number, count: number): Promise<void> {
+    const block = Math.floor(chance() * this.#settings.blocks)
+    if (count % FLUSH_EVERY === FLUSH_EVERY - 1) {
+      await within(disk.flush())
+      this.#counts.flushes++
+      return this.#acknowledged()
+    }
+    if (chance() < 0.5 && !this.#writing.has(block)) return this.#write(disk, block, identity)
+    return this.#read(disk, block)
+  }
+
+  async #write(disk: Disk, block: number, identity: string): Promise<void> {
+    const history = this.#histories[block] as BlockHistory
+    const value = this.#nextValue++
+    const data = Buffer.alloc(BLOCK_BYTES)
+    fillBlock(data, block, value)
+    this.#writing.add(block)
+    history.writeBegan(value)
+    try {
+      await within(disk.write(block, data))
+      history.writeAcknowledged()
+      this.#counts.writes++
+      this.#acknowledged()
+    } catch (error) {
+      history.writeUnknown(identity)
+      this.#counts.unknown++
+      throw error
+    } finally {
+      this.#writing.delete(block)
+    }
+  }
+
+  async #read(disk: Disk, block: number): Promise<void> {
+    const history = this.#histories[block] as BlockHistory
+    const began = history.readBegan()
+    const data = await within(disk.read(block))
+    this.#counts.reads++
+    this.#acknowledged()
+    const value = blockValue(data, block)
+    const wrong = typeof value === 'string' ? value : history.readEnded(began, value)
+    if (wrong !== null && this.#violations.length < VIOLATIONS_MAX) {
+      this.#violations.push(`block ${block}: ${wrong}`)
+    }
+  }
+
+  async #readAll(): Promise<void> {
+    const { gateways, blocks, workers } = this.#settings
+    for (let attempt = 0, block = 0; block < blocks; attempt++) {
+      if (attempt > gateways.length * 100) throw new Error('no gateway lets all blocks be read at the end')
+      const connection = await this.#connect(workers, attempt)
+      if (connection === null) {
+        await new Promise(resolve => setTimeout(resolve, RETRY_MS))
+        continue
+      }
+      try {
+        for (; block < blocks; block++) await this.#read(connection.disk, block)
+      } catch (error) {
+        this.#noteError(error)
+      } finally {
+        connection.disk.close()
+      }
+    }
+  }
+
+  #acknowledged(): void {
+    const now = performance.now()
+    this.#longestStallMs = Math.max(this.#longestStallMs, now - this.#lastAckMs)
+    this.#lastAckMs = now
+  }
+
+  #noteError(error: unknown): void {
+    const message = (error as Error).message
+    this.#errors[message] = (this.#errors[message] ?? 0) + 1
+  }
+}
+
+/** An operation without an answer for so long has an unknown outcome, as for a host that gives up. */
+async function within<T>(operation: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('no answer in time')), OPERATION_MS_MAX)
+  })
+  try {
+    return await Promise.race([operation, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
