@@ -8,6 +8,7 @@ import { type Column, formatDetails, formatTable } from '../output.ts'
 import type { Terminal } from '../terminal.ts'
 import { parseCount } from './arguments.ts'
 import { formatShare, type Job, type VolumeShown, yesNo } from './shown.ts'
+import type { ManifestFlags } from './volume-manifest.ts'
 
 const COLUMNS: readonly Column<VolumeShown>[] = [
   { title: 'NAME', value: volume => volume.name },
@@ -113,6 +114,22 @@ export function addVolumeCommands(program: Command, terminal: Terminal): void {
   })
 
   addTransferCommands(volume, terminal)
+  addManifestCommand(volume, terminal)
+}
+
+function addManifestCommand(volume: Command, terminal: Terminal): void {
+  addClientOptions(
+    volume
+      .command('manifest <name>')
+      .description(
+        'print a PersistentVolume, its claim, a CHAP Secret and a Pod for Kubernetes; lets the initiator that they name in, and from then on only initiators of the ACL',
+      )
+      .option('--initiator <iqn>', "name that kubelet logs in under (one of the volume's own)")
+      .option('--namespace <name>', 'of the claim, the Secret and the Pod', 'default'),
+  ).action(async (name: string, flags: ManifestFlags, command: Command) => {
+    const { printManifest } = await import('./volume-manifest.ts')
+    await printManifest(contextOf(command, terminal), name, flags)
+  })
 }
 
 function addTransferCommands(volume: Command, terminal: Terminal): void {
