@@ -4,6 +4,7 @@ import type { Config } from '../config/schema.ts'
 import type { Portal } from '../control/ports.ts'
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import { createLog } from '../lib/log.ts'
+import { trimHeap } from '../lib/system-calls.ts'
 import { readVersion } from '../lib/version.ts'
 import { bannerText } from './banner.ts'
 import { Daemon } from './daemon.ts'
@@ -12,6 +13,8 @@ import { releaseYoungHeap } from './young-heap.ts'
 
 /** A terminal, npm and a script may each pass on the same Ctrl-C. */
 const SAME_WISH_MS = 500
+/** What start-up leaves behind is collected within this. */
+const SETTLING_MS = 2_000
 const DEFAULT_API_URL = 'http://127.0.0.1:9280'
 
 /**
@@ -32,7 +35,7 @@ export async function runDaemon(
       // Nothing is served yet, and a start may be left at any point.
       signals.first.then(signal => refuse(`stopped by ${signal} before it was up`)),
     ])
-    releaseYoungHeap()
+    setTimeout(settle, SETTLING_MS).unref()
     await announce(daemon, config, terminal, version, options.json)
     log.info(
       { version, data: config.data, api: daemon.apiUrl, portals: daemon.portals, nbd: daemon.nbdPortals },
@@ -47,6 +50,11 @@ export async function runDaemon(
   } finally {
     signals.ignore()
   }
+}
+
+function settle(): void {
+  releaseYoungHeap()
+  trimHeap()
 }
 
 function refuse(message: string): never {

@@ -196,6 +196,15 @@ export function dropFromPageCache(fd: number, offsetBytes: number, lengthBytes: 
   native?.posixFadvise(fd, offsetBytes, lengthBytes, POSIX_FADV_DONTNEED)
 }
 
+/** Gives freed memory back to the system. malloc_trim(3), which glibc alone has; a hint. */
+export function trimHeap(): void {
+  try {
+    libc?.func('malloc_trim', 'int', ['size_t'])(0)
+  } catch {
+    // Other C libraries give back as they go.
+  }
+}
+
 /** fdatasync(2); waits for the disk. */
 export function fdatasync(fd: number): number {
   try {

@@ -12,12 +12,13 @@ import type { BrickParts } from './brick-parts.ts'
 import { BrickScrubs } from './brick-scrubs.ts'
 import { BrickTrust } from './brick-trust.ts'
 import { Capacity } from './capacity.ts'
-import { Catalogue } from './catalogue.ts'
+import { type BrickRecord, Catalogue } from './catalogue.ts'
 import { ChecksumPages } from './checksum-pages.ts'
 import { defaultDirtyCapBytes } from './dirty-cap.ts'
 import { DirtyTracker } from './dirty-tracker.ts'
 import { Durability } from './durability.ts'
 import { DurableWrites } from './durable-writes.ts'
+import type { FileThread } from './files/file-task.ts'
 import { realFiles, type StoreFiles } from './files/store-files.ts'
 import { JOURNAL_BYTES_DEFAULT } from './journal/journal-format.ts'
 import { ALL_SEGMENTS, bankOf, indexOf, SLOTS_PER_BANK } from './layout.ts'
@@ -25,12 +26,13 @@ import { OpenedBrick } from './opened-brick.ts'
 import { SegmentClearing } from './segment-clearing.ts'
 import { SlotAllocator } from './slot-allocator.ts'
 import { SlotIo } from './slot-io.ts'
-import { recoverSlots } from './slot-recovery.ts'
+import { type LastStop, recoverSlots } from './slot-recovery.ts'
 import { StampPages } from './stamp-pages.ts'
 import { StickyFailure } from './sticky-failure.ts'
 import { readSuperblock, type Superblock, syncDirectory, writeSuperblock } from './superblock.ts'
 import { VolumeDeletion } from './volume-deletion.ts'
-import { NO_SLOT, VolumeMap } from './volume-map.ts'
+import type { VolumeRooms } from './volume-extents.ts'
+import { type MapOptions, NO_SLOT, VolumeMap } from './volume-map.ts'
 import { WaitingRead } from './waiting-read.ts'
 import { WritePreparation } from './write-preparation.ts'
 import { Writeback } from './writeback.ts'
@@ -38,6 +40,8 @@ import { Zeroing } from './zeroing.ts'
 
 /** 64 MiB of checksums speak of 64 GiB of data. */
 const CHECKSUM_CACHE_BYTES = 64 * 1024 * 1024
+/** Writeback under load comes more often; what punches holes can wait for a thread to start. */
+const HOUSEKEEPING_IDLE_MS_MAX = 5_000
 
 export interface BrickNotice {
   readonly level: 'info' | 'warn' | 'error'
@@ -62,6 +66,11 @@ export interface OpenBrickOptions {
   /** A uuid; another one means that the machine has rebooted. */
   readonly bootId?: () => string
   readonly notice?: (notice: BrickNotice) => void
+  /**
+   * What a block in doubt after an unclean stop is that differs from its checksum, until an owner says otherwise
+   * (ReplicaVolume.standsAlone): `stand` unless given, which is right where no other brick has a copy.
+   */
+  readonly blocksInDoubt?: 'stand' | 'are bad'
   /** More segments are active than the target: the owners of volumes should clear some. */
   readonly aboveActiveTarget?: (activeSegments: number) => void
   /**
@@ -121,7 +130,7 @@ async function openLocked(
   closing.push(() => distrusted)
   const flushThread = files.startThread()
   const activityThread = files.startThread()
-  const housekeepingThread = files.startThread()
+  const housekeepingThread = files.startThread(HOUSEKEEPING_IDLE_MS_MAX)
   for (const thread of [flushThread, activityThread, housekeepingThread]) closing.push(() => thread.close())
 
   const banks: Bank[] = []
@@ -138,6 +147,7 @@ async function openLocked(
   const writeback = new Writeback(dirtyCapBytes, dirty, banks, housekeepingThread, failure)
   const counters = noCounts()
   const trust = new BrickTrust(() => {
+    if (failure.error !== null) return
     catalogue.putBrick({ trustedBootId: bootId }).catch(error => failure.set('recording the boot id', error))
   })
   const limitBytes = options.limitBytes ?? fileSystemBytes(directory)
@@ -165,23 +175,23 @@ async function openLocked(
     doubtEnded: () => trust.doubtEnded(),
   }
   const bootId = (options.bootId ?? machineBootId)()
-  const isCold = before.openCounter > 0 && before.trustedBootId !== bootId
-  const maps = readMaps(catalogue)
+  const lastStop = lastStopOf(before, bootId)
+  const mapOptions = { standsAlone: options.blocksInDoubt !== 'are bad' }
+  const maps = readMaps(catalogue, mapOptions)
   const freed = openBanks(parts, banks, brick, maps)
-  const inDoubt = await recoverSlots(parts, maps.values(), isCold)
-  trust.begin(isCold, inDoubt)
+  const inDoubt = await recoverSlots(parts, maps.values(), lastStop)
+  trust.begin(lastStop !== 'warm', inDoubt)
   await activity.flush()
 
-  const rooms = roomsOf(parts)
+  const rooms = roomsOf(parts, housekeepingThread)
   const { replayedRecords } = await startJournal(rooms, { ...brick, bootId }, maps, activityThread, closing)
-  const deletion = new VolumeDeletion(parts, housekeepingThread)
-  await deletion.clean(freed)
+  await rooms.deletion.clean(freed)
   if (!nativeCalls) notice({ level: 'warn', message: 'koffi does not load: trims free no space', fields: {} })
   if (inDoubt > 0) {
     notice({
       level: 'warn',
       message: 'the brick was not stopped cleanly: segments are in doubt',
-      fields: { segments: inDoubt, cold: isCold, replayedRecords },
+      fields: { segments: inDoubt, lastStop, replayedRecords },
     })
   }
   const { brickUuid: uuid, clusterId } = superblock
@@ -194,7 +204,7 @@ async function openLocked(
     clusterId,
     openCounter,
     rooms,
-    deletion,
+    mapOptions,
     scrubs,
     maps,
     isCold: state,
@@ -232,9 +242,17 @@ async function findOrMake(files: StoreFiles, options: OpenBrickOptions): Promise
   return made
 }
 
-function readMaps(catalogue: Catalogue): Map<string, VolumeMap> {
+/** A failure erases the boot id; before the first write into a new brick one was recorded. */
+function lastStopOf(before: BrickRecord, bootId: string): LastStop {
+  if (before.openCounter === 0 || before.trustedBootId === bootId) return 'warm'
+  return before.trustedBootId === '' ? 'failed' : 'cold'
+}
+
+function readMaps(catalogue: Catalogue, options: MapOptions): Map<string, VolumeMap> {
   const maps = new Map<string, VolumeMap>()
-  for (const [uuid, { sizeBytes }] of catalogue.volumes()) maps.set(uuid, new VolumeMap(uuid, sizeBytes))
+  for (const [uuid, { sizeBytes }] of catalogue.volumes()) {
+    maps.set(uuid, new VolumeMap(uuid, sizeBytes, options))
+  }
   for (const { volume, extent, slot } of catalogue.slots()) {
     const map = maps.get(volume)
     if (map === undefined || extent >= map.slots.length) {
@@ -272,7 +290,7 @@ function openBanks(
   return freed
 }
 
-function roomsOf(parts: BrickParts) {
+function roomsOf(parts: BrickParts, thread: FileThread): VolumeRooms {
   const io = new SlotIo(parts)
   const preparation = new WritePreparation(parts)
   const reads = new WaitingRead(parts, io)
@@ -286,6 +304,7 @@ function roomsOf(parts: BrickParts) {
     zeroing,
     clearing,
     durableWrites: new DurableWrites(parts),
+    deletion: new VolumeDeletion(parts, thread),
     generationRose(map: VolumeMap) {
       for (const slot of map.slots) {
         if (slot !== NO_SLOT) parts.banks[bankOf(slot)]!.forgetReady(indexOf(slot))

@@ -1,7 +1,6 @@
 import { type Command, Option } from 'commander'
 import type { ConfigField } from '../../config/fields.ts'
 import type { Config } from '../../config/schema.ts'
-import { holdYoungHeap } from '../../daemon/young-heap.ts'
 import { addConfigOptions, configFlags } from '../daemon-options.ts'
 import { CliError, ExitCode } from '../exit-codes.ts'
 import type { Terminal } from '../terminal.ts'
@@ -80,7 +79,6 @@ async function run(
   config: Config,
   options: { demo: boolean; json: boolean },
 ): Promise<void> {
-  holdYoungHeap()
   const { runDaemon } = await import('../../daemon/run-daemon.ts')
   await runDaemon(config, terminal, options)
 }

@@ -28,7 +28,8 @@ export interface StoreFiles {
     offsetBytes: number,
     done: (result: number) => void,
   ): void
-  startThread(): FileThread
+  /** Without work for `idleMsMax` it gives its memory back; without a limit it stays. */
+  startThread(idleMsMax?: number): FileThread
 }
 
 export const realFiles: StoreFiles = {
