@@ -2,6 +2,7 @@ import type net from 'node:net'
 import type { PassTimer } from '../lib/pass-timer.ts'
 import { type ByteIntake, openAccepted } from '../net/accepted-socket.ts'
 import type { BufferPool } from '../net/buffer-pool.ts'
+import type { BusyPoll } from '../net/busy-poll.ts'
 import type { Clock } from '../net/clock.ts'
 import type { FaultCounters } from '../net/fault-counters.ts'
 import type { FlushQueue } from '../net/flush-queue.ts'
@@ -22,6 +23,7 @@ export interface NbdSurroundings {
   readonly pool: BufferPool
   readonly slabs: SlabPool
   readonly flushQueue: FlushQueue
+  readonly busyPoll: BusyPoll
   readonly timer: PassTimer
   readonly clock: Clock
   readonly faults: FaultCounters
@@ -112,6 +114,7 @@ export class NbdConnection implements ByteIntake, ByteOutlet {
     else this.transmission.reader.receive(buffer, lengthBytes)
     this.#inPass = false
     this.flush()
+    this.#surroundings.busyPoll.passEnded()
     this.#isReading = this.#receiving && this.transmission?.reader.hasBacklog !== true
     // What was sent may have made room for requests that are here already.
     if (!this.#isReading) this.receiveAgain()

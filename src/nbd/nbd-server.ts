@@ -1,6 +1,7 @@
 import { IoStats } from '../lib/io-stats.ts'
 import { PassTimer } from '../lib/pass-timer.ts'
 import { BufferPool } from '../net/buffer-pool.ts'
+import { BusyPoll } from '../net/busy-poll.ts'
 import { type Clock, systemClock } from '../net/clock.ts'
 import { FaultCounters } from '../net/fault-counters.ts'
 import { FlushQueue } from '../net/flush-queue.ts'
@@ -66,6 +67,7 @@ export class NbdServer {
       pool: new BufferPool(POOL_RETAINED_BYTES_MAX),
       slabs: new SlabPool(TRANSMIT_SLAB_BYTES, SLABS_KEPT_MAX),
       flushQueue: new FlushQueue(),
+      busyPoll: new BusyPoll(() => performance.now()),
       timer: new PassTimer(() => this.#clock.nowMs()),
       clock: this.#clock,
       faults: this.faults,
