@@ -1,5 +1,6 @@
 import type { ServedTarget, TargetFactory } from '../control/ports.ts'
 import type { IoStats } from '../lib/io-stats.ts'
+import type { ItlNexus } from '../scsi/itl-nexus.ts'
 import type { DeviceIdentity } from '../scsi/standard-inquiry.ts'
 import { TargetDevice, type UnitAssignment } from '../scsi/target-device.ts'
 
@@ -26,7 +27,7 @@ export class LocalTargets {
         return super.setUnits(units)
       }
     }
-    return new LocalTarget({ name: iqn, ...this.#settings })
+    return new LocalTarget({ name: iqn, copyPartners: name => this.#linksOf(name), ...this.#settings })
   };
 
   /** Counters of every logical unit by its volume; a volume may be a unit of several targets. */
@@ -34,5 +35,10 @@ export class LocalTargets {
     for (const target of this.#targets) {
       for (const { volume, stats } of target.units) yield [volume.name, stats]
     }
+  }
+
+  /** What an initiator is logged in to, whichever the target. */
+  *#linksOf(initiatorName: string): Generator<ItlNexus> {
+    for (const target of this.#targets) yield* target.linksOf(initiatorName)
   }
 }

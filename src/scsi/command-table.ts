@@ -1,5 +1,6 @@
 import type { CommandDefinition } from './command-definition.ts'
 import { compareAndWrite } from './commands/compare-and-write.ts'
+import { extendedCopyLid1 } from './commands/extended-copy.ts'
 import { getLbaStatus16 } from './commands/get-lba-status.ts'
 import { inquiry } from './commands/inquiry.ts'
 import { logSense } from './commands/log-sense.ts'
@@ -13,6 +14,7 @@ import { preventAllowMediumRemoval } from './commands/prevent-allow-medium-remov
 import { read6, read10, read12, read16 } from './commands/read.ts'
 import { readCapacity10, readCapacity16 } from './commands/read-capacity.ts'
 import { readDefectData10, readDefectData12 } from './commands/read-defect-data.ts'
+import { receiveCopyResultsCommands } from './commands/receive-copy-results.ts'
 import { reportLuns } from './commands/report-luns.ts'
 import { makeReportSupportedOperationCodes } from './commands/report-supported-operation-codes.ts'
 import { reportSupportedTaskManagementFunctions } from './commands/report-supported-task-management-functions.ts'
@@ -59,6 +61,8 @@ const commands: readonly CommandDefinition[] = [
   modeSense10,
   ...persistentReserveInCommands,
   ...persistentReserveOutCommands,
+  extendedCopyLid1,
+  ...receiveCopyResultsCommands,
   read16,
   compareAndWrite,
   write16,

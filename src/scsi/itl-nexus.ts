@@ -1,6 +1,7 @@
 import type { ClientIdentity } from '../volume/client-identity.ts'
 import { type RegistrantName, registrantOf } from '../volume/reservations/reservation-state.ts'
 import type { VolumeHandle } from '../volume/volume.ts'
+import { CopyResults } from './copy/copy-results.ts'
 import type { LogicalUnit } from './logical-unit.ts'
 import type { Nexus } from './nexus.ts'
 import type { SenseCode } from './sense.ts'
@@ -17,6 +18,7 @@ export class ItlNexus {
   deferredError: SenseCode | null = null
   /** PREVENT ALLOW MEDIUM REMOVAL: nobody ejects while one nexus says so. SBC-4 §5.13. */
   preventsRemoval = false
+  readonly copies = new CopyResults()
   #handle: VolumeHandle | null = null
 
   constructor(nexus: Nexus, unit: LogicalUnit, client: ClientIdentity) {

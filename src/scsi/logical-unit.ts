@@ -29,6 +29,8 @@ export class LogicalUnit {
   readonly tasks = new TaskSet()
   readonly stats = new IoStats()
   readonly modes = new ModeState()
+  /** EXTENDED COPY commands that this unit carries out now. */
+  copiesRunning = 0
   /** Of a removable unit: whether its medium is in. In memory alone: a start of the daemon loads it. */
   #isMediumLoaded = true
   #isReadOnlyLun: boolean

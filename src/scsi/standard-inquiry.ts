@@ -16,6 +16,8 @@ const HISUP = 0x10
 const RESPONSE_DATA_FORMAT = 0x02
 /** TPGS 01b: access states change by implicit asymmetric access alone. SPC-5 §5.18. */
 const TPGS_IMPLICIT = 0x10
+/** 3PC. SPC-5 §6.7.2. */
+const THIRD_PARTY_COPY = 0x08
 const CMDQUE = 0x02
 /** SAM-5, iSCSI, SPC-4, SBC-3, all without a version claimed. SPC-5 table 151. */
 const VERSION_DESCRIPTORS = [0x00a0, 0x0960, 0x0460, 0x04c0] as const
@@ -35,7 +37,7 @@ export function standardInquiryData(identity: DeviceIdentity, removable: boolean
   data[2] = VERSION_SPC_4
   data[3] = HISUP | RESPONSE_DATA_FORMAT
   data[4] = STANDARD_BYTES - 5
-  data[5] = TPGS_IMPLICIT
+  data[5] = TPGS_IMPLICIT | THIRD_PARTY_COPY
   data[7] = CMDQUE
   asciiField(identity.vendor, 8).copy(data, 8)
   asciiField(identity.product, 16).copy(data, 16)

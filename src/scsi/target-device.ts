@@ -33,6 +33,8 @@ export interface TargetDeviceOptions {
   readonly reportNexusLoss?: boolean
   /** Through which gateways the volumes can be reached; without it, through this one. */
   readonly portGroups?: TargetPortGroups
+  /** What an initiator by this name can reach through other targets of this gateway, for EXTENDED COPY. */
+  readonly copyPartners?: (initiatorName: string) => Iterable<ItlNexus>
   /** Monotonic milliseconds, for latencies. */
   readonly clock?: () => number
 }
@@ -49,6 +51,8 @@ export class TargetDevice implements ScsiTarget {
   readonly identity: DeviceIdentity
   readonly portGroups: TargetPortGroups
   readonly timer: PassTimer
+  /** The logical units that an initiator may name in an EXTENDED COPY, as it reaches them. */
+  readonly copyPartners: (initiatorName: string) => Iterable<ItlNexus>
   readonly #reportNexusLoss: boolean
   readonly #units = new Map<number, LogicalUnit>()
   readonly #nexuses = new Map<number, AttachedNexus>()
@@ -57,6 +61,7 @@ export class TargetDevice implements ScsiTarget {
     this.name = options.name
     this.identity = options.identity
     this.portGroups = options.portGroups ?? onlyLocalGroup
+    this.copyPartners = options.copyPartners ?? (name => this.linksOf(name))
     this.#reportNexusLoss = options.reportNexusLoss ?? false
     this.timer = new PassTimer(options.clock ?? (() => performance.now()))
   }
@@ -157,6 +162,13 @@ export class TargetDevice implements ScsiTarget {
   ): void {
     const link = this.#nexuses.get(nexus.id)?.links.get(lun)
     manageTasks(this, fn, link, command === null ? null : taskOf(command), done)
+  }
+
+  /** Every logical unit as each session of this initiator reaches it. */
+  *linksOf(initiatorName: string): Generator<ItlNexus> {
+    for (const { nexus, links } of this.#nexuses.values()) {
+      if (nexus.initiatorName === initiatorName) yield* links.values()
+    }
   }
 
   /** Clears a unit attention of this nexus at every logical unit. */

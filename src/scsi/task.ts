@@ -60,6 +60,9 @@ export class Task implements BlockCompletion, DataInSource {
   /** Memory that a command needs beyond its data; dropped when it ends. */
   scratch: Buffer | null = null
 
+  /** Called when a running task is to be taken back that has no operation of its own; it ends by itself then. */
+  onAbort: (() => void) | null = null
+
   #continuation: Continuation | null = null
   #fetch: DataInReceiver | null = null
   #streamEnd = 0
@@ -219,6 +222,7 @@ export class Task implements BlockCompletion, DataInSource {
     const isWorking = this.state === TaskState.running || this.#continuation !== null
     if (!isWorking) this.#end()
     else if (this.#continuation !== null) this.link.handle.abort(this.operation)
+    else this.onAbort?.()
   }
 
   /** The one way out: leaves the task set, then answers, then lets waiting tasks run. */
@@ -242,6 +246,7 @@ export class Task implements BlockCompletion, DataInSource {
     this.#fetch = null
     this.#endListeners = null
     this.scratch = null
+    this.onAbort = null
     link.unit.taskLeaves(this, command)
   }
 }

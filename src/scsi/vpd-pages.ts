@@ -1,3 +1,5 @@
+import type { Volume } from '../volume/volume.ts'
+import { thirdPartyCopy } from './copy/third-party-copy-page.ts'
 import type { ItlNexus } from './itl-nexus.ts'
 import {
   ATOMIC_WRITE_BLOCKS_MAX,
@@ -9,6 +11,7 @@ import {
   UNMAP_DESCRIPTORS_MAX,
   WRITE_SAME_BYTES_MAX,
 } from './limits.ts'
+import type { LogicalUnit } from './logical-unit.ts'
 import { SENSE_BYTES_MAX } from './scsi-command.ts'
 import { THRESHOLD_SET_BYTES } from './space-threshold.ts'
 import { asciiField } from './standard-inquiry.ts'
@@ -19,6 +22,7 @@ const pages: ReadonlyMap<number, (link: ItlNexus) => Buffer> = new Map([
   [0x80, unitSerialNumber],
   [0x83, deviceIdentification],
   [0x86, extendedInquiryData],
+  [0x8f, thirdPartyCopy],
   [0xb0, blockLimits],
   [0xb1, blockDeviceCharacteristics],
   [0xb2, logicalBlockProvisioning],
@@ -43,12 +47,12 @@ function supportedPages(): Buffer {
 
 /** SPC-5 §7.7.19. */
 function unitSerialNumber(link: ItlNexus): Buffer {
-  return Buffer.from(serialNumber(link), 'ascii')
+  return Buffer.from(serialNumber(link.unit.volume), 'ascii')
 }
 
 /** The same through every target and gateway: the volume's UUID. */
-function serialNumber(link: ItlNexus): string {
-  return link.unit.volume.uuid.replaceAll('-', '')
+function serialNumber(volume: Volume): string {
+  return volume.uuid.replaceAll('-', '')
 }
 
 const CodeSet = { binary: 1, ascii: 2, utf8: 3 } as const
@@ -57,23 +61,27 @@ const Designator = { t10: 1, naa: 3, relativePort: 4, portGroup: 5, scsiName: 8 
 const PROTOCOL_ISCSI = 0x50
 const PIV = 0x80
 
+/** Whether a designator of page 83h with ASSOCIATION 00b is one of this unit's. */
+export function designatesUnit(unit: LogicalUnit, type: number, value: Buffer): boolean {
+  if (type === Designator.naa) return value.equals(unit.volume.naa)
+  return type === Designator.t10 && value.equals(t10Designator(unit).subarray(0, value.length))
+}
+
+function t10Designator({ target, volume }: LogicalUnit): Buffer {
+  return Buffer.concat([asciiField(target.identity.vendor, 8), Buffer.from(serialNumber(volume), 'ascii')])
+}
+
 /** SPC-5 §7.7.6. The peer's small number is portal group tag, relative port and target port group in one. */
 function deviceIdentification(link: ItlNexus): Buffer {
   const { unit, nexus } = link
-  const { identity, name } = unit.target
+  const { name } = unit.target
   const tag = nexus.targetPortalGroupTag
-  const t10 = `${serialNumber(link)}`
   const port = Buffer.alloc(4)
   port.writeUInt16BE(tag, 2)
   const portName = `${name},t,0x${tag.toString(16).padStart(4, '0')}`
   return Buffer.concat([
     designator(CodeSet.binary, Association.unit, Designator.naa, unit.volume.naa),
-    designator(
-      CodeSet.ascii,
-      Association.unit,
-      Designator.t10,
-      Buffer.concat([asciiField(identity.vendor, 8), Buffer.from(t10, 'ascii')]),
-    ),
+    designator(CodeSet.ascii, Association.unit, Designator.t10, t10Designator(unit)),
     designator(CodeSet.binary, Association.port, Designator.relativePort, port),
     designator(CodeSet.binary, Association.port, Designator.portGroup, port),
     designator(CodeSet.utf8, Association.port, Designator.scsiName, scsiName(portName)),

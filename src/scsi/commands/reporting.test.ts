@@ -26,7 +26,7 @@ describe('INQUIRY', () => {
     const initiator = (await ScsiDevice.serve()).initiator()
     const supported = (await initiator.run(cdb.inquiry(1, 0))).data
     const pages = [...supported.subarray(4)]
-    expect(pages).toEqual([0x00, 0x80, 0x83, 0x86, 0xb0, 0xb1, 0xb2])
+    expect(pages).toEqual([0x00, 0x80, 0x83, 0x86, 0x8f, 0xb0, 0xb1, 0xb2])
     for (let page = 0; page < 256; page++) {
       const answer = await initiator.run(cdb.inquiry(1, page))
       if (!pages.includes(page)) expect(answer.code).toEqual(invalidField)
