@@ -49,7 +49,10 @@ export class ImageCheck {
     const brick = await openTestBrick(this.#directory, { threads: false })
     try {
       this.#checkVolumes(brick)
-      for (const volume of this.#present(brick)) await this.#checkBlocks(brick, volume, this.#allowed(volume))
+      for (const volume of this.#present(brick)) {
+        await this.#checkBlocks(brick, volume, this.#allowed(volume))
+        if (volume.deleteAt >= this.#cut) this.#checkAtomic(volume, this.#found.get(volume)!)
+      }
       if (thoroughly) await this.#goOn(brick)
     } catch (error) {
       if (brick.failure === null) throw error
@@ -109,7 +112,6 @@ export class ImageCheck {
       }
       found.set(block, writer)
     })
-    if (volume.deleteAt >= this.#cut) this.#checkAtomic(volume, found)
   }
 
   /** Where one block of an atomic write is, no other of its blocks is older. */
