@@ -39,8 +39,12 @@ export class Bank {
   /** Bits by region. */
   readonly ready = new Uint32Array(SLOTS_PER_BANK * WORDS_PER_SLOT)
   readonly allocated = new Uint32Array(SLOTS_PER_BANK * WORDS_PER_SLOT)
-  /** Bits by segment: active at open and not read through since. */
+  /** Bits by segment: active at open after an unclean stop, and neither read through nor reconciled since. */
   readonly doubt = new Uint16Array(SLOTS_PER_BANK)
+  /** Bits by segment: may lack what was written before the machine or the disk failed. */
+  readonly suspect = new Uint16Array(SLOTS_PER_BANK)
+  /** By slot, 1: blocks in doubt stand as they are, since nobody else is there to ask. */
+  readonly stands = new Uint8Array(SLOTS_PER_BANK)
   /** Bits by segment: a clear has begun and no write has come since. */
   readonly clearing = new Uint16Array(SLOTS_PER_BANK)
   /** By segment, the brick's clock. */
@@ -51,6 +55,8 @@ export class Bank {
   presenceChanged = true
   checksumsChanged = true
   stampsChanged = true
+  /** A stamp was raised in a clean segment, which no recovery would look at: the next flush takes it along. */
+  stampsOwed = false
   readonly #files: StoreFiles
 
   constructor(files: StoreFiles, number: number, dataPath: string, fds: BankFds) {
@@ -111,6 +117,7 @@ export class Bank {
     this.forgetReady(index)
     this.allocated.fill(0, index * WORDS_PER_SLOT, (index + 1) * WORDS_PER_SLOT)
     this.doubt[index] = 0
+    this.suspect[index] = 0
     this.clearing[index] = 0
   }
 

@@ -1,12 +1,13 @@
 import { crc32c } from '../lib/crc32c.ts'
 import type { Bank } from './bank.ts'
 import type { BrickParts } from './brick-parts.ts'
+import { isInDoubt, standsAlone } from './doubt.ts'
 import { BLOCK_BYTES, BLOCKS_PER_SEGMENT, entryOf, FIRST_PRESENT, indexOf, slotDataAt } from './layout.ts'
 import type { CachedPage } from './page-cache.ts'
 
 /**
- * Says whether blocks hold what their checksums say. In a segment in doubt after an unclean stop a block that
- * differs stands, and its checksum is recomputed: no other copy is known here that could win.
+ * Says whether blocks hold what their checksums say. A block that differs in a segment in doubt after an unclean
+ * stop is bad, so that another copy may win; where there is none it stands, and its checksum is recomputed.
  */
 export class BlockJudge {
   readonly #parts: BrickParts
@@ -55,19 +56,26 @@ export class BlockJudge {
     }
     const result = this.#read(bank, slot, block)
     if (result >= 0 && entryOf(crc32c(this.#block)) === entry) return true
-    const segment = Math.floor(block / BLOCKS_PER_SEGMENT)
-    if (result < 0 || ((bank.doubt[indexOf(slot)]! >>> segment) & 1) === 0) {
+    const inDoubt = isInDoubt(this.#parts, slot, Math.floor(block / BLOCKS_PER_SEGMENT))
+    if (result < 0 || !inDoubt) {
       this.#parts.counters.checksumErrors++
       return false
     }
+    if (!standsAlone(this.#parts, slot)) return false
     this.#settledBlocks++
-    return this.#setEntry(bank, slot, block, page) >= 0
+    return this.#setEntry(bank, slot, block, page, entryOf(crc32c(this.#block))) >= 0
   }
 
   /** The checksum becomes that of what the block holds now. 0 or a negative errno. */
   adopt(bank: Bank, slot: number, block: number, page: CachedPage): number {
     const result = this.#read(bank, slot, block)
-    return result < 0 ? result : this.#setEntry(bank, slot, block, page)
+    return result < 0 ? result : this.#setEntry(bank, slot, block, page, entryOf(crc32c(this.#block)))
+  }
+
+  /** No read of this block succeeds until it is written. 0 or a negative errno. */
+  spoil(bank: Bank, slot: number, block: number, page: CachedPage): number {
+    this.#read(bank, slot, block)
+    return this.#setEntry(bank, slot, block, page, unlike(entryOf(crc32c(this.#block))))
   }
 
   // What the file ends before was never written: it reads as zeroes.
@@ -77,8 +85,8 @@ export class BlockJudge {
     return this.#parts.files.pread(bank.dataFd, this.#block, 0, BLOCK_BYTES, offset)
   }
 
-  #setEntry(bank: Bank, slot: number, block: number, page: CachedPage): number {
-    this.#entry[0] = entryOf(crc32c(this.#block))
+  #setEntry(bank: Bank, slot: number, block: number, page: CachedPage, entry: number): number {
+    this.#entry[0] = entry
     const segment = Math.floor(block / BLOCKS_PER_SEGMENT)
     const first = block % BLOCKS_PER_SEGMENT
     const { checksums, failure } = this.#parts
@@ -86,4 +94,9 @@ export class BlockJudge {
     if (result < 0) failure.set('writing checksums', result)
     return result
   }
+}
+
+/** An entry of a present block that this one is not. */
+export function unlike(entry: number): number {
+  return entryOf(~entry >>> 0)
 }

@@ -29,6 +29,6 @@ export interface BrickParts {
   readonly counters: BrickCounters
   /** Milliseconds; only differences and comparisons matter. */
   readonly clock: () => number
-  /** A segment is in doubt no more. */
+  /** A segment is neither in doubt nor suspect any more. */
   readonly doubtEnded: () => void
 }

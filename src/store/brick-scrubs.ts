@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ScrubProgress } from './brick.ts'
 import type { BrickParts } from './brick-parts.ts'
-import { endDoubt, isInDoubt } from './doubt.ts'
+import { endDoubt, isInDoubt, standsAlone } from './doubt.ts'
 import { BLOCKS_PER_SEGMENT, bankOf, indexOf, slotDataAt } from './layout.ts'
 import { SCRUB_BYTES_PER_SECOND_DEFAULT, Scrub, type ScrubSource } from './scrub/scrub.ts'
 import { startScrubReader } from './scrub/scrub-reader.ts'
@@ -72,7 +72,7 @@ function scrubSource(parts: BrickParts, io: SlotIo, maps: ReadonlyMap<string, Vo
     isRegionAllocated: (slot, region) => bankAt(slot).isAllocated(indexOf(slot), region),
     locate: slot => ({ path: bankAt(slot).dataPath, offsetBytes: slotDataAt(indexOf(slot)) }),
     entries: async (slot, segment) => (await loadPage(slot, segment))?.words.slice() ?? null,
-    isInDoubt: (slot, segment) => isInDoubt(parts, slot, segment),
+    isInDoubt: (slot, segment) => isInDoubt(parts, slot, segment) && standsAlone(parts, slot),
     settle: async (slot, segment, block) => {
       const page = await loadPage(slot, segment)
       if (page === undefined) return

@@ -1,4 +1,4 @@
-/** Whether the machine may have lost what was not flushed: until no segment is in doubt any more. */
+/** Whether the brick may lack what was written to it: until no segment is questionable any more. */
 export class BrickTrust {
   isCold = false
   #inDoubt = 0

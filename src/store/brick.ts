@@ -1,6 +1,7 @@
 import type { BlockExtent } from '../block/block-device.ts'
 import type { BlockOperation } from '../block/block-operation.ts'
 import type { BlockStatus } from '../block/block-status.ts'
+import type { ReplicaStore } from './replica-store.ts'
 
 /**
  * One volume's extents on one brick. Offsets and lengths are multiples of 4096 (read-modify-write of smaller
@@ -87,6 +88,9 @@ export interface Brick extends AsyncDisposable {
   volumes(): readonly string[]
   /** Rejects with ERR_VOLUME_NOT_FOUND (UNKNOWN, never zeroes) without a descriptor. */
   openVolume(uuid: string): Promise<VolumeExtents>
+
+  /** The same volumes, with what replication asks of them. */
+  readonly replicas: ReplicaStore
 
   /** Starts a scrub unless one runs; `bytesPerSecond` bounds what it reads, past the page cache. */
   startScrub(options?: { bytesPerSecond?: number }): void

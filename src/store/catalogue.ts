@@ -2,7 +2,9 @@ import path from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import { committed, DURABLE_LMDB } from '../lib/durable-lmdb.ts'
+import { invariant } from '../lib/invariant.ts'
 import { RANGE_BYTES } from './layout.ts'
+import type { ReplicaDescriptor } from './replica-store.ts'
 import { syncDirectory } from './superblock.ts'
 
 /** Bytes of address space for LMDB's map: keys of 16 TiB of slots take about 40 MiB. */
@@ -90,6 +92,16 @@ export class Catalogue {
     })
   }
 
+  /** What a fence or a set change leaves behind, in one small transaction. Neither number may fall. */
+  async putDescriptor(uuid: string, { epoch, setVersion }: ReplicaDescriptor): Promise<void> {
+    await this.#commit(() => {
+      const before = this.volume(uuid)
+      if (before === undefined || before.deleting) throw unknownVolume(uuid)
+      invariant(epoch >= before.epoch && setVersion >= before.setVersion, 'a descriptor never falls behind')
+      void this.#db.put(['volume', uuid], { ...before, epoch, setVersion })
+    })
+  }
+
   /** From here on the volume is unknown; its slots stay taken until they are freed one by one. */
   async markDeleting(uuid: string): Promise<void> {
     await this.#commit(() => {
@@ -145,4 +157,8 @@ export class Catalogue {
   #commit(change: () => void): Promise<void> {
     return committed(this.#db.transaction(change))
   }
+}
+
+function unknownVolume(uuid: string): HoldfastError {
+  return new HoldfastError('ERR_VOLUME_NOT_FOUND', `this brick has no descriptor of volume ${uuid}`)
 }

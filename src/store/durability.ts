@@ -73,9 +73,10 @@ export class Durability {
         bank.presenceChanged = false
         bank.checksumsChanged = false
       }
-      if (this.#everything && bank.stampsChanged) {
+      if (bank.stampsOwed || (this.#everything && bank.stampsChanged)) {
         fds.push(bank.stampFd)
         bank.stampsChanged = false
+        bank.stampsOwed = false
       }
     }
     this.#everything = false

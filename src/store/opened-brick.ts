@@ -3,17 +3,20 @@ import { invariant } from '../lib/invariant.ts'
 import type { Brick, BrickCounters, ScrubProgress, VolumeExtents, WatchedCapacity } from './brick.ts'
 import type { BrickParts } from './brick-parts.ts'
 import type { BrickScrubs } from './brick-scrubs.ts'
-import { ALL_SEGMENTS, bankOf, indexOf, SEGMENTS_PER_SLOT } from './layout.ts'
-import type { VolumeDeletion } from './volume-deletion.ts'
-import { StoredVolume, type VolumeRooms } from './volume-extents.ts'
-import { NO_SLOT, VolumeMap } from './volume-map.ts'
+import { questionableIn } from './doubt.ts'
+import { ALL_SEGMENTS, SEGMENTS_PER_SLOT } from './layout.ts'
+import { BrickReplicas } from './replica/brick-replicas.ts'
+import { StoredReplica } from './replica/stored-replica.ts'
+import type { ReplicaStore } from './replica-store.ts'
+import type { VolumeRooms } from './volume-extents.ts'
+import { type MapOptions, NO_SLOT, VolumeMap } from './volume-map.ts'
 
 export interface OpenedParts {
   readonly uuid: string
   readonly clusterId: string
   readonly openCounter: number
   readonly rooms: VolumeRooms
-  readonly deletion: VolumeDeletion
+  readonly mapOptions: MapOptions
   readonly scrubs: BrickScrubs
   readonly maps: Map<string, VolumeMap>
   /** Segments whose state after a reboot is not known yet. */
@@ -27,10 +30,11 @@ export class OpenedBrick implements Brick {
   readonly uuid: string
   readonly clusterId: string
   readonly openCounter: number
+  readonly replicas: ReplicaStore
   readonly #opened: OpenedParts
   readonly #parts: BrickParts
   readonly #maps: Map<string, VolumeMap>
-  readonly #volumes = new Map<string, StoredVolume>()
+  readonly #volumes = new Map<string, StoredReplica>()
   readonly #deletions = new Set<Promise<void>>()
   #closed = false
 
@@ -41,6 +45,7 @@ export class OpenedBrick implements Brick {
     this.#opened = opened
     this.#parts = opened.rooms.parts
     this.#maps = opened.maps
+    this.replicas = new BrickReplicas(this, uuid => this.#find(uuid))
     this.#resumeDeletions()
   }
 
@@ -70,8 +75,10 @@ export class OpenedBrick implements Brick {
     const sizeBytes = Math.max(volume.sizeBytes, known?.sizeBytes ?? 0)
     await this.#parts.catalogue.putVolume(volume.uuid, { ...volume, sizeBytes })
     const map = this.#maps.get(volume.uuid)
-    if (map === undefined) this.#maps.set(volume.uuid, new VolumeMap(volume.uuid, sizeBytes))
+    if (map === undefined)
+      this.#maps.set(volume.uuid, new VolumeMap(volume.uuid, sizeBytes, this.#opened.mapOptions))
     else if (map.sizeBytes < sizeBytes) map.resize(sizeBytes)
+    this.#volumes.get(volume.uuid)?.descriptorRaised(volume)
   }
 
   async growVolume(uuid: string, sizeBytes: number): Promise<void> {
@@ -91,7 +98,7 @@ export class OpenedBrick implements Brick {
   }
 
   async #delete(map: VolumeMap, progress?: (freedBytes: number) => void): Promise<void> {
-    if (await this.#opened.deletion.run(map, progress)) this.#maps.delete(map.uuid)
+    if (await this.#opened.rooms.deletion.run(map, progress)) this.#maps.delete(map.uuid)
   }
 
   #track(deletion: Promise<void>): Promise<void> {
@@ -115,17 +122,20 @@ export class OpenedBrick implements Brick {
   }
 
   openVolume(uuid: string): Promise<VolumeExtents> {
+    const volume = this.#find(uuid)
+    return volume === null ? Promise.reject(notFound(uuid, this.uuid)) : Promise.resolve(volume)
+  }
+
+  #find(uuid: string): StoredReplica | null {
+    const opened = this.#volumes.get(uuid)
+    if (opened !== undefined) return opened
     const descriptor = this.#parts.catalogue.volume(uuid)
     const map = this.#maps.get(uuid)
-    if (descriptor === undefined || descriptor.deleting || map === undefined) {
-      return Promise.reject(notFound(uuid, this.uuid))
-    }
-    let volume = this.#volumes.get(uuid)
-    if (volume === undefined) {
-      volume = new StoredVolume(map, this.#opened.rooms)
-      this.#volumes.set(uuid, volume)
-    }
-    return Promise.resolve(volume)
+    if (descriptor === undefined || descriptor.deleting || map === undefined) return null
+    const { epoch, setVersion } = descriptor
+    const volume = new StoredReplica(map, this.#opened.rooms, { epoch, setVersion })
+    this.#volumes.set(uuid, volume)
+    return volume
   }
 
   startScrub(options: { bytesPerSecond?: number } = {}): void {
@@ -146,7 +156,7 @@ export class OpenedBrick implements Brick {
     if (this.#closed) return
     this.#closed = true
     await this.stopScrub()
-    this.#opened.deletion.stop()
+    this.#opened.rooms.deletion.stop()
     await Promise.allSettled(this.#deletions)
     try {
       if (this.#parts.failure.error === null) await this.#stopCleanly()
@@ -156,12 +166,12 @@ export class OpenedBrick implements Brick {
   }
 
   async #stopCleanly(): Promise<void> {
-    const { activity, banks, catalogue } = this.#parts
+    const { activity, catalogue } = this.#parts
     const places: { slot: number; segment: number }[] = []
     for (const map of this.#maps.values()) {
       for (const slot of map.slots) {
         if (slot === NO_SLOT) continue
-        const clearable = activity.activeIn(slot) & ~banks[bankOf(slot)]!.doubt[indexOf(slot)]! & ALL_SEGMENTS
+        const clearable = activity.activeIn(slot) & ~questionableIn(this.#parts, slot) & ALL_SEGMENTS
         for (let segment = 0; segment < SEGMENTS_PER_SLOT; segment++) {
           if ((clearable >>> segment) & 1) places.push({ slot, segment })
         }

@@ -1,5 +1,5 @@
 import type { BrickParts } from './brick-parts.ts'
-import { endDoubt, isInDoubt } from './doubt.ts'
+import { endDoubt, isQuestionable, standsAlone } from './doubt.ts'
 import {
   BLOCKS_PER_REGION,
   bankOf,
@@ -37,6 +37,7 @@ export class SegmentClearing {
       for (let segment = 0; segment < SEGMENTS_PER_SLOT; segment++) {
         const lastWriteMs = times[indexOf(slot) * SEGMENTS_PER_SLOT + segment]!
         if (((active >>> segment) & 1) === 0 || lastWriteMs > quietSinceMs) continue
+        if (this.#isKept({ slot, segment })) continue
         found.push({ segment: extent * SEGMENTS_PER_SLOT + segment, lastWriteMs })
       }
     }
@@ -44,16 +45,23 @@ export class SegmentClearing {
     return found.slice(0, atMost).map(({ segment }) => segment)
   }
 
-  /** Rejects with the brick's failure; then they stay active. Written ones stay active too. */
+  /**
+   * Rejects with the brick's failure; then they stay active. Written ones stay active too, and questionable ones
+   * of which another member may know better.
+   */
   async clear(map: VolumeMap, segments: readonly number[]): Promise<void> {
     const places = segments
       .map(segment => ({
         slot: map.slots[Math.floor(segment / SEGMENTS_PER_SLOT)] ?? NO_SLOT,
         segment: segment % SEGMENTS_PER_SLOT,
       }))
-      .filter(({ slot }) => slot !== NO_SLOT)
+      .filter(place => place.slot !== NO_SLOT && !this.#isKept(place))
     for (const place of places) await this.settle(place)
     await this.clearPlaces(places)
+  }
+
+  #isKept({ slot, segment }: SegmentPlace): boolean {
+    return !standsAlone(this.#parts, slot) && isQuestionable(this.#parts, slot, segment)
   }
 
   /** As clear(), for segments in no doubt. */
@@ -74,11 +82,11 @@ export class SegmentClearing {
     await activity.flush()
   }
 
-  /** Reads a segment in doubt through: what differs stands. Nothing to do for any other. */
+  /** Reads a questionable segment through: what differs stands. Nothing to do for any other. */
   async settle({ slot, segment }: SegmentPlace): Promise<void> {
     const bank = this.#parts.banks[bankOf(slot)]!
     const index = indexOf(slot)
-    if (!isInDoubt(this.#parts, slot, segment)) return
+    if (!isQuestionable(this.#parts, slot, segment)) return
     const buffer = Buffer.allocUnsafe(REGION_BYTES)
     for (let i = 0; i < REGIONS_PER_SEGMENT; i++) {
       const region = segment * REGIONS_PER_SEGMENT + i

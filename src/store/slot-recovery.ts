@@ -13,52 +13,68 @@ import {
 } from './layout.ts'
 import { NO_SLOT, type VolumeMap } from './volume-map.ts'
 
+/** What the last process left behind. PROTOCOL rules 11 and 15. */
+export type LastStop =
+  /** Same boot: everything written is in the page cache or on the disk. */
+  | 'warm'
+  /** The machine rebooted: what was not flushed may be gone. */
+  | 'cold'
+  /** A write or an fsync failed: nothing that was ever written can be relied on. */
+  | 'failed'
+
 /**
- * At open: which regions of each slot have space, which segments are in doubt, and, when the machine has
- * rebooted, stamps that no later clear can make disappear. Answers how many segments are in doubt.
+ * At open: which regions of each slot have space, which segments are in doubt or suspect, and stamps that no
+ * later clear can make disappear. Answers how many segments are questionable.
  */
 export async function recoverSlots(
   parts: BrickParts,
   maps: Iterable<VolumeMap>,
-  isCold: boolean,
+  lastStop: LastStop,
 ): Promise<number> {
-  let inDoubt = 0
+  let questionable = 0
   for (const map of maps) {
-    for (const slot of map.slots) if (slot !== NO_SLOT) inDoubt += await recoverSlot(parts, map, slot, isCold)
+    for (const slot of map.slots) {
+      if (slot !== NO_SLOT) questionable += await recoverSlot(parts, map, slot, lastStop)
+    }
   }
-  return inDoubt
+  return questionable
 }
 
 async function recoverSlot(
   parts: BrickParts,
   map: VolumeMap,
   slot: number,
-  isCold: boolean,
+  lastStop: LastStop,
 ): Promise<number> {
-  const { activity, banks, capacity, clock, stamps } = parts
+  const { activity, banks, capacity, clock, failure, stamps } = parts
   const bank = banks[bankOf(slot)]!
   const index = indexOf(slot)
   const active = activity.activeIn(slot)
   const stampsHold = await stamps.readAllocated(bank, index)
-  const suspect = stampsHold ? (isCold ? active : 0) : ALL_SEGMENTS
+  const suspect = lastStop === 'warm' ? 0 : lastStop === 'cold' || map.standsAlone ? active : ALL_SEGMENTS
+  const unknown = stampsHold ? suspect : ALL_SEGMENTS
   for (let segment = 0; segment < SEGMENTS_PER_SLOT; segment++) {
-    if ((suspect >>> segment) & 1) await makeSuspect(parts, bank, slot, segment)
+    if ((unknown >>> segment) & 1) await forgetStamps(parts, bank, slot, segment)
   }
-  if (suspect !== 0) map.unknownStamps.add(slot)
+  const loaded = await stamps.load(bank, index)
+  if (loaded < 0) throw failure.set('reading stamps', loaded)
+  if (stamps.hasUnknown(bank, index)) map.unknownStamps.add(slot)
   bank.doubt[index] = active
+  bank.suspect[index] = suspect
+  bank.stands[index] = map.standsAlone ? 1 : 0
   const firstTime = index * SEGMENTS_PER_SLOT
   bank.lastWriteMs.fill(clock(), firstTime, firstTime + SEGMENTS_PER_SLOT)
   const regions = bank.allocatedRegions(index)
   map.usedRegions += regions
   capacity.count(regions)
-  return bitCount(active)
+  return bitCount(active | suspect)
 }
 
 /**
  * What the stamps say of the segment may be gone. Which of its blocks are present was flushed with the data,
  * so which regions have space follows from the checksums.
  */
-async function makeSuspect(parts: BrickParts, bank: Bank, slot: number, segment: number): Promise<void> {
+async function forgetStamps(parts: BrickParts, bank: Bank, slot: number, segment: number): Promise<void> {
   const { checksums, failure, stamps } = parts
   const index = indexOf(slot)
   const loaded = await checksums.load(slot, segment)

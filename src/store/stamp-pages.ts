@@ -74,6 +74,19 @@ export class StampPages {
     return this.#write(bank, index, page)
   }
 
+  /** As stamp(), for those regions that carry a lower one; an unknown one is the highest. */
+  raise(bank: Bank, index: number, first: number, last: number, stamp: number): number {
+    const page = this.#cache.peek(keyOf(bank, index))!
+    const at = slotAt(index)
+    let changed = false
+    for (let i = at + first; i <= at + last; i++) {
+      if (page.words[i]! >= stamp) continue
+      page.words[i] = stamp
+      changed = true
+    }
+    return changed ? this.#write(bank, index, page) : 0
+  }
+
   /** Writes down which regions have space, with the stamps as they are. */
   writeAllocated(bank: Bank, index: number): number {
     return this.#write(bank, index, this.#cache.peek(keyOf(bank, index))!)
@@ -90,6 +103,15 @@ export class StampPages {
       changed = true
     }
     return changed ? this.#write(bank, index, page) : 0
+  }
+
+  /** Whether some stamp of a slot whose page is here is unknown. */
+  hasUnknown(bank: Bank, index: number): boolean {
+    const at = slotAt(index)
+    return this.#cache
+      .peek(keyOf(bank, index))!
+      .words.subarray(at, at + REGIONS_PER_SLOT)
+      .includes(STAMP_UNKNOWN)
   }
 
   /** A slot that is free again: no stamps, no space. */

@@ -40,11 +40,26 @@ export class VolumeDeletion {
 
   /** Frees every slot of a volume that is marked as being deleted. True when that, and it, is done. */
   async run(map: VolumeMap, progress?: (freedBytes: number) => void): Promise<boolean> {
+    if (!(await this.free(map, () => true, progress))) return false
+    await this.#parts.catalogue.removeVolume(map.uuid)
+    return true
+  }
+
+  /**
+   * Frees the slots of some extents: durably nobody's first, emptied when nothing that was under way in the volume
+   * can touch them any more, usable last. False when it was stopped before the end.
+   */
+  async free(
+    map: VolumeMap,
+    isFreed: (extent: number) => boolean,
+    progress?: (freedBytes: number) => void,
+  ): Promise<boolean> {
     const { catalogue, capacity, banks, durability } = this.#parts
     await Promise.allSettled(map.allocating.values())
     const owners: SlotOwner[] = []
     for (const [extent, slot] of map.slots.entries()) {
-      if (slot !== NO_SLOT) owners.push({ volume: map.uuid, layer: LIVE_LAYER, extent, slot })
+      if (slot === NO_SLOT || !isFreed(extent)) continue
+      owners.push({ volume: map.uuid, layer: LIVE_LAYER, extent, slot })
     }
     let freedBytes = 0
     for (let from = 0; from < owners.length; from += SLOTS_AT_ONCE) {
@@ -54,16 +69,17 @@ export class VolumeDeletion {
       let regions = 0
       for (const slot of slots) regions += banks[bankOf(slot)]!.allocatedRegions(indexOf(slot))
       for (const { extent } of batch) map.slots[extent] = NO_SLOT
+      for (const slot of slots) map.unknownStamps.delete(slot)
       await catalogue.freeSlots(batch)
+      await map.inFlight.begunHaveEnded()
       await this.clean(slots)
       capacity.release(regions)
       map.usedRegions -= regions
       freedBytes += regions * REGION_BYTES
       progress?.(freedBytes)
     }
-    // Else a replay would find its records, and perhaps another volume under its name.
+    // Else a replay would find their records, and perhaps another volume, or the same one again, under its name.
     await durability.flush()
-    await catalogue.removeVolume(map.uuid)
     return true
   }
 

@@ -9,6 +9,7 @@ import { listExtents } from './extent-listing.ts'
 import { BLOCK_BYTES, REGION_BYTES, SLOT_BYTES } from './layout.ts'
 import type { SegmentClearing } from './segment-clearing.ts'
 import type { SlotIo } from './slot-io.ts'
+import type { VolumeDeletion } from './volume-deletion.ts'
 import { NO_SLOT, type VolumeMap } from './volume-map.ts'
 import type { WaitingRead } from './waiting-read.ts'
 import type { WritePreparation } from './write-preparation.ts'
@@ -23,6 +24,7 @@ export interface VolumeRooms {
   readonly zeroing: Zeroing
   readonly clearing: SegmentClearing
   readonly durableWrites: DurableWrites
+  readonly deletion: VolumeDeletion
   /** The owner spoke for the first time, or with a higher generation. */
   generationRose(map: VolumeMap): void
 }
@@ -143,7 +145,9 @@ export class StoredVolume implements VolumeExtents {
 
   async #run(operation: BlockOperation): Promise<void> {
     await undefined
+    const began = this.map.inFlight.begin()
     operation.status = await this.#execute(operation)
+    this.map.inFlight.end(began)
     operation.completion.blockDone(operation)
   }
 

@@ -1,7 +1,14 @@
 import type { BlockStatus } from '../block/block-status.ts'
+import { InFlight } from './in-flight.ts'
 import { SLOT_BYTES, STAMP_UNKNOWN } from './layout.ts'
 
 export const NO_SLOT = -1
+
+/** Set at open, and by the owner. */
+export interface MapOptions {
+  /** Whether blocks in doubt stand as they are: true where there is nobody else to ask. */
+  readonly standsAlone: boolean
+}
 
 /** Where the extents of a volume lie. */
 export class VolumeMap {
@@ -13,13 +20,18 @@ export class VolumeMap {
   generation = 0
   /** Regions of this volume that have space. */
   usedRegions = 0
+  /** To be changed through StoredReplica, which tells the slots. */
+  standsAlone: boolean
+  /** Operations that may be using a slot of this volume. */
+  readonly inFlight = new InFlight()
   /** Slots whose stamps the first message of the owner replaces. */
   readonly unknownStamps = new Set<number>()
   /** First writes into an extent share one allocation. */
   readonly allocating = new Map<number, Promise<BlockStatus>>()
 
-  constructor(uuid: string, sizeBytes: number) {
+  constructor(uuid: string, sizeBytes: number, { standsAlone }: MapOptions) {
     this.uuid = uuid
+    this.standsAlone = standsAlone
     this.resize(sizeBytes)
   }
 

@@ -44,8 +44,14 @@ export class WritePreparation {
   /**
    * Answers ok when it is worth trying again at once; something may be missing again by then, so the caller
    * loops. noSpace leaves nothing reserved. ioError when the brick, or reading its side files, failed.
+   * `copiedStamp`: of a copy, which raises stamps to it and leaves regions unready for what clients write.
    */
-  async prepare(map: VolumeMap, offsetBytes: number, lengthBytes: number): Promise<BlockStatus> {
+  async prepare(
+    map: VolumeMap,
+    offsetBytes: number,
+    lengthBytes: number,
+    copiedStamp: number | null = null,
+  ): Promise<BlockStatus> {
     const { failure, writeback } = this.#parts
     const pieces = piecesOf(offsetBytes, lengthBytes)
     try {
@@ -62,7 +68,21 @@ export class WritePreparation {
       if (failure.error === null) throw error
     }
     if (failure.error !== null) return BlockStatus.ioError
-    return this.#makeReady(map, pieces)
+    return this.#makeReady(map, pieces, copiedStamp)
+  }
+
+  /** A slot for every extent of this range, with the segments that it touches active. ok, noSpace or ioError. */
+  async giveSlots(map: VolumeMap, offsetBytes: number, lengthBytes: number): Promise<BlockStatus> {
+    const { failure } = this.#parts
+    try {
+      for (const piece of piecesOf(offsetBytes, lengthBytes)) {
+        const status = await this.#slotFor(map, piece)
+        if (status !== BlockStatus.ok) return status
+      }
+    } catch (error) {
+      if (failure.error === null) throw error
+    }
+    return failure.error === null ? BlockStatus.ok : BlockStatus.ioError
   }
 
   /** Whether a write fits under the dirty cap. What is dirty already costs nothing. */
@@ -165,7 +185,7 @@ export class WritePreparation {
   }
 
   /** Reserves space for all or none of it, and stamps it, in one turn of the event loop. */
-  #makeReady(map: VolumeMap, pieces: readonly Piece[]): BlockStatus {
+  #makeReady(map: VolumeMap, pieces: readonly Piece[], copiedStamp: number | null): BlockStatus {
     const { activity, banks, stamps, capacity } = this.#parts
     let regions = 0
     for (const piece of pieces) {
@@ -182,7 +202,7 @@ export class WritePreparation {
       return reserved
     }
     map.usedRegions += regions
-    return this.#stamp(map, pieces)
+    return this.#stamp(map, pieces, copiedStamp)
   }
 
   #missing(bank: Bank, index: number, piece: Piece): number[] {
@@ -222,19 +242,27 @@ export class WritePreparation {
     return BlockStatus.ok
   }
 
-  #stamp(map: VolumeMap, pieces: readonly Piece[]): BlockStatus {
+  #stamp(map: VolumeMap, pieces: readonly Piece[], copiedStamp: number | null): BlockStatus {
     const { banks, stamps, failure } = this.#parts
     for (const { extent, firstRegion, lastRegion, segments } of pieces) {
       const slot = map.slots[extent]!
       const bank = banks[bankOf(slot)]!
       const index = indexOf(slot)
       for (let region = firstRegion; region <= lastRegion; region++) bank.setAllocated(index, region, true)
-      const result = stamps.stamp(bank, index, firstRegion, lastRegion, map.stampFor(slot))
+      const result =
+        copiedStamp === null
+          ? stamps.stamp(bank, index, firstRegion, lastRegion, map.stampFor(slot))
+          : Math.min(
+              stamps.raise(bank, index, firstRegion, lastRegion, copiedStamp),
+              stamps.writeAllocated(bank, index),
+            )
       if (result < 0) {
         failure.set('writing stamps', result)
         return BlockStatus.ioError
       }
-      for (let region = firstRegion; region <= lastRegion; region++) bank.markReady(index, region)
+      if (copiedStamp === null) {
+        for (let region = firstRegion; region <= lastRegion; region++) bank.markReady(index, region)
+      }
       bank.clearing[index]! &= ~segments
     }
     return BlockStatus.ok

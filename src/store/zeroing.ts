@@ -39,11 +39,13 @@ export class Zeroing {
     this.#preparation = preparation
   }
 
+  /** `copiedStamp`: of a trim that another member has had, which raises stamps to it. */
   async run(
     map: VolumeMap,
     offsetBytes: number,
     lengthBytes: number,
     keepSpace: boolean,
+    copiedStamp: number | null = null,
   ): Promise<BlockStatus> {
     for (const slice of segmentSlices(offsetBytes, lengthBytes)) {
       const { extent, fromBytes, toBytes } = slice
@@ -51,7 +53,7 @@ export class Zeroing {
       const end = toBytes / BLOCK_BYTES
       const status = keepSpace
         ? await this.#zero(map, extent, startOf(slice), first, end)
-        : await this.#trim(map, extent, first, end)
+        : await this.#trim(map, extent, first, end, copiedStamp)
       if (status !== BlockStatus.ok) return status
       if (toBytes === SLOT_BYTES) await nextTurn()
     }
@@ -71,7 +73,13 @@ export class Zeroing {
     return status === BlockStatus.ok ? this.#erase(slotOf(), first, end, FALLOC_ZERO_RANGE) : status
   }
 
-  async #trim(map: VolumeMap, extent: number, first: number, end: number): Promise<BlockStatus> {
+  async #trim(
+    map: VolumeMap,
+    extent: number,
+    first: number,
+    end: number,
+    copiedStamp: number | null,
+  ): Promise<BlockStatus> {
     const { activity, banks, checksums, failure, stamps } = this.#parts
     const slot = map.slots[extent]!
     if (slot === NO_SLOT) return BlockStatus.ok
@@ -85,7 +93,7 @@ export class Zeroing {
       const page = checksums.peek(slot, segment)
       const isActive = (activity.activeIn(slot) & bit) !== 0
       if (page !== undefined && isActive && stamps.has(bank, index)) {
-        return this.#trimNow(map, slot, segment, page, first, end)
+        return this.#trimNow(map, slot, segment, page, first, end, copiedStamp)
       }
       try {
         await activity.activate(slot, bit)
@@ -105,13 +113,17 @@ export class Zeroing {
     page: CachedPage,
     first: number,
     end: number,
+    copiedStamp: number | null,
   ): BlockStatus {
     const { banks, failure, stamps } = this.#parts
     const bank = banks[bankOf(slot)]!
     const index = indexOf(slot)
     const firstRegion = Math.floor(first / BLOCKS_PER_REGION)
     const lastRegion = Math.floor((end - 1) / BLOCKS_PER_REGION)
-    const stamped = stamps.stamp(bank, index, firstRegion, lastRegion, map.stampFor(slot))
+    const stamped =
+      copiedStamp === null
+        ? stamps.stamp(bank, index, firstRegion, lastRegion, map.stampFor(slot))
+        : stamps.raise(bank, index, firstRegion, lastRegion, copiedStamp)
     if (stamped < 0) {
       failure.set('writing stamps', stamped)
       return BlockStatus.ioError
