@@ -40,7 +40,7 @@ interface Connection {
 }
 
 /** mulberry32: small, seeded, good enough to choose blocks. */
-function random(seed: number): () => number {
+export function seededRandom(seed: number): () => number {
   let state = seed >>> 0
   return () => {
     state = (state + 0x6d2b79f5) >>> 0
@@ -87,7 +87,7 @@ export class Load {
   }
 
   async #work(worker: number): Promise<void> {
-    const chance = random(this.#settings.seed * 1000 + worker)
+    const chance = seededRandom(this.#settings.seed * 1000 + worker)
     let gateway = worker
     while (!this.#stopping) {
       const connection = await this.#connect(worker, gateway)

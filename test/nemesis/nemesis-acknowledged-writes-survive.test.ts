@@ -1,0 +1,123 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Background, eventually } from '../lib/cluster/background.ts'
+import { EtcdMembers } from '../lib/cluster/etcd-members.ts'
+import { HostNetwork, hostNetworkMissing } from '../lib/cluster/host-network.ts'
+import { ISCSI_PORT, NBD_PORT, Peers } from '../lib/cluster/peers.ts'
+import { etcdMissing } from '../lib/etcd-server.ts'
+import { FAULTS, type World } from './faults.ts'
+import { type LoadReport, type LoadSettings, seededRandom } from './load.ts'
+
+const HOSTS = ['a', 'b', 'c']
+const CLIENT = 'client'
+const VOLUME = 'hurt'
+const BLOCKS = 64
+const LOAD = fileURLToPath(new URL('./load-process.ts', import.meta.url))
+const SEED = Number(process.env.NEMESIS_SEED ?? Math.floor(Math.random() * 2 ** 31))
+/** By hand for hours: NEMESIS_SECONDS=36000. */
+const SECONDS = Number(process.env.NEMESIS_SECONDS ?? 130)
+const CALM_MS = 3000
+const LOAD_END_MS = 90_000
+const IN_SYNC_MS = 90_000
+
+const missing = hostNetworkMissing() ?? etcdMissing()
+if (missing !== null) console.log(`skipped: nemesis: ${missing}`)
+
+describe.skipIf(missing !== null)(`three daemons, three etcd members, seed ${SEED}`, () => {
+  let directory: string
+  let world: World
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'holdfast-nemesis-'))
+    const network = await HostNetwork.create([...HOSTS, CLIENT])
+    const etcd = new EtcdMembers(network, HOSTS, directory)
+    const peers = new Peers(network, etcd, directory)
+    world = { network, etcd, peers, blocks: BLOCKS, random: seededRandom(SEED) }
+    await etcd.start()
+    await peers.init('a')
+    for (const host of HOSTS) await peers.join(host)
+    await peers.done('a', 'volume', 'create', VOLUME, '256MiB', '--replicas', '3')
+  }, 120_000)
+
+  afterAll(async () => {
+    await world?.peers.stop()
+    await world?.etcd.stop()
+    await world?.network[Symbol.asyncDispose]()
+    if (directory !== undefined) await rm(directory, { recursive: true, force: true })
+  })
+
+  test(
+    'whatever is done to the daemons, the network and etcd, every block holds what it may',
+    async () => {
+      const load = startLoad(world, directory)
+      const done: string[] = []
+      const end = performance.now() + SECONDS * 1000
+      await sleep(CALM_MS)
+      const kinds = Object.keys(FAULTS) as (keyof typeof FAULTS)[]
+      for (let turn = 0; performance.now() < end; turn++) {
+        // Each kind once, in an order of the seed's, before any comes again.
+        if (turn % kinds.length === 0) shuffle(kinds, world.random)
+        const kind = kinds[turn % kinds.length] as keyof typeof FAULTS
+        const host = HOSTS[Math.floor(world.random() * HOSTS.length)] as string
+        done.push(`${kind} on ${host}`)
+        await FAULTS[kind](world, host)
+        await everybodyInSync(world, done)
+        await sleep(CALM_MS)
+      }
+      const report = await endOfLoad(load)
+      const story = `seed ${SEED}: ${done.join(', ')}\n${JSON.stringify(report.errors, null, 2)}`
+      expect(report.violations, story).toEqual([])
+      expect(report.writes, story).toBeGreaterThan(100)
+      console.log(
+        `nemesis: ${done.length} faults, ${report.writes} writes, ${report.reads} reads, ${report.unknown} of unknown outcome, ` +
+          `longest stall ${report.longestStallMs} ms, seed ${SEED}`,
+      )
+    },
+    SECONDS * 1000 + 400_000,
+  )
+})
+
+function shuffle<T>(list: T[], random: () => number): void {
+  for (let i = list.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1))
+    ;[list[i], list[j]] = [list[j] as T, list[i] as T]
+  }
+}
+
+function startLoad({ network }: World, directory: string): Background {
+  const settings: LoadSettings = {
+    gateways: HOSTS.map(host => ({
+      host: network.address(host),
+      nbdPort: NBD_PORT,
+      iscsiPort: ISCSI_PORT,
+    })),
+    volume: VOLUME,
+    blocks: BLOCKS,
+    workers: 6,
+    iscsiShare: 0.5,
+    seed: SEED,
+  }
+  const argv = [process.execPath, '--import', 'tsx', LOAD, JSON.stringify(settings)]
+  return new Background([...network.on(CLIENT), ...argv], join(directory, 'load.log'))
+}
+
+async function endOfLoad(load: Background): Promise<LoadReport> {
+  load.signal('SIGTERM')
+  const ended = await Promise.race([load.exited.then(() => true), sleep(LOAD_END_MS, false, { ref: false })])
+  if (!ended) await load.kill()
+  const last = load.logTail(1)
+  if (!last.startsWith('{')) throw new Error(`the load ended without a report:\n${load.logTail()}`)
+  return JSON.parse(last) as LoadReport
+}
+
+/** What was hurt has come back: nothing is out of any in-sync set. */
+async function everybodyInSync({ peers }: World, done: readonly string[]): Promise<void> {
+  await eventually(`all bricks are in sync after ${done.at(-1)} (seed ${SEED})`, IN_SYNC_MS, async () => {
+    const volume = await peers.json<{ readonly outOfSync: readonly unknown[] }>('a', 'volume', 'show', VOLUME)
+    if (volume.outOfSync.length > 0) throw new Error(JSON.stringify(volume.outOfSync))
+  })
+}
