@@ -126,6 +126,7 @@ export class Catalogue implements AsyncDisposable {
     if (!live) await ready
     for (const name of this.#model.volumeNames) change.volumes.add(name)
     for (const name of this.#model.targetNames) change.targets.add(name)
+    for (const { id } of this.#model.peers) change.peers.add(id)
     this.#watch = watch
     this.#model = model
     this.#current = true
@@ -135,7 +136,7 @@ export class Catalogue implements AsyncDisposable {
 
   #advance(revision: bigint, change: CatalogueChange): void {
     this.#revision = revision
-    if (change.volumes.size > 0 || change.targets.size > 0) {
+    if (change.volumes.size + change.targets.size + change.peers.size > 0) {
       for (const listener of [...this.#listeners]) listener(change)
     }
     this.#wake()

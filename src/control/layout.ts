@@ -42,6 +42,13 @@ export interface OutBrick {
   readonly inSync: string
 }
 
+/** Of OutBrick.inSync: hex of bytes, range 0 in the lowest bit of the first byte. */
+export function isInSync({ inSync }: OutBrick, range: number): boolean {
+  const at = (range >> 3) * 2
+  const byte = Number.parseInt(inSync.slice(at, at + 2) || '0', 16)
+  return ((byte >> (range & 7)) & 1) === 1
+}
+
 /** v/<vol>/h: the one compare-and-set unit of a volume. */
 export interface VolumeHead {
   readonly uuid: string

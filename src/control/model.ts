@@ -1,9 +1,15 @@
 import type { KeyValue } from '../metadata/metadata-store.ts'
 import {
+  type BrickValue,
   decodeValue,
   type EventValue,
+  type Kind,
   keys,
+  type OwnerValue,
   type PeerValue,
+  type PlacementPage,
+  RANGES_PER_PAGE,
+  type RegistrationValue,
   type TargetValue,
   type VolumeHead,
 } from './layout.ts'
@@ -13,10 +19,12 @@ import type { ChapRecord } from './records.ts'
 export interface CatalogueChange {
   readonly volumes: Set<string>
   readonly targets: Set<string>
+  /** Records and registrations. */
+  readonly peers: Set<string>
 }
 
 export function noChange(): CatalogueChange {
-  return { volumes: new Set(), targets: new Set() }
+  return { volumes: new Set(), targets: new Set(), peers: new Set() }
 }
 
 interface Known<T> {
@@ -25,6 +33,9 @@ interface Known<T> {
 }
 
 const HEAD = /^v\/([^/]+)\/h$/
+const OWNER = /^v\/([^/]+)\/o$/
+const PAGE = /^v\/([^/]+)\/r\/[0-9a-f]{8}$/
+const BRICKS = keys.brick('')
 
 /**
  * The metadata in memory. Entries may come from a range read over several revisions and then again from the
@@ -36,19 +47,32 @@ export class Model {
   readonly #peers = new Map<string, Known<PeerValue>>()
   readonly #events = new Map<string, Known<EventValue>>()
   readonly #chap = new Map<string, Known<ChapRecord>>()
+  readonly #registrations = new Map<string, Known<RegistrationValue>>()
+  readonly #bricks = new Map<string, Known<BrickValue>>()
+  readonly #owners = new Map<string, Known<OwnerValue>>()
+  /** By key; of volumes that are being deleted they may outlive the head by an event. */
+  readonly #pages = new Map<string, Known<PlacementPage>>()
 
   /** `entry` null: the key was deleted in `revision`. Keys that are no part of the catalogue are passed over. */
   apply(key: string, entry: KeyValue | null, revision: bigint, change: CatalogueChange): void {
-    const name = HEAD.exec(key)?.[1]
-    if (name !== undefined) {
-      if (update(this.#volumes, name, 'volume', key, entry, revision)) change.volumes.add(name)
-    } else if (key.startsWith(keys.targets)) {
-      const iqn = key.slice(keys.targets.length)
-      if (update(this.#targets, iqn, 'target', key, entry, revision)) change.targets.add(iqn)
-    } else if (key.startsWith(keys.peers)) {
-      update(this.#peers, key.slice(keys.peers.length), 'peer', key, entry, revision)
-    } else if (key.startsWith(keys.events)) {
-      update(this.#events, key.slice(keys.events.length), 'event', key, entry, revision)
+    if (key.startsWith(keys.volumes)) return this.#applyToVolume(key, entry, revision, change)
+    const under = (prefix: string) => (key.startsWith(prefix) ? key.slice(prefix.length) : null)
+    const target = under(keys.targets)
+    const peer = under(keys.peers)
+    const registered = under(keys.registrations)
+    const event = under(keys.events)
+    const brick = under(BRICKS)
+    if (target !== null) {
+      if (update(this.#targets, target, 'target', key, entry, revision)) change.targets.add(target)
+    } else if (peer !== null) {
+      if (update(this.#peers, peer, 'peer', key, entry, revision)) change.peers.add(peer)
+    } else if (registered !== null) {
+      const changed = update(this.#registrations, registered, 'registration', key, entry, revision)
+      if (changed) change.peers.add(registered)
+    } else if (event !== null) {
+      update(this.#events, event, 'event', key, entry, revision)
+    } else if (brick !== null) {
+      update(this.#bricks, brick, 'brick', key, entry, revision)
     } else if (key === keys.discoveryChap) {
       update(this.#chap, key, 'chap', key, entry, revision)
     }
@@ -60,6 +84,31 @@ export class Model {
 
   target(iqn: string): TargetValue | null {
     return this.#targets.get(iqn)?.value ?? null
+  }
+
+  /** Per range the small numbers of its peers, as far as pages are there. */
+  placement(name: string): (readonly number[])[] {
+    const ranges: (readonly number[])[] = []
+    for (let page = 0; ; page++) {
+      const found = this.#pages.get(keys.page(name, page))?.value
+      if (found === undefined) return ranges
+      ranges.push(...found.ranges)
+      if (found.ranges.length < RANGES_PER_PAGE) return ranges
+    }
+  }
+
+  /** Who owns the volume now; null when nobody does. */
+  owner(name: string): OwnerValue | null {
+    return this.#owners.get(name)?.value ?? null
+  }
+
+  /** Null while the peer is not alive. */
+  registration(peerId: string): RegistrationValue | null {
+    return this.#registrations.get(peerId)?.value ?? null
+  }
+
+  brick(uuid: string): BrickValue | null {
+    return this.#bricks.get(uuid)?.value ?? null
   }
 
   get volumeNames(): string[] {
@@ -88,9 +137,21 @@ export class Model {
   get discoveryChap(): ChapRecord | null {
     return this.#chap.get(keys.discoveryChap)?.value ?? null
   }
+
+  #applyToVolume(key: string, entry: KeyValue | null, revision: bigint, change: CatalogueChange): void {
+    const name = HEAD.exec(key)?.[1]
+    const owned = OWNER.exec(key)?.[1]
+    if (name !== undefined) {
+      if (update(this.#volumes, name, 'volume', key, entry, revision)) change.volumes.add(name)
+    } else if (owned !== undefined) {
+      update(this.#owners, owned, 'owner', key, entry, revision)
+    } else if (PAGE.test(key)) {
+      update(this.#pages, key, 'placement', key, entry, revision)
+    }
+  }
 }
 
-function update<K extends 'volume' | 'target' | 'peer' | 'event' | 'chap', T>(
+function update<K extends Kind, T>(
   map: Map<string, Known<T>>,
   name: string,
   kind: K,

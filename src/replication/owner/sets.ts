@@ -1,5 +1,4 @@
-import type { OutBrick, VolumeHead } from '../../control/layout.ts'
-import { RANGE_BYTES } from '../../control/layout.ts'
+import { isInSync, RANGE_BYTES, type VolumeHead } from '../../control/layout.ts'
 
 /** Placement of all ranges of a volume: the small numbers of peers, by range. */
 export type Placement = readonly (readonly number[])[]
@@ -12,12 +11,6 @@ export interface BrickNames {
 
 export function rangesOf(sizeBytes: number): number {
   return Math.ceil(sizeBytes / RANGE_BYTES)
-}
-
-/** Of OutBrick.inSync: hex of bytes, range 0 in the lowest bit of the first byte. */
-export function isInSync(out: OutBrick, range: number): boolean {
-  const byte = Number.parseInt(out.inSync.slice((range >> 3) * 2, (range >> 3) * 2 + 2) || '0', 16)
-  return ((byte >> (range & 7)) & 1) === 1
 }
 
 /** The bitmap of `ranges` ranges in which those are set for which `has` says so. */
