@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { VolumeHead } from '../../control/layout.ts'
-import { addMember, encodeInSync, inSyncSets, isInSync, removeMembers } from './sets.ts'
+import { isInSync } from '../../control/layout.ts'
+import { addMember, encodeInSync, inSyncSets, removeMembers } from './sets.ts'
 
 const names = {
   peerOf: (uuid: string) => Number(uuid.slice(1)),
