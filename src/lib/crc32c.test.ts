@@ -1,0 +1,23 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { crc32c, crc32cOfHeader } from './crc32c.ts'
+
+// RFC 7143 appendix A.4, whose digests are written byte by byte.
+test.each([
+  ['zeroes', Buffer.alloc(32), 0x8a9136aa],
+  ['ones', Buffer.alloc(32, 0xff), 0x62a8ab43],
+  ['incrementing', Buffer.from(Array.from({ length: 32 }, (_, index) => index)), 0x46dd794e],
+])('CRC32C of the RFC: 32 bytes of %s', (_, bytes, checksum) => {
+  expect(crc32c(bytes)).toBe(checksum)
+  expect(crc32cOfHeader(bytes, 0, bytes.length)).toBe(checksum)
+})
+
+test('crc32cOfHeader: agrees with crc32c on any words', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), fc.nat({ max: 3 }), (bytes, at) => {
+      const from = Buffer.from(bytes)
+      const length = Math.max(0, from.length - at) & ~3
+      expect(crc32cOfHeader(from, at, length)).toBe(crc32c(from, at, length))
+    }),
+  )
+})
