@@ -33,7 +33,20 @@ export type ReplicaOrder =
     }
   | { readonly what: 'digests'; readonly firstRegion: number; readonly count: number }
   | { readonly what: 'blockEntries'; readonly region: number }
-  | { readonly what: 'raiseStamp'; readonly region: number; readonly stamp: number }
+  /** `stamps[i]` for `regions[i]`. */
+  | {
+      readonly what: 'raiseStamps'
+      readonly regions: readonly number[]
+      readonly stamps: readonly number[]
+    }
+  | {
+      readonly what: 'markBad'
+      readonly offsetBytes: number
+      readonly lengthBytes: number
+      readonly stamp: number
+    }
+  /** There is nobody else to ask what a block in doubt should be. Rule 11. */
+  | { readonly what: 'standAlone'; readonly alone: boolean }
   /** `setVersion` of the request is at least the descriptor's. Rule 21. */
   | { readonly what: 'freeRanges'; readonly ranges: readonly number[] }
 
@@ -55,7 +68,9 @@ const ORDER_NAMES: Record<ReplicaOrderName, true> = {
   regionsSince: true,
   digests: true,
   blockEntries: true,
-  raiseStamp: true,
+  raiseStamps: true,
+  markBad: true,
+  standAlone: true,
   freeRanges: true,
 }
 
@@ -119,8 +134,15 @@ export interface BlockEntriesAnswer {
   readonly entries: readonly number[]
 }
 
+/** How the part of an order that the brick carried out ended: a BlockStatus. */
+export interface BlockAnswer {
+  readonly status: number
+}
+
 /** Bits of PeerRequest.flags, by kind of request. */
 export const RequestFlag = {
+  /** write: there whole or not at all after a crash. */
+  atomic: 8,
   /** write, trim, zero: durable before it is acknowledged. */
   fua: 1,
   /** copyIn without a payload: the range is given back. */

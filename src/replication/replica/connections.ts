@@ -1,0 +1,56 @@
+import type { PeerIdentity } from '../peer-network.ts'
+
+/** One connection of another daemon, and what came by it that has not ended. PROTOCOL rule 3. */
+export class SenderConnection {
+  readonly number: number
+  readonly openCounter: number
+  readonly incarnation: string
+  #inFlight = 0
+  #whenEmpty: (() => void)[] = []
+
+  constructor(from: PeerIdentity, number: number) {
+    this.number = number
+    this.openCounter = from.openCounter
+    this.incarnation = from.incarnation
+  }
+
+  begun(): void {
+    this.#inFlight++
+  }
+
+  ended(): void {
+    if (--this.#inFlight > 0) return
+    const waiting = this.#whenEmpty
+    if (waiting.length === 0) return
+    this.#whenEmpty = []
+    for (const resolve of waiting) resolve()
+  }
+
+  drained(): Promise<void> {
+    if (this.#inFlight === 0) return Promise.resolve()
+    return new Promise(resolve => this.#whenEmpty.push(resolve))
+  }
+}
+
+/** The newest connection of each peer: what comes by an older one is refused. */
+export class SenderConnections {
+  readonly #newest = new Map<number, SenderConnection>()
+
+  /** Makes this the newest; answers the older one that is to be drained, or 'stale' if this is not newer. */
+  open(from: PeerIdentity, number: number): SenderConnection | 'stale' | null {
+    const before = this.#newest.get(from.peerNumber)
+    if (before !== undefined) {
+      if (from.openCounter < before.openCounter) return 'stale'
+      if (from.incarnation === before.incarnation && number <= before.number) return 'stale'
+    }
+    this.#newest.set(from.peerNumber, new SenderConnection(from, number))
+    return before ?? null
+  }
+
+  /** The connection that a request came by, null unless it is the sender's newest. */
+  current(from: PeerIdentity, number: number): SenderConnection | null {
+    const newest = this.#newest.get(from.peerNumber)
+    if (newest === undefined || newest.number !== number) return null
+    return newest.incarnation === from.incarnation ? newest : null
+  }
+}

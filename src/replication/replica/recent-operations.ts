@@ -1,0 +1,64 @@
+import type { BlockKind } from '../../block/block-operation.ts'
+import type { ReportedOperation } from '../messages.ts'
+
+/**
+ * As many as one volume's replica remembers. The owner starts no operation further than this above its watermark,
+ * so nothing above the watermark is ever forgotten.
+ */
+export const RECENT_OPERATIONS = 4096
+
+/** The latest writes, trims and zeroes of a volume at one replica, in a ring. PROTOCOL rules 16 and 18. */
+export class RecentOperations {
+  readonly #operations = new Float64Array(RECENT_OPERATIONS)
+  readonly #epochs = new Float64Array(RECENT_OPERATIONS)
+  readonly #offsets = new Float64Array(RECENT_OPERATIONS)
+  readonly #lengths = new Float64Array(RECENT_OPERATIONS)
+  readonly #kinds = new Uint8Array(RECENT_OPERATIONS)
+  readonly #streams = new Float64Array(RECENT_OPERATIONS)
+  readonly #sequences = new Float64Array(RECENT_OPERATIONS)
+  #count = 0
+
+  note(
+    epoch: number,
+    operation: number,
+    kind: BlockKind,
+    offsetBytes: number,
+    lengthBytes: number,
+    stream: number,
+    sequence: number,
+  ): void {
+    const at = this.#count++ % RECENT_OPERATIONS
+    this.#epochs[at] = epoch
+    this.#operations[at] = operation
+    this.#kinds[at] = kind
+    this.#offsets[at] = offsetBytes
+    this.#lengths[at] = lengthBytes
+    this.#streams[at] = stream
+    this.#sequences[at] = sequence
+  }
+
+  /** Operations of `epoch` with a number above `watermark`, in the order in which they came. */
+  above(epoch: number, watermark: number): ReportedOperation[] {
+    const found: ReportedOperation[] = []
+    for (const at of this.#oldestFirst()) {
+      if (this.#epochs[at] !== epoch || this.#operations[at]! <= watermark) continue
+      const kind = this.#kinds[at] as BlockKind
+      found.push({ kind, offsetBytes: this.#offsets[at]!, lengthBytes: this.#lengths[at]! })
+    }
+    return found
+  }
+
+  /** Of clients' streams, as pairs. */
+  streams(): (readonly [stream: number, sequence: number])[] {
+    const found: (readonly [number, number])[] = []
+    for (const at of this.#oldestFirst()) {
+      if (this.#streams[at]! > 0) found.push([this.#streams[at]!, this.#sequences[at]!])
+    }
+    return found
+  }
+
+  *#oldestFirst(): Generator<number> {
+    const first = Math.max(0, this.#count - RECENT_OPERATIONS)
+    for (let i = first; i < this.#count; i++) yield i % RECENT_OPERATIONS
+  }
+}

@@ -1,0 +1,200 @@
+import type { BlockKind } from '../../block/block-operation.ts'
+import { BlockStatus } from '../../block/block-status.ts'
+import type { FenceAnswer } from '../messages.ts'
+import { promisedUntilMs } from '../owner/grants.ts'
+import { PeerStatus } from '../peer-network.ts'
+import type { ReplicaStore, ReplicaVolume } from '../replica-store.ts'
+import type { Timer, Timers } from '../timers.ts'
+import { RecentOperations } from './recent-operations.ts'
+
+export interface VolumeReplicaOptions {
+  readonly volume: ReplicaVolume
+  readonly store: ReplicaStore
+  readonly timers: Timers
+  /** No fence is honoured before: promises of a former process may still be counted on. PROTOCOL rule 5. */
+  readonly forgottenUntilMs: number
+  /** Made by this process for this epoch: nothing is in doubt and no fence is needed first. */
+  readonly fresh: boolean
+}
+
+/**
+ * What one brick promises about one volume: whose epoch it obeys, until when it has granted reads, and what is
+ * being applied. Shared by the owner in this process and by those behind links.
+ */
+export class VolumeReplica {
+  readonly volume: ReplicaVolume
+  readonly #store: ReplicaStore
+  readonly #timers: Timers
+  readonly #recent = new RecentOperations()
+  /** Obeyed now: fenced for and persisted in the life of this process; 0 before that. */
+  #epoch: number
+  /** The highest that a fence was asked for: nothing below it is admitted or granted any more. */
+  #fencing: number
+  #promisedUntilMs: number
+  #watermark = 0
+  #settledEpoch: number
+  #inFlight = 0
+  #wake: (() => void) | null = null
+  #fence: { readonly epoch: number; readonly answer: Promise<FenceAnswer | PeerStatus> } | null = null
+
+  constructor(options: VolumeReplicaOptions) {
+    this.volume = options.volume
+    this.#store = options.store
+    this.#timers = options.timers
+    const { epoch } = options.volume.descriptor
+    this.#fencing = epoch
+    this.#epoch = options.fresh ? epoch : 0
+    this.#settledEpoch = options.fresh ? epoch : 0
+    this.#promisedUntilMs = options.fresh ? 0 : options.forgottenUntilMs
+  }
+
+  /** The highest epoch known here. */
+  get epoch(): number {
+    return this.#fencing
+  }
+
+  get watermark(): number {
+    return this.#watermark
+  }
+
+  /** May an operation of this epoch be applied or read? ok, or why not. */
+  admit(epoch: number, setVersion: number): PeerStatus {
+    if (epoch < this.#fencing) return PeerStatus.staleEpoch
+    if (epoch !== this.#epoch) return BlockStatus.unavailable
+    if (setVersion < this.volume.descriptor.setVersion) return PeerStatus.staleSet
+    return this.#store.failure === null ? BlockStatus.ok : BlockStatus.ioError
+  }
+
+  /** Between begun() and ended() an admitted operation is applied; a fence waits for all. */
+  begun(): void {
+    this.#inFlight++
+  }
+
+  ended(): void {
+    if (--this.#inFlight === 0) this.#wake?.()
+  }
+
+  /** Remembers an operation before it is applied. */
+  note(
+    operation: number,
+    watermark: number,
+    kind: BlockKind,
+    offsetBytes: number,
+    lengthBytes: number,
+    stream: number,
+    sequence: number,
+  ): void {
+    if (watermark > this.#watermark) this.#watermark = watermark
+    this.#recent.note(this.#epoch, operation, kind, offsetBytes, lengthBytes, stream, sequence)
+  }
+
+  /** Promises the owner of `epoch` to honour no fence for GRANT_MS from now; false refuses. PROTOCOL rule 4. */
+  renew(epoch: number): boolean {
+    if (epoch !== this.#epoch || epoch !== this.#fencing || this.#store.failure !== null) return false
+    this.#promisedUntilMs = Math.max(this.#promisedUntilMs, promisedUntilMs(this.#timers.bootMs()))
+    return true
+  }
+
+  /** The owner of `epoch` has said that it reads no more. */
+  release(epoch: number): void {
+    if (epoch !== this.#epoch) return
+    this.#promisedUntilMs = 0
+    this.#wake?.()
+  }
+
+  /** No owner of `epoch` or below may read because of us. PROTOCOL rule 2. */
+  lapsed(epoch: number): boolean {
+    return this.#fencing <= epoch && this.#timers.bootMs() >= this.#promisedUntilMs
+  }
+
+  /** The owner of `epoch` reconciled everything that was in doubt, and it was flushed here. PROTOCOL rule 16. */
+  reconciled(epoch: number): void {
+    if (epoch === this.#epoch) this.#settledEpoch = epoch
+  }
+
+  /** Rule 12, before it resolves when `stampActive` is given; the descriptor is durable then. */
+  async setVersion(setVersion: number, generation: number, stampActive: number | null): Promise<void> {
+    if (generation > this.volume.generation) this.volume.generation = generation
+    if (stampActive !== null) await this.volume.stampActive(stampActive)
+    const { descriptor } = this.volume
+    if (setVersion > descriptor.setVersion) {
+      await this.volume.persistDescriptor({ epoch: descriptor.epoch, setVersion })
+    }
+  }
+
+  /**
+   * PROTOCOL rule 6: grants nothing any more, waits out what it has promised or a release, drains what is being
+   * applied, persists the epoch, and only then answers. staleEpoch when a higher one came first.
+   */
+  fence(epoch: number, setVersion: number, generation: number): Promise<FenceAnswer | PeerStatus> {
+    if (epoch < this.#fencing) return Promise.resolve(PeerStatus.staleEpoch)
+    this.#fencing = epoch
+    if (this.#fence?.epoch !== epoch) {
+      this.#fence = { epoch, answer: this.#runFence(epoch, setVersion, generation) }
+      // A fence that failed is tried anew by the next request.
+      this.#fence.answer.catch(() => {
+        this.#fence = null
+      })
+      this.#wake?.()
+    }
+    return this.#fence.answer
+  }
+
+  async #runFence(epoch: number, setVersion: number, generation: number): Promise<FenceAnswer | PeerStatus> {
+    const { descriptor } = this.volume
+    if (epoch !== descriptor.epoch) {
+      await this.#quiet(epoch)
+      if (this.#fencing !== epoch) return PeerStatus.staleEpoch
+    }
+    const answer = this.#report()
+    const persisted = this.volume.descriptor
+    await this.volume.persistDescriptor({
+      epoch,
+      setVersion: Math.max(persisted.setVersion, setVersion),
+    })
+    if (this.#fencing !== epoch) return PeerStatus.staleEpoch
+    if (generation > this.volume.generation) this.volume.generation = generation
+    this.#epoch = epoch
+    this.#watermark = 0
+    return answer
+  }
+
+  /** Promises have ended and nothing admitted is being applied, or a higher epoch came. */
+  async #quiet(epoch: number): Promise<void> {
+    while (this.#fencing === epoch) {
+      const leftMs = this.#promisedUntilMs - this.#timers.bootMs()
+      if (leftMs <= 0 && this.#inFlight === 0) return
+      await this.#woken(leftMs)
+    }
+  }
+
+  #woken(withinMs: number): Promise<void> {
+    return new Promise(resolve => {
+      let timer: Timer | null = null
+      const others = this.#wake
+      const wake = () => {
+        timer?.cancel()
+        if (this.#wake === wake) this.#wake = null
+        others?.()
+        resolve()
+      }
+      this.#wake = wake
+      if (withinMs > 0) timer = this.#timers.after(withinMs, wake)
+    })
+  }
+
+  #report(): FenceAnswer {
+    const { epoch, setVersion } = this.volume.descriptor
+    const continuous = this.#settledEpoch > 0 && this.#settledEpoch === this.#epoch
+    return {
+      state: this.#store.state,
+      epoch,
+      setVersion,
+      continuous,
+      operations: this.#recent.above(this.#epoch, this.#watermark),
+      activeSegments: continuous ? [] : this.volume.activeSegments(),
+      suspectSegments: this.volume.suspectSegments(),
+      recent: this.#recent.streams(),
+    }
+  }
+}
