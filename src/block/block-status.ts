@@ -23,5 +23,9 @@ export const BlockStatus = {
   aborted: 9,
   /** The volume is not served here now (closing, recovering, draining). Worth a retry. */
   unavailable: 10,
+  /** The volume is being sanitized: nobody reads or writes it until that is over. */
+  sanitizing: 11,
+  /** A sanitize failed: the volume stays shut until one succeeds or its failure is accepted. */
+  sanitizeFailed: 12,
 } as const
 export type BlockStatus = (typeof BlockStatus)[keyof typeof BlockStatus]

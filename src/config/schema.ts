@@ -265,6 +265,11 @@ const store = z.strictObject({
     reason:
       'Checksums kept in memory; 1 MiB covers 1 GiB of data. The default keeps the daemon small and 32 GiB hot.',
   }),
+  sanitizeBandwidth: field(size(MiB).default(256 * MiB), {
+    value: 'SIZE',
+    unit: 'bytes per second',
+    reason: 'What SANITIZE with OVERWRITE writes at most to one volume, so that the others go on meanwhile.',
+  }),
   scrubBandwidth: field(size(MiB).default(64 * MiB), {
     value: 'SIZE',
     unit: 'bytes per second',

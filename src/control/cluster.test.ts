@@ -3,7 +3,7 @@ import { ControlWorld } from '../../test/lib/control-world.ts'
 import { checkInBrick, joinCluster } from './cluster.ts'
 import { EVENTS_KEPT, EventSource } from './events.ts'
 import { encodeValue, keys } from './layout.ts'
-import { reservationStorage } from './reservation-storage.ts'
+import { reservationStorage } from './volume-state-storage.ts'
 
 const GIB = 2 ** 30
 

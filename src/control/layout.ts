@@ -23,6 +23,7 @@ export const keys = {
   /** Eight hex digits, so that pages sort by number. */
   page: (name: string, page: number) => `v/${name}/r/${page.toString(16).padStart(8, '0')}`,
   reservations: (name: string) => `v/${name}/pr`,
+  sanitize: (name: string) => `v/${name}/sz`,
   owner: (name: string) => `v/${name}/o`,
   target: (iqn: string) => `t/${iqn}`,
   peer: (id: string) => `p/${id}`,
@@ -56,6 +57,8 @@ export interface VolumeHead {
   readonly epoch: number
   readonly replicas: number
   readonly minReplicas: number
+  /** What minReplicas becomes once every range has so many in sync; absent when it is that already. */
+  readonly minReplicasWanted?: number
   readonly generation: number
   readonly setVersion: number
   readonly lossGeneration: number
@@ -116,6 +119,7 @@ export interface RegistrationValue {
   readonly nbd: readonly string[]
   readonly formats: { readonly brick: number; readonly wire: readonly [oldest: number, newest: number] }
   readonly startedAt: string
+  readonly copyBytesPerSecond?: number
 }
 
 /** cluster */

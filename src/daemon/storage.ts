@@ -4,7 +4,7 @@ import { formatHostPort } from '../config/host-port.ts'
 import type { Config } from '../config/schema.ts'
 import { type Cluster, checkInBrick, joinCluster } from '../control/cluster.ts'
 import { decodeValue, keys } from '../control/layout.ts'
-import { reservationStorage } from '../control/reservation-storage.ts'
+import { reservationStorage, sanitizeStorage } from '../control/volume-state-storage.ts'
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import { type DirectoryLock, lockDirectory } from '../lib/directory-lock.ts'
 import type { Log } from '../lib/log.ts'
@@ -58,6 +58,8 @@ export async function openStorage(config: Config, log: Log, closers: Closers): P
   host = new VolumeHost({
     brick,
     reservationStorage: volume => reservationStorage(metadata, volume),
+    sanitizeStorage: volume => sanitizeStorage(metadata, volume),
+    sanitizeBytesPerSecond: config.store.sanitizeBandwidth,
     // The brick's clock.
     nowMs: Date.now,
     clearFailed: (volume, err) => log.warn({ volume, err }, 'quiet segments could not be cleared'),

@@ -11,6 +11,8 @@ const CAUSE_OF: Partial<Record<BlockStatus, CauseCode>> = {
   [BlockStatus.ioError]: 'ERR_BLOCK_IO',
   [BlockStatus.aborted]: 'ERR_BLOCK_ABORTED',
   [BlockStatus.unavailable]: 'ERR_BLOCK_UNAVAILABLE',
+  [BlockStatus.sanitizing]: 'ERR_BLOCK_SANITIZING',
+  [BlockStatus.sanitizeFailed]: 'ERR_BLOCK_SANITIZE_FAILED',
 }
 
 /** The row of the one error table for a block operation that failed. */

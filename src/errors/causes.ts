@@ -66,6 +66,18 @@ export const causes = {
     nbd: ESHUTDOWN,
     says: 'the volume is not served here at the moment; try again',
   },
+  ERR_BLOCK_SANITIZING: {
+    http: 409,
+    sense: [0x2, 0x04, 0x1b],
+    nbd: EIO,
+    says: 'the volume is being sanitized',
+  },
+  ERR_BLOCK_SANITIZE_FAILED: {
+    http: 409,
+    sense: [0x3, 0x31, 0x03],
+    nbd: EIO,
+    says: 'a sanitize of the volume failed; sanitize it again',
+  },
 
   ERR_NAME_INVALID: { http: 400, says: 'the name is not allowed' },
   ERR_SIZE_INVALID: { http: 400, says: 'the size is not allowed' },

@@ -26,6 +26,11 @@ export interface CommandDefinition {
   readonly unitReservation?: 'holder' | 'none'
   /** Carried out while the medium of a removable unit is ejected, too. */
   readonly withoutMedium?: boolean
+  /**
+   * While the volume is being sanitized: 'always' is carried out, also when one has failed; 'failed' only then.
+   * SBC-4 §4.11.2.
+   */
+  readonly duringSanitize?: 'always' | 'failed'
   /** Changes the medium: refused while the unit is write protected. */
   readonly writes?: boolean
   /** Neither reports pending unit attentions nor is held up by them. SAM-5 §5.14.1. */

@@ -21,6 +21,7 @@ import { reportSupportedTaskManagementFunctions } from './commands/report-suppor
 import { reportTargetPortGroups } from './commands/report-target-port-groups.ts'
 import { requestSense } from './commands/request-sense.ts'
 import { release6, reserve6 } from './commands/reserve-release.ts'
+import { sanitizeCommands } from './commands/sanitize.ts'
 import { startStopUnit } from './commands/start-stop-unit.ts'
 import { synchronizeCache10, synchronizeCache16 } from './commands/synchronize-cache.ts'
 import { testUnitReady } from './commands/test-unit-ready.ts'
@@ -56,6 +57,7 @@ const commands: readonly CommandDefinition[] = [
   readDefectData10,
   writeSame10,
   unmap,
+  ...sanitizeCommands,
   logSense,
   modeSelect10,
   modeSense10,

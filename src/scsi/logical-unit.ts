@@ -6,6 +6,7 @@ import type { CommandDefinition } from './command-definition.ts'
 import { findCommand, firstForeignByte, isOperationCodeKnown } from './command-table.ts'
 import type { ItlNexus } from './itl-nexus.ts'
 import { ModeState } from './mode-state.ts'
+import { type SanitizeRefusal, sanitizeRefusal } from './sanitize-refusal.ts'
 import { type ScsiCommand, ScsiStatus, TaskAttribute } from './scsi-command.ts'
 import type { CommandPhase } from './scsi-target.ts'
 import { Sense } from './sense.ts'
@@ -134,6 +135,10 @@ export class LogicalUnit {
     const foreign = firstForeignByte(entry, cdb)
     if (foreign >= 0) return task.failField(foreign)
     if (this.#isReservedFrom(link, definition)) return task.failStatus(ScsiStatus.reservationConflict)
+    const sanitizing = sanitizeRefusal(this)
+    if (sanitizing !== null && !isAllowed(definition, sanitizing)) {
+      return task.fail(sanitizing.code, sanitizing.details)
+    }
     if (!this.#isMediumLoaded && definition.withoutMedium !== true) return task.fail(Sense.mediumNotPresent)
     if (definition.writes === true) {
       if (this.isReadOnly) return task.fail(Sense.writeProtected)
@@ -225,6 +230,11 @@ export class LogicalUnit {
     if (isOperationCodeKnown(task.command.cdb[0]!)) return task.failField(1, 4)
     return task.fail(Sense.invalidCommandOperationCode, { field: { inCdb: true, byte: 0 } })
   }
+}
+
+/** Whether a command is carried out although the unit is being sanitized, or a sanitize of it has failed. */
+function isAllowed({ duringSanitize }: CommandDefinition, { hasFailed }: SanitizeRefusal): boolean {
+  return duringSanitize === 'always' || (duringSanitize === 'failed' && hasFailed)
 }
 
 const UNKNOWN_COMMAND: CommandDefinition = {

@@ -39,6 +39,8 @@ export interface SenseDetails {
   readonly information?: number
   /** SENSE KEY SPECIFIC of ILLEGAL REQUEST: which byte (and bit) is at fault. SPC-5 §4.4.2.4.2. */
   readonly field?: { readonly inCdb: boolean; readonly byte: number; readonly bit?: number }
+  /** SENSE KEY SPECIFIC of NOT READY and NO SENSE: how much of it is done, 0 to 1. SPC-5 §4.4.2.4.4. */
+  readonly progress?: number
   /** Of a command that was answered with GOOD before it failed. SPC-5 §4.4.6. */
   readonly deferred?: boolean
 }
@@ -60,7 +62,7 @@ function encodeFixed(into: Buffer, [key, asc, ascq]: SenseCode, details: SenseDe
   into.fill(0, 0, FIXED_BYTES)
   into[0] = details.deferred === true ? 0x71 : 0x70
   into[2] = key
-  const { information, field } = details
+  const { information } = details
   // The fixed format has 32 bits for INFORMATION: what does not fit is left invalid.
   if (information !== undefined && information <= 0xffffffff) {
     into[0] |= 0x80
@@ -69,7 +71,7 @@ function encodeFixed(into: Buffer, [key, asc, ascq]: SenseCode, details: SenseDe
   into[7] = FIXED_BYTES - 8
   into[12] = asc
   into[13] = ascq
-  if (field !== undefined) encodeFieldPointer(into, 15, field)
+  encodeKeySpecific(into, 15, details)
   return FIXED_BYTES
 }
 
@@ -86,21 +88,32 @@ function encodeDescriptor(into: Buffer, [key, asc, ascq]: SenseCode, details: Se
     into.writeBigUInt64BE(BigInt(details.information), at + 4)
     at += 12
   }
-  if (details.field !== undefined) {
+  if (encodeKeySpecific(into, at + 4, details)) {
     into[at] = 0x02
     into[at + 1] = 0x06
-    encodeFieldPointer(into, at + 4, details.field)
     at += 8
   }
   into[7] = at - DESCRIPTOR_HEADER_BYTES
   return at
 }
 
+const SKSV = 0x80
+const PROGRESS_MAX = 0xffff
+
+/** The three bytes of SENSE KEY SPECIFIC, where there is something for them. */
+function encodeKeySpecific(into: Buffer, at: number, { field, progress }: SenseDetails): boolean {
+  if (field !== undefined) encodeFieldPointer(into, at, field)
+  else if (progress !== undefined) {
+    into[at] = SKSV
+    into.writeUInt16BE(Math.min(Math.floor(progress * (PROGRESS_MAX + 1)), PROGRESS_MAX), at + 1)
+  } else return false
+  return true
+}
+
 function encodeFieldPointer(into: Buffer, at: number, field: NonNullable<SenseDetails['field']>): void {
-  const sksv = 0x80
   const cdb = field.inCdb ? 0x40 : 0
   const bit = field.bit === undefined ? 0 : 0x08 | field.bit
-  into[at] = sksv | cdb | bit
+  into[at] = SKSV | cdb | bit
   into.writeUInt16BE(field.byte, at + 1)
 }
 

@@ -139,11 +139,14 @@ function blockLimits(link: ItlNexus): Buffer {
 }
 
 const NON_ROTATING = 1
+/** WABEREQ 01b: after a block erase reads end without error, and what they return is not said. */
+const READS_AFTER_BLOCK_ERASE = 0x40
 
 /** SBC-4 §6.6.2. */
 function blockDeviceCharacteristics(): Buffer {
   const body = Buffer.alloc(60)
   body.writeUInt16BE(NON_ROTATING, 0)
+  body[3] = READS_AFTER_BLOCK_ERASE
   return body
 }
 

@@ -1,11 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { MemoryExtents } from '../../test/lib/memory-extents.ts'
+import { MemoryStateStorage } from '../../test/lib/memory-state-storage.ts'
 import type { BlockDevice } from '../block/block-device.ts'
 import { BlockKind, BlockOperation } from '../block/block-operation.ts'
 import { BlockStatus } from '../block/block-status.ts'
 import { OwnedVolume } from './owned-volume.ts'
 import type { Reservations } from './reservations.ts'
+import { Sanitization } from './sanitize/sanitization.ts'
+import { AMPLE_SPACE } from './volume-space.ts'
 
 const SIZE = 64 * 1024
 const everybody = { permits: () => true } as unknown as Reservations
@@ -22,7 +25,14 @@ function volumeOn(extents: MemoryExtents, options: { reservations?: Reservations
     readOnly: options.readOnly ?? false,
     removable: false,
   }
-  return new OwnedVolume(description, extents, options.reservations ?? everybody)
+  const sanitization = new Sanitization({
+    storage: new MemoryStateStorage(),
+    bytesPerSecond: Number.POSITIVE_INFINITY,
+  })
+  const reservations = options.reservations ?? everybody
+  const volume = new OwnedVolume(description, extents, { reservations, sanitization, space: AMPLE_SPACE })
+  sanitization.resume(client => volume.open(client))
+  return volume
 }
 
 interface Wanted {

@@ -7,11 +7,12 @@ import { alignDown, alignUp, isAligned } from './block-alignment.ts'
 import type { ClientIdentity } from './client-identity.ts'
 import { OperationQueue, RangeHold } from './operation-queue.ts'
 import type { Reservations } from './reservations.ts'
+import { SANITIZER, type Sanitization } from './sanitize/sanitization.ts'
 import { SegmentKeeper } from './segment-keeper.ts'
 import { SubBlockIo } from './sub-block-io.ts'
 import type { Volume, VolumeChange } from './volume.ts'
 import { OwnedVolumeHandle } from './volume-handle.ts'
-import { AMPLE_SPACE, type VolumeSpace } from './volume-space.ts'
+import type { VolumeSpace } from './volume-space.ts'
 import { type TaskOwner, VolumeTask } from './volume-task.ts'
 
 /** Finished tasks kept for the next operations; more than this at once is rare. */
@@ -27,6 +28,13 @@ export interface VolumeDescription {
   readonly removable: boolean
 }
 
+/** What outlives a volume's owner, and where its space comes from. */
+export interface VolumeState {
+  readonly reservations: Reservations
+  readonly sanitization: Sanitization
+  readonly space: VolumeSpace
+}
+
 /**
  * The owner of a volume: the one place that orders its writes. Operations that can finish in place never
  * enter the queue; the others become tasks that hold their blocks until they end.
@@ -38,6 +46,7 @@ export class OwnedVolume implements Volume {
   readonly blockSizeBytes: 512 | 4096
   readonly removable: boolean
   readonly reservations: Reservations
+  readonly sanitization: Sanitization
   readonly space: VolumeSpace
   readonly segments: SegmentKeeper
   readonly #extents: VolumeExtents
@@ -52,12 +61,7 @@ export class OwnedVolume implements Volume {
   readonly #handles = new Set<OwnedVolumeHandle>()
   readonly #listeners = new Set<(change: VolumeChange) => void>()
 
-  constructor(
-    description: VolumeDescription,
-    extents: VolumeExtents,
-    reservations: Reservations,
-    space: VolumeSpace = AMPLE_SPACE,
-  ) {
+  constructor(description: VolumeDescription, extents: VolumeExtents, state: VolumeState) {
     this.name = description.name
     this.uuid = description.uuid
     this.naa = description.naa
@@ -65,8 +69,9 @@ export class OwnedVolume implements Volume {
     this.removable = description.removable
     this.#sizeBytes = description.sizeBytes
     this.#readOnly = description.readOnly
-    this.reservations = reservations
-    this.space = space
+    this.reservations = state.reservations
+    this.sanitization = state.sanitization
+    this.space = state.space
     this.#extents = extents
     this.#subBlock = new SubBlockIo(extents)
     this.#taskOwner = {
@@ -199,6 +204,7 @@ export class OwnedVolume implements Volume {
   async close(): Promise<void> {
     this.#serving = false
     this.segments.stop()
+    await this.sanitization.stop()
     await Promise.all([...this.#handles].map(handle => handle.close()))
   }
 
@@ -225,6 +231,7 @@ export class OwnedVolume implements Volume {
     if (!this.#serving || handle.closed) return BlockStatus.unavailable
     if (offsetBytes + lengthBytes > this.#sizeBytes) return BlockStatus.outOfRange
     const { client } = handle
+    if (client !== SANITIZER && this.sanitization.refusal !== BlockStatus.ok) return this.sanitization.refusal
     if (kind === BlockKind.read || kind === BlockKind.verify) {
       if (client.protocol !== 'internal' && !this.reservations.permits(client, 'read')) {
         return BlockStatus.reservationConflict

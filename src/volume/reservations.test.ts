@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { MemoryReservationStorage } from '../../test/lib/memory-reservation-storage.ts'
+import { MemoryStateStorage } from '../../test/lib/memory-state-storage.ts'
 import type { ClientIdentity } from './client-identity.ts'
 import { decodeReservations, encodeReservations } from './reservations/reservation-codec.ts'
 import { NO_RESERVATIONS, type ReservationState, ReservationType } from './reservations/reservation-state.ts'
@@ -20,7 +20,7 @@ const { exclusiveAccess } = ReservationType
 const register = (newKey: bigint, persist = false) =>
   ({ do: 'registerAndIgnoreExistingKey', newKey, persist }) as const
 
-async function reservedByA(storage: MemoryReservationStorage, persist = false): Promise<Reservations> {
+async function reservedByA(storage: MemoryStateStorage, persist = false): Promise<Reservations> {
   const reservations = new Reservations(storage)
   await reservations.change(A, register(1n, persist))
   await reservations.change(B, register(2n, persist))
@@ -30,7 +30,7 @@ async function reservedByA(storage: MemoryReservationStorage, persist = false): 
 
 test('a restart keeps what was registered with APTPL, with PRGENERATION 0, and forgets the rest', async () => {
   for (const persist of [true, false]) {
-    const storage = new MemoryReservationStorage()
+    const storage = new MemoryStateStorage()
     await reservedByA(storage, persist)
     const after = new Reservations(storage)
     await after.load({ afterPowerLoss: true })
@@ -41,7 +41,7 @@ test('a restart keeps what was registered with APTPL, with PRGENERATION 0, and f
 })
 
 test('what a restart ended does not come back with a later reload', async () => {
-  const storage = new MemoryReservationStorage()
+  const storage = new MemoryStateStorage()
   await reservedByA(storage)
   const after = new Reservations(storage)
   await after.load({ afterPowerLoss: true })
@@ -50,7 +50,7 @@ test('what a restart ended does not come back with a later reload', async () => 
 })
 
 test('another gateway that loads the state enforces it, APTPL or not', async () => {
-  const storage = new MemoryReservationStorage()
+  const storage = new MemoryStateStorage()
   await reservedByA(storage)
   const other = new Reservations(storage)
   await other.load({ afterPowerLoss: false })
@@ -59,7 +59,7 @@ test('another gateway that loads the state enforces it, APTPL or not', async () 
 })
 
 test('permits follows each change, for clients that asked before', async () => {
-  const reservations = await reservedByA(new MemoryReservationStorage())
+  const reservations = await reservedByA(new MemoryStateStorage())
   expect(reservations.permits(B, 'write')).toBe(false)
   await reservations.change(B, { do: 'preempt', key: 2n, victimKey: 1n, type: exclusiveAccess })
   expect(reservations.permits(B, 'write')).toBe(true)
@@ -67,7 +67,7 @@ test('permits follows each change, for clients that asked before', async () => {
 })
 
 test('a change that could not be stored fails and is not in force', async () => {
-  const storage = new MemoryReservationStorage()
+  const storage = new MemoryStateStorage()
   const reservations = await reservedByA(storage)
   storage.failure = { error: new Error('no quorum'), appliesAnyway: false }
   await expect(reservations.change(A, { do: 'clear', key: 1n })).rejects.toThrow('no quorum')
@@ -78,7 +78,7 @@ test('a change that could not be stored fails and is not in force', async () => 
 })
 
 test('a change that was stored although the store said otherwise is found before the next one', async () => {
-  const storage = new MemoryReservationStorage()
+  const storage = new MemoryStateStorage()
   const reservations = await reservedByA(storage)
   storage.failure = { error: new Error('timed out'), appliesAnyway: true }
   await expect(reservations.change(A, register(9n))).rejects.toThrow('timed out')
@@ -88,7 +88,7 @@ test('a change that was stored although the store said otherwise is found before
 })
 
 test('a change that another gateway made first is not overwritten', async () => {
-  const storage = new MemoryReservationStorage()
+  const storage = new MemoryStateStorage()
   const one = await reservedByA(storage)
   const two = new Reservations(storage)
   await two.load({ afterPowerLoss: false })
@@ -99,7 +99,7 @@ test('a change that another gateway made first is not overwritten', async () => 
 })
 
 test('listeners hear notices, and preempt and abort waits for the commands to be gone', async () => {
-  const reservations = await reservedByA(new MemoryReservationStorage())
+  const reservations = await reservedByA(new MemoryStateStorage())
   const notices: ReservationNotice[] = []
   const steps: string[] = []
   const stop = reservations.listen({
@@ -149,7 +149,7 @@ test('the stored form gives back any state, and a form of another version is ref
 })
 
 test('RESERVE (6) and a registration that arrive together: the one that came first stands alone', async () => {
-  const registered = new Reservations(new MemoryReservationStorage())
+  const registered = new Reservations(new MemoryStateStorage())
   const registering = registered.change(A, register(1n))
   expect(registered.reserveUnit(B)).toBe(false)
   expect(await registering).toBe('done')
@@ -161,7 +161,7 @@ test('RESERVE (6) and a registration that arrive together: the one that came fir
 })
 
 test('RESERVE (6): the object that stands for the holding nexus is the holder, an equal one is not', () => {
-  const reservations = new Reservations(new MemoryReservationStorage())
+  const reservations = new Reservations(new MemoryStateStorage())
   reservations.reserveUnit(A)
   expect(reservations.permits({ ...A }, 'read')).toBe(false)
   reservations.releaseUnit({ ...A })

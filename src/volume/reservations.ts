@@ -12,19 +12,7 @@ import {
   type ReservationRefusal,
   stepReservations,
 } from './reservations/step-reservations.ts'
-
-export interface StoredReservations {
-  readonly bytes: Buffer
-  /** Names what is stored for a later compare-and-set, such as the key's modRevision; 0n: nothing is stored. */
-  readonly token: bigint
-}
-
-/** Where a volume's reservations are kept: the metadata store, in production. */
-export interface ReservationStorage {
-  load(): Promise<StoredReservations | null>
-  /** Stores `next` only over what `previousToken` names, durably, and answers the new token; otherwise rejects. */
-  save(next: Buffer, previousToken: bigint): Promise<bigint>
-}
+import type { StateStorage } from './state-storage.ts'
 
 /** Whoever serves a volume to initiators: told of what a change means to its registrants. */
 export interface ReservationListener {
@@ -42,7 +30,7 @@ const WRITE = 2
  * unit's (RESERVE (6)) lives in memory and ends with its holder's nexus. They exclude each other.
  */
 export class Reservations {
-  readonly #storage: ReservationStorage
+  readonly #storage: StateStorage
   readonly #listeners = new Set<ReservationListener>()
   #state: ReservationState = NO_RESERVATIONS
   #token = 0n
@@ -54,7 +42,7 @@ export class Reservations {
   #changes: Promise<unknown> = Promise.resolve()
   #changesUnderWay = 0
 
-  constructor(storage: ReservationStorage) {
+  constructor(storage: StateStorage) {
     this.#storage = storage
   }
 

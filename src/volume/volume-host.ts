@@ -1,9 +1,11 @@
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import type { Brick, VolumeExtents } from '../store/brick.ts'
 import { alignUp } from './block-alignment.ts'
-import { OwnedVolume } from './owned-volume.ts'
-import { type ReservationStorage, Reservations } from './reservations.ts'
+import { OwnedVolume, type VolumeState } from './owned-volume.ts'
+import { Reservations } from './reservations.ts'
+import { Sanitization } from './sanitize/sanitization.ts'
 import { SEGMENT_QUIET_MS } from './segment-keeper.ts'
+import type { StateStorage } from './state-storage.ts'
 import type { VolumeSpace } from './volume-space.ts'
 
 /** How often quiet segments are looked for. */
@@ -26,7 +28,10 @@ export interface HostedVolume {
 
 export interface VolumeHostOptions {
   readonly brick: Brick
-  readonly reservationStorage: (volume: HostedVolume) => ReservationStorage
+  readonly reservationStorage: (volume: HostedVolume) => StateStorage
+  readonly sanitizeStorage: (volume: HostedVolume) => StateStorage
+  /** What an overwriting sanitize writes at most to one volume. */
+  readonly sanitizeBytesPerSecond: number
   /** Milliseconds of the clock that the brick stamps its segments with. */
   readonly nowMs: () => number
   /** A clear failed: the brick has told why already, the segments stay active. */
@@ -38,14 +43,8 @@ export class HostedOwnedVolume extends OwnedVolume {
   readonly usedBytes: () => number
   readonly #closed: () => void
 
-  constructor(
-    volume: HostedVolume,
-    extents: VolumeExtents,
-    reservations: Reservations,
-    space: VolumeSpace,
-    closed: () => void,
-  ) {
-    super({ ...volume, naa: Buffer.from(volume.naa, 'hex') }, extents, reservations, space)
+  constructor(volume: HostedVolume, extents: VolumeExtents, state: VolumeState, closed: () => void) {
+    super({ ...volume, naa: Buffer.from(volume.naa, 'hex') }, extents, state)
     this.usedBytes = () => extents.usedBytes
     this.#closed = closed
   }
@@ -117,9 +116,15 @@ export class VolumeHost implements AsyncDisposable {
     await reservations.load({ afterPowerLoss: !this.#seen.has(volume.uuid) })
     this.#seen.add(volume.uuid)
     const space = new BrickSpace(this.#options.brick, extents)
-    const opened = new HostedOwnedVolume(volume, extents, reservations, space, () =>
+    const sanitization = new Sanitization({
+      storage: this.#options.sanitizeStorage(volume),
+      bytesPerSecond: this.#options.sanitizeBytesPerSecond,
+    })
+    await sanitization.load()
+    const opened = new HostedOwnedVolume(volume, extents, { reservations, sanitization, space }, () =>
       this.#open.delete(volume.uuid),
     )
+    sanitization.resume(client => opened.open(client))
     this.#open.set(volume.uuid, opened)
     return opened
   }

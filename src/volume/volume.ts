@@ -1,7 +1,28 @@
 import type { BlockDevice } from '../block/block-device.ts'
 import type { ClientIdentity } from './client-identity.ts'
 import type { Reservations } from './reservations.ts'
+import type { Sanitization } from './sanitize/sanitization.ts'
 import type { VolumeSpace } from './volume-space.ts'
+
+/** What a volume's clients may ask of its reservations, wherever its owner is. */
+export type VolumeReservations = Pick<
+  Reservations,
+  | 'state'
+  | 'permits'
+  | 'isUnitReserved'
+  | 'isUnitReservedFrom'
+  | 'reserveUnit'
+  | 'releaseUnit'
+  | 'endUnitReservation'
+  | 'listen'
+  | 'change'
+>
+
+/** The same for sanitizing. */
+export type VolumeSanitization = Pick<
+  Sanitization,
+  'refusal' | 'progress' | 'start' | 'whenEnded' | 'exitFailureMode'
+>
 
 export interface VolumeHandle extends BlockDevice {
   /** Aborts what has not begun, waits for the rest. */
@@ -28,7 +49,9 @@ export interface Volume {
   readonly readOnly: boolean
   readonly removable: boolean
   /** Persistent reservations: state of the volume, enforced by every handle. */
-  readonly reservations: Reservations
+  readonly reservations: VolumeReservations
+  /** Whether the volume is being sanitized, enforced by every handle too. */
+  readonly sanitization: VolumeSanitization
   /** Live: each look sees what is. */
   readonly space: VolumeSpace
   open(client: ClientIdentity): VolumeHandle

@@ -15,6 +15,8 @@ export class MemoryExtents implements VolumeExtents {
   holdBack = false
   readonly held: BlockOperation[] = []
   readonly log: string[] = []
+  /** How every write ends instead of being done. */
+  failure: BlockStatus | null = null
   /** Byte offsets of blocks that fail their checksum. */
   readonly badBlocks = new Set<number>()
   quiet: number[] = []
@@ -72,7 +74,8 @@ export class MemoryExtents implements VolumeExtents {
 
   #finish(operation: BlockOperation): void {
     const { kind, offsetBytes, lengthBytes, data, dataAt } = operation
-    operation.status = BlockStatus.ok
+    operation.status = kind === BlockKind.write && this.failure !== null ? this.failure : BlockStatus.ok
+    if (operation.status !== BlockStatus.ok) return operation.completion.blockDone(operation)
     if (kind === BlockKind.read) {
       operation.status = this.#read(offsetBytes, lengthBytes, data, dataAt)
       operation.failedAtBytes = this.failedAtBytes

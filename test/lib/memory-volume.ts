@@ -6,9 +6,10 @@ import { invariant } from '../../src/lib/invariant.ts'
 import { orInto } from '../../src/volume/block-alignment.ts'
 import type { ClientIdentity } from '../../src/volume/client-identity.ts'
 import { Reservations } from '../../src/volume/reservations.ts'
+import { SANITIZER, Sanitization } from '../../src/volume/sanitize/sanitization.ts'
 import type { Volume, VolumeChange, VolumeHandle } from '../../src/volume/volume.ts'
 import { AMPLE_SPACE, type VolumeSpace } from '../../src/volume/volume-space.ts'
-import { MemoryReservationStorage } from './memory-reservation-storage.ts'
+import { MemoryStateStorage } from './memory-state-storage.ts'
 
 const BLOCK_BYTES = 4096
 
@@ -32,8 +33,13 @@ export class MemoryVolume implements Volume {
   readonly naa = Buffer.from(`602484f${this.uuid.replaceAll('-', '').slice(7)}`, 'hex')
   readonly blockSizeBytes: 512 | 4096
   readonly removable: boolean
-  readonly storage = new MemoryReservationStorage()
+  readonly storage = new MemoryStateStorage()
   readonly reservations = new Reservations(this.storage)
+  readonly sanitizeStorage = new MemoryStateStorage()
+  readonly sanitization = new Sanitization({
+    storage: this.sanitizeStorage,
+    bytesPerSecond: Number.POSITIVE_INFINITY,
+  })
   space: VolumeSpace = AMPLE_SPACE
   readOnly: boolean
   /** With a number, nothing finishes in place, and a submitted operation is applied only after this long. */
@@ -55,6 +61,7 @@ export class MemoryVolume implements Volume {
     this.readOnly = options.readOnly ?? false
     this.removable = options.removable ?? false
     this.bytes = Buffer.alloc(options.sizeBytes ?? 16 * 2 ** 20)
+    this.sanitization.resume(client => this.open(client))
   }
 
   get sizeBytes(): number {
@@ -173,8 +180,10 @@ class MemoryHandle implements VolumeHandle {
     const isAligned = offsetBytes % volume.blockSizeBytes === 0 && lengthBytes % volume.blockSizeBytes === 0
     invariant(isAligned && !this.#isClosed, 'whole blocks of an open volume')
     if (offsetBytes + lengthBytes > volume.sizeBytes) return BlockStatus.outOfRange
+    const { refusal } = volume.sanitization
+    if (refusal !== BlockStatus.ok && this.#client !== SANITIZER) return refusal
     const isReading = kind === BlockKind.read || kind === BlockKind.verify || kind === BlockKind.flush
-    if (!isReading && volume.readOnly) return BlockStatus.writeProtected
+    if (!isReading && volume.readOnly && this.#client !== SANITIZER) return BlockStatus.writeProtected
     if (!volume.reservations.permits(this.#client, isReading ? 'read' : 'write')) {
       return BlockStatus.reservationConflict
     }

@@ -16,6 +16,7 @@ export const inquiry: CommandDefinition = {
   obsoleteBits: LUN_IN_CDB,
   reservation: 'all',
   withoutMedium: true,
+  duringSanitize: 'always',
   ignoresAttentions: true,
   timeoutSeconds: 10,
   counts: 'other',

@@ -29,6 +29,7 @@ export const reportLuns: CommandDefinition = {
   usage: [0, 0, ...USAGE_8, 0, 0, 0, ...USAGE_32, 0, 0],
   reservation: 'all',
   withoutMedium: true,
+  duringSanitize: 'always',
   ignoresAttentions: true,
   timeoutSeconds: 10,
   counts: 'other',

@@ -20,6 +20,7 @@ export function makeReportSupportedOperationCodes(entries: () => readonly Comman
     usage: [0, 0, RCTD | REPORTING_OPTIONS, ...USAGE_8, ...USAGE_16, ...USAGE_32, 0, 0],
     reservation: 'write',
     withoutMedium: true,
+    duringSanitize: 'always',
     timeoutSeconds: 10,
     counts: 'other',
     begin: () => CommandPhase.ready,

@@ -16,6 +16,7 @@ export const reportSupportedTaskManagementFunctions: CommandDefinition = {
   usage: [0, 0, REPD, 0, 0, 0, ...USAGE_32, 0, 0],
   reservation: 'write',
   withoutMedium: true,
+  duringSanitize: 'always',
   timeoutSeconds: 10,
   counts: 'other',
   begin: () => CommandPhase.ready,

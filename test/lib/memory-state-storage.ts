@@ -1,12 +1,12 @@
-import type { ReservationStorage, StoredReservations } from '../../src/volume/reservations.ts'
+import type { StateStorage, StoredState } from '../../src/volume/state-storage.ts'
 
 /** What survives a daemon's restart, in memory; `failure` is thrown instead of saving. */
-export class MemoryReservationStorage implements ReservationStorage {
-  stored: StoredReservations | null = null
+export class MemoryStateStorage implements StateStorage {
+  stored: StoredState | null = null
   failure: { readonly error: Error; readonly appliesAnyway: boolean } | null = null
   saves = 0
 
-  async load(): Promise<StoredReservations | null> {
+  async load(): Promise<StoredState | null> {
     return this.stored
   }
 
