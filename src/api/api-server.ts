@@ -8,6 +8,7 @@ import { installProblems } from './problem.ts'
 import { connectionRoutes } from './routes/connections.ts'
 import { healthRoutes } from './routes/health.ts'
 import { operationRoutes } from './routes/operations.ts'
+import { peerRoutes } from './routes/peers.ts'
 import { targetRoutes } from './routes/targets.ts'
 import { volumeDataRoutes } from './routes/volume-data.ts'
 import { volumeRoutes } from './routes/volumes.ts'
@@ -40,7 +41,14 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   installGuard(app, { token: options.token })
   await installOpenApi(app, version)
   await app.register(healthRoutes, { backend })
-  for (const routes of [volumeRoutes, volumeDataRoutes, connectionRoutes, targetRoutes, operationRoutes]) {
+  for (const routes of [
+    volumeRoutes,
+    volumeDataRoutes,
+    connectionRoutes,
+    targetRoutes,
+    peerRoutes,
+    operationRoutes,
+  ]) {
     await app.register(routes, { prefix: '/v1', backend })
   }
   await app.ready()

@@ -1,4 +1,4 @@
-import type { Control } from '../control/control.ts'
+import type { ClusterOverview, Control } from '../control/control.ts'
 import type { IoStats } from '../lib/io-stats.ts'
 import type { BrickCapacity, BrickCounters, ScrubProgress } from '../store/brick.ts'
 import type { VolumeHandle } from '../volume/volume.ts'
@@ -14,6 +14,7 @@ export interface DaemonStatus {
   readonly volumes: number
   readonly sessions: number
   readonly brick: BrickCapacity & { readonly state: 'warm' | 'cold'; readonly failure: string | null }
+  readonly cluster: ClusterOverview
   readonly residentBytes: number
 }
 

@@ -42,6 +42,30 @@ export const volume = z.object({
   nbd: z.string().describe('how NBD clients may use it: off, open, tls or tls:IDENTITY,…'),
   uris: list(z.string()).describe('ready to paste'),
   sessions: z.number().int(),
+  replication: z.object({
+    owner: z.string().nullable().describe('peer that orders its writes now'),
+    health: z.enum(['ok', 'degraded', 'waiting']),
+    members: list(
+      z.object({
+        peer: z.string(),
+        state: z.enum(['in sync', 'behind', 'away']),
+        ranges: z.number().int(),
+        behindRanges: z.number().int(),
+      }),
+    ),
+    lossGeneration: z
+      .number()
+      .int()
+      .describe('rises whenever acknowledged writes that were not flushed may be gone'),
+  }),
+  placement: list(
+    z.object({
+      firstRange: z.number().int(),
+      lastRange: z.number().int(),
+      peers: list(z.string()),
+      why: z.string(),
+    }),
+  ).describe('where it lives, in ranges of 4 GiB'),
 })
 
 export const newVolume = z.strictObject({
@@ -59,6 +83,11 @@ export const newVolume = z.strictObject({
 export const volumeChange = z.strictObject({
   readOnly: z.boolean().optional(),
   nbd: z.string().max(65_536).optional().describe('off, open, tls or tls:IDENTITY,…'),
+  replicas: z.number().int().min(1).max(16).optional(),
+  minReplicas: z.number().int().min(1).max(16).optional(),
+})
+export const recovery = z.strictObject({
+  off: z.array(z.string().max(128)).min(1).max(16).describe('peers that are off, and stay away'),
 })
 export const resize = z.strictObject({ sizeBytes: z.number() })
 
@@ -154,11 +183,17 @@ export const session = z.object({
 export const peer = z.object({
   id: z.string(),
   number: z.number().int(),
-  addresses: list(z.string()),
+  addresses: list(z.string()).describe('iSCSI portals'),
   labels: z.record(z.string(), z.string()),
   state: z.enum(['up', 'down', 'draining']),
   capacityBytes: bytes,
-  usedBytes: bytes,
+  usedBytes: bytes.describe('0 while it is down'),
+  peerAddress: z.string().nullable().describe('where other daemons reach it'),
+  brick: z.string().nullable(),
+  ranges: z.number().int().describe('of 4 GiB, placed there'),
+  startedAt: time.nullable(),
+  lastSeenAt: time.nullable(),
+  copyBytesPerSecond: z.number().nullable().describe('to bring bricks up to date'),
 })
 
 export const event = z.object({ at: time, kind: z.string(), subject: z.string(), message: z.string() })
@@ -195,6 +230,14 @@ export const status = z.object({
     warnAtBytes: bytes,
     dirtyBytes: bytes,
     dirtyCapBytes: bytes,
+  }),
+  cluster: z.object({
+    peers: z.number().int(),
+    peersUp: z.number().int(),
+    volumes: z.object({ ok: z.number().int(), degraded: z.number().int(), waiting: z.number().int() }),
+    balanced: z.boolean(),
+    rangesToMove: z.number().int(),
+    metadata: z.enum(['current', 'unreachable']),
   }),
   residentBytes: bytes,
 })

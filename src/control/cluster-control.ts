@@ -3,33 +3,34 @@ import { normalizeIscsiName, parseTargetName } from '../lib/names.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Cluster } from './cluster.ts'
+import { clusterOverview } from './cluster-view.ts'
 import type { ConnectionOperations } from './connection-operations.ts'
 import { type ConnectionProperties, connectionProperties, pathsTo } from './connection-properties.ts'
 import type {
   ChapChange,
   ClusterEvent,
+  ClusterOverview,
   Control,
   Job,
   NewVolume,
   VolumeChange,
   VolumeShown,
 } from './control.ts'
-import { reachableAddress } from './directory.ts'
 import { change } from './draft.ts'
 import { type EventSource, trimEvents } from './events.ts'
-import type { CatalogueExports } from './exports.ts'
 import type { Jobs } from './jobs.ts'
 import type { VolumeHead } from './layout.ts'
-import { formatNbdAccess } from './nbd-access.ts'
-import { nbdUris } from './nbd-uris.ts'
-import type { BrickStatus, Log, NbdPortal, Portal, VolumeHost } from './ports.ts'
+import type { PeerOperations } from './peer-operations.ts'
+import type { PeerWatch } from './peer-watch.ts'
+import type { BrickStatus, Log, Portal, VolumeHost } from './ports.ts'
 import type { PeerInfo, SessionInfo, TargetRecord } from './records.ts'
+import type { ReplicaOperations } from './replica-operations.ts'
 import type { Serving } from './serving.ts'
 import type { Sessions } from './sessions.ts'
 import { maskedTarget, peerInfo } from './shown.ts'
 import type { TargetOperations } from './target-operations.ts'
 import type { VolumeOperations } from './volume-operations.ts'
-import { recordOf } from './volume-rules.ts'
+import type { VolumeView } from './volume-view.ts'
 
 export interface ControlParts {
   readonly metadata: MetadataStore
@@ -44,14 +45,13 @@ export interface ControlParts {
   readonly connections: ConnectionOperations
   readonly host: VolumeHost
   readonly brick: BrickStatus
+  readonly view: VolumeView
+  readonly peers: PeerOperations
+  readonly replicas: ReplicaOperations
+  readonly peerWatch: PeerWatch
   readonly portals: () => readonly Portal[]
-  readonly nbdPortals: () => readonly NbdPortal[]
-  readonly exports: CatalogueExports
   readonly log: Log
 }
-
-/** What a client on this machine would dial, for portals that listen on all addresses. */
-const LOCAL = { v4: '127.0.0.1:0', v6: '[::1]:0' } as const
 
 /** Control over the metadata, and over what is served here. */
 export class ClusterControl implements Control {
@@ -71,7 +71,7 @@ export class ClusterControl implements Control {
     const { model } = this.#parts.catalogue
     return model.volumeNames.flatMap(name => {
       const head = model.volume(name)
-      return head === null || head.state === 'creating' ? [] : [this.#shown(name, head)]
+      return head === null || head.state === 'creating' ? [] : [this.#parts.view.shown(name, head)]
     })
   }
 
@@ -80,11 +80,18 @@ export class ClusterControl implements Control {
     if (head === null || head.state === 'creating') {
       throw new HoldfastError('ERR_VOLUME_NOT_FOUND', `there is no volume '${name}'`)
     }
-    return this.#shown(name, head)
+    return this.#parts.view.shown(name, head)
   }
 
   async setVolume(name: string, wanted: VolumeChange): Promise<VolumeShown> {
-    await this.#parts.volumes.set(name, wanted)
+    const { replicas, minReplicas, ...rest } = wanted
+    if (replicas !== undefined || minReplicas !== undefined) {
+      await this.#parts.replicas.set(name, {
+        ...(replicas === undefined ? {} : { replicas }),
+        ...(minReplicas === undefined ? {} : { minReplicas }),
+      })
+    }
+    await this.#parts.volumes.set(name, rest)
     await this.#settled()
     return this.showVolume(name)
   }
@@ -100,7 +107,7 @@ export class ClusterControl implements Control {
     const release = serving.withhold(name)
     try {
       const shown = await this.showVolume(name)
-      const sessions = this.#sessionsOf(name)
+      const sessions = this.#parts.view.sessionsOf(name)
       if (sessions.length > 0 && !force) {
         throw new HoldfastError(
           'ERR_VOLUME_BUSY',
@@ -243,10 +250,45 @@ export class ClusterControl implements Control {
   }
 
   async listPeers(): Promise<PeerInfo[]> {
-    const { catalogue, cluster, brick } = this.#parts
-    return catalogue.model.peers.map(peer =>
-      peerInfo(peer.id, peer.value, peer.id === cluster.peerId ? brick : null),
+    const { catalogue, cluster, brick, peers, peerWatch } = this.#parts
+    return catalogue.model.peers.map(({ id, value }) =>
+      peerInfo(id, value, {
+        registration: catalogue.model.registration(id),
+        brick: id === cluster.peerId ? brick : null,
+        ranges: peers.rangesOn(value.number),
+        lastSeenAt: peerWatch.lastSeenAt(id),
+      }),
     )
+  }
+
+  async showPeer(id: string): Promise<PeerInfo> {
+    const found = (await this.listPeers()).find(peer => peer.id === id)
+    if (found === undefined) throw new HoldfastError('ERR_PEER_NOT_FOUND', `there is no peer '${id}'`)
+    return found
+  }
+
+  async drainPeer(id: string): Promise<PeerInfo> {
+    await this.#parts.peers.setDraining(id, true)
+    return this.showPeer(id)
+  }
+
+  async undrainPeer(id: string): Promise<PeerInfo> {
+    await this.#parts.peers.setDraining(id, false)
+    return this.showPeer(id)
+  }
+
+  async removePeer(id: string, options: { force: boolean }): Promise<void> {
+    await this.#parts.peers.remove(id, options)
+  }
+
+  async overview(): Promise<ClusterOverview> {
+    return clusterOverview(this.#parts.catalogue, this.#parts.peerWatch)
+  }
+
+  async recoverVolume(name: string, { off }: { off: readonly string[] }): Promise<VolumeShown> {
+    await this.#parts.replicas.recoverWithout(name, off)
+    await this.#settled()
+    return this.showVolume(name)
   }
 
   async listEvents(limit: number): Promise<ClusterEvent[]> {
@@ -305,40 +347,6 @@ export class ClusterControl implements Control {
 
   async #kickAll(sessions: readonly SessionInfo[], reason: string): Promise<void> {
     await this.#parts.sessions.kickAll(sessions, reason)
-  }
-
-  #lunsOf(volume: string): VolumeShown['targets'] {
-    const { model } = this.#parts.catalogue
-    return model.targetNames.flatMap(iqn =>
-      (model.target(iqn)?.luns ?? [])
-        .filter(entry => entry.volume === volume)
-        .map(({ lun, readOnly }) => ({ iqn, lun, readOnly })),
-    )
-  }
-
-  #sessionsOf(volume: string): SessionInfo[] {
-    const iqns = new Set(this.#lunsOf(volume).map(({ iqn }) => iqn))
-    return this.#parts.sessions.using(volume, iqns)
-  }
-
-  #shown(name: string, head: VolumeHead): VolumeShown {
-    const record = recordOf(name, head)
-    const targets = this.#lunsOf(name)
-    const addresses = this.#parts
-      .portals()
-      .map(portal => reachableAddress(portal, LOCAL.v4) ?? reachableAddress(portal, LOCAL.v6))
-    const access = this.#parts.exports.accessTo(name, head)
-    const iscsiUris = targets.flatMap(({ iqn, lun }) =>
-      addresses.map(address => `iscsi://${address}/${iqn}/${lun}`),
-    )
-    return {
-      ...record,
-      usedBytes: this.#parts.host.usedBytes(record),
-      targets,
-      nbd: formatNbdAccess(access),
-      uris: [...iscsiUris, ...nbdUris(name, access, this.#parts.nbdPortals())],
-      sessions: this.#sessionsOf(name).length,
-    }
   }
 }
 

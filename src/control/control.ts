@@ -1,5 +1,7 @@
 import type { ConnectionProperties } from './connection-properties.ts'
+import type { PlacementShown } from './placement/explain.ts'
 import type { PeerInfo, SessionInfo, TargetRecord, VolumeRecord } from './records.ts'
+import type { ReplicasShown } from './replica-view.ts'
 
 export interface VolumeShown extends VolumeRecord {
   /** Bytes that hold data here. */
@@ -10,6 +12,20 @@ export interface VolumeShown extends VolumeRecord {
   /** Ready to paste: iscsi://portal/iqn/lun and the like. */
   readonly uris: readonly string[]
   readonly sessions: number
+  /** Who holds it now, and how they are. */
+  readonly replication: ReplicasShown
+  /** Where it lives and why. */
+  readonly placement: readonly PlacementShown[]
+}
+
+/** The whole cluster in a few numbers. */
+export interface ClusterOverview {
+  readonly peers: number
+  readonly peersUp: number
+  readonly volumes: { readonly ok: number; readonly degraded: number; readonly waiting: number }
+  readonly balanced: boolean
+  readonly rangesToMove: number
+  readonly metadata: 'current' | 'unreachable'
 }
 
 export interface Job {
@@ -40,6 +56,9 @@ export interface VolumeChange {
   readonly readOnly?: boolean
   /** off, open, tls or tls:IDENTITY,… Open is refused while a target of the volume is guarded. */
   readonly nbd?: string
+  /** More are copied, fewer are freed, while the volume is used. */
+  readonly replicas?: number
+  readonly minReplicas?: number
 }
 
 export interface ClusterEvent {
@@ -92,6 +111,14 @@ export interface Control {
   listSessions(): Promise<SessionInfo[]>
   kickSession(id: string): Promise<void>
   listPeers(): Promise<PeerInfo[]>
+  showPeer(id: string): Promise<PeerInfo>
+  drainPeer(id: string): Promise<PeerInfo>
+  undrainPeer(id: string): Promise<PeerInfo>
+  /** Refuses with ERR_PEER_BUSY while it is up, or holds ranges and `force` is not given. */
+  removePeer(id: string, options: { force: boolean }): Promise<void>
+  overview(): Promise<ClusterOverview>
+  /** Goes on without the bricks of these peers, whatever only they have. PROTOCOL rule 25. */
+  recoverVolume(name: string, options: { off: readonly string[] }): Promise<VolumeShown>
   listEvents(limit: number): Promise<ClusterEvent[]>
   jobs(): Job[]
   startScrub(options: { bytesPerSecond?: number }): Promise<Job>

@@ -111,6 +111,17 @@ export class Model {
     return this.#bricks.get(uuid)?.value ?? null
   }
 
+  /** Small number of the peer that a brick is of, null for an unknown one. */
+  peerOf(brickUuid: string): number | null {
+    const id = this.brick(brickUuid)?.peer
+    return id === undefined ? null : (this.#peers.get(id)?.value.number ?? null)
+  }
+
+  /** Uuids of the bricks that the peer has ever opened. */
+  bricksOf(peerId: string): string[] {
+    return [...this.#bricks].filter(([, { value }]) => value.peer === peerId).map(([uuid]) => uuid)
+  }
+
   get volumeNames(): string[] {
     return [...this.#volumes.keys()].sort()
   }

@@ -11,6 +11,8 @@ import { CatalogueDirectory } from './directory.ts'
 import { EventSource } from './events.ts'
 import { CatalogueExports } from './exports.ts'
 import { Jobs } from './jobs.ts'
+import { PeerOperations } from './peer-operations.ts'
+import { PeerWatch } from './peer-watch.ts'
 import type {
   BrickStatus,
   Log,
@@ -20,11 +22,13 @@ import type {
   TargetFactory,
   VolumeHost,
 } from './ports.ts'
+import { ReplicaOperations } from './replica-operations.ts'
 import { Serving } from './serving.ts'
 import { Sessions } from './sessions.ts'
 import { TargetOperations } from './target-operations.ts'
 import { VolumeOperations } from './volume-operations.ts'
 import { NAA_COMPANY_ID_DEFAULT, parseCompanyId, recordOf } from './volume-rules.ts'
+import { VolumeView } from './volume-view.ts'
 
 export interface ControlOptions {
   readonly metadata: MetadataStore
@@ -75,12 +79,15 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
     await catalogue[Symbol.asyncDispose]()
     throw error
   })
+  const peerWatch = new PeerWatch({ ...common, peerId, log })
   const serving = new Serving({ catalogue, host, targetFactory, log })
   const sessions = new Sessions()
   const exports = new CatalogueExports(catalogue, serving, options.nbdDefaultExport ?? null)
   const jobs = new Jobs(brick)
   const targets = new TargetOperations(common)
   const connections = new ConnectionOperations({ ...common, randomBytes })
+  const nbdPortals = options.nbdPortals ?? (() => [])
+  const view = new VolumeView({ catalogue, sessions, host, portals, nbdPortals, exports })
   const control = new ClusterControl({
     ...common,
     cluster,
@@ -92,9 +99,11 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
     connections,
     host,
     brick,
+    view,
+    peers: new PeerOperations(common),
+    replicas: new ReplicaOperations({ ...common, awayMs: id => peerWatch.awayMs(id) }),
+    peerWatch,
     portals,
-    nbdPortals: options.nbdPortals ?? (() => []),
-    exports,
     log,
   })
   for (const { name, head } of unfinished) {
@@ -109,6 +118,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
     addSessions: source => sessions.add(source),
     async [Symbol.asyncDispose]() {
       await serving[Symbol.asyncDispose]()
+      peerWatch[Symbol.dispose]()
       await catalogue[Symbol.asyncDispose]()
     },
   }

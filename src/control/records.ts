@@ -67,9 +67,22 @@ export interface PeerInfo {
   readonly id: string
   /** The peer's small number: target portal group tag and relative port id. */
   readonly number: number
+  /** iSCSI portals. */
   readonly addresses: readonly string[]
   readonly labels: Readonly<Record<string, string>>
   readonly state: 'up' | 'down' | 'draining'
   readonly capacityBytes: number
+  /** Unknown (0) while the peer is down. */
   readonly usedBytes: number
+  /** Where other daemons reach it; null while it is down, or alone. */
+  readonly peerAddress: string | null
+  /** Uuid; null while the peer is down. */
+  readonly brick: string | null
+  /** 4 GiB ranges that are placed there. */
+  readonly ranges: number
+  readonly startedAt: string | null
+  /** Null when it has been down since before this daemon started. */
+  readonly lastSeenAt: string | null
+  /** What it copies now to bring bricks up to date; null when that is not known here. */
+  readonly copyBytesPerSecond: number | null
 }

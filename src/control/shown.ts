@@ -1,4 +1,4 @@
-import type { PeerValue, TargetValue } from './layout.ts'
+import type { PeerValue, RegistrationValue, TargetValue } from './layout.ts'
 import type { BrickStatus } from './ports.ts'
 import type { ChapRecord, PeerInfo, TargetRecord } from './records.ts'
 
@@ -20,13 +20,31 @@ export function maskedTarget(iqn: string, target: TargetValue): TargetRecord {
   return { iqn, ...target, chap: target.chap === null ? null : maskedChap(target.chap), chapByInitiator }
 }
 
-/** `brick` is that of the peer itself; nothing is known here of the others'. */
-export function peerInfo(id: string, peer: PeerValue, brick: BrickStatus | null): PeerInfo {
+export interface PeerSurroundings {
+  /** Null while the peer is down. */
+  readonly registration: RegistrationValue | null
+  /** Of the peer that runs here; null for others. */
+  readonly brick: BrickStatus | null
+  readonly ranges: number
+  readonly lastSeenAt: string | null
+}
+
+export function peerInfo(id: string, peer: PeerValue, around: PeerSurroundings): PeerInfo {
+  const { registration, brick, ranges, lastSeenAt } = around
+  const isUp = registration !== null || brick !== null
   return {
     id,
-    ...peer,
-    state: brick === null ? 'down' : 'up',
-    capacityBytes: brick?.capacity.limitBytes ?? 0,
-    usedBytes: brick?.capacity.usedBytes ?? 0,
+    number: peer.number,
+    addresses: registration?.portals ?? peer.addresses,
+    labels: peer.labels,
+    state: !isUp ? 'down' : peer.draining === true ? 'draining' : 'up',
+    capacityBytes: brick?.capacity.limitBytes ?? peer.capacityBytes ?? 0,
+    usedBytes: brick?.capacity.usedBytes ?? registration?.usedBytes ?? 0,
+    peerAddress: registration?.peerAddress ?? null,
+    brick: registration?.brick ?? null,
+    ranges,
+    startedAt: registration?.startedAt ?? null,
+    lastSeenAt,
+    copyBytesPerSecond: registration?.copyBytesPerSecond ?? null,
   }
 }

@@ -101,6 +101,7 @@ export class DaemonBackend implements ApiBackend {
         dirtyBytes,
         dirtyCapBytes,
       },
+      cluster: await this.control.overview(),
       residentBytes: process.memoryUsage.rss(),
     }
   }

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { HoldfastError } from '../../errors/holdfast-error.ts'
 import type { ScrubProgress } from '../../store/brick.ts'
 import type { ApiBackend } from '../backend.ts'
-import { event, eventsQuery, finding, job, peer, scrub, scrubStart, session, status } from '../schemas.ts'
+import { event, eventsQuery, finding, job, scrub, scrubStart, session, status } from '../schemas.ts'
 import { answers } from './answers.ts'
 
 const tags = ['operations']
@@ -39,20 +39,6 @@ export const operationRoutes: FastifyPluginAsyncZod<{ backend: ApiBackend }> = a
     async (request, reply) => {
       await control.kickSession(request.params.id)
       return reply.code(204).send(null)
-    },
-  )
-  app.get('/peers', { schema: { tags, summary: 'Peers', response: answers(200, z.array(peer)) } }, async () =>
-    control.listPeers(),
-  )
-  app.get(
-    '/peers/:id',
-    { schema: { tags, summary: 'One peer', params: byId, response: answers(200, peer) } },
-    async request => {
-      const found = (await control.listPeers()).find(({ id }) => id === request.params.id)
-      if (found === undefined) {
-        throw new HoldfastError('ERR_PEER_NOT_FOUND', `there is no peer '${request.params.id}'`)
-      }
-      return found
     },
   )
   app.get(

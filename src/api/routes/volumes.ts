@@ -1,7 +1,16 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { ApiBackend } from '../backend.ts'
-import { forceQuery, job, nameParameter, newVolume, resize, volume, volumeChange } from '../schemas.ts'
+import {
+  forceQuery,
+  job,
+  nameParameter,
+  newVolume,
+  recovery,
+  resize,
+  volume,
+  volumeChange,
+} from '../schemas.ts'
 import { answers } from './answers.ts'
 
 const tags = ['volumes']
@@ -48,6 +57,19 @@ export const volumeRoutes: FastifyPluginAsyncZod<{ backend: ApiBackend }> = asyn
       },
     },
     async request => control.resizeVolume(request.params.name, request.body.sizeBytes),
+  )
+  app.post(
+    '/volumes/:name/recover',
+    {
+      schema: {
+        tags,
+        summary: 'Go on without the bricks of peers that are off; what only they have is lost',
+        params: nameParameter,
+        body: recovery,
+        response: answers(200, volume),
+      },
+    },
+    async request => control.recoverVolume(request.params.name, request.body),
   )
   app.delete(
     '/volumes/:name',

@@ -1,4 +1,7 @@
+import { inSyncSets } from '../../control/in-sync.ts'
 import { isInSync, RANGE_BYTES, type VolumeHead } from '../../control/layout.ts'
+
+export { inSyncSets }
 
 /** Placement of all ranges of a volume: the small numbers of peers, by range. */
 export type Placement = readonly (readonly number[])[]
@@ -20,18 +23,6 @@ export function encodeInSync(ranges: number, has: (range: number) => boolean): s
     if (has(range)) bytes[range >> 3]! |= 1 << (range & 7)
   }
   return bytes.toString('hex')
-}
-
-/** S(r) for every range: the placement minus the bricks that are out there. In the placement's order. */
-export function inSyncSets(
-  head: Pick<VolumeHead, 'out'>,
-  placement: Placement,
-  names: BrickNames,
-): number[][] {
-  const outs = head.out.map(out => ({ out, peer: names.peerOf(out.uuid) }))
-  return placement.map((peers, range) =>
-    peers.filter(peer => !outs.some(({ out, peer: gone }) => gone === peer && !isInSync(out, range))),
-  )
 }
 
 export interface Removal {

@@ -2,7 +2,7 @@ import type { ApiBackend, MetricSources } from '../../../src/api/backend.ts'
 import { BlockKind, type BlockOperation } from '../../../src/block/block-operation.ts'
 import { BlockStatus } from '../../../src/block/block-status.ts'
 import type { ChapChange, Control, Job, NewVolume, VolumeShown } from '../../../src/control/control.ts'
-import type { SessionInfo, TargetRecord } from '../../../src/control/records.ts'
+import type { PeerInfo, SessionInfo, TargetRecord } from '../../../src/control/records.ts'
 import { HoldfastError } from '../../../src/errors/holdfast-error.ts'
 import { IoStats } from '../../../src/lib/io-stats.ts'
 import type { ScrubProgress } from '../../../src/store/brick.ts'
@@ -10,6 +10,30 @@ import type { VolumeHandle } from '../../../src/volume/volume.ts'
 
 const NOW = '2026-11-21T00:00:00.000Z'
 const BLOCK = 4096
+
+const PEER: PeerInfo = {
+  id: 'peer-1',
+  number: 1,
+  addresses: ['127.0.0.1:3260'],
+  labels: { zone: 'a' },
+  state: 'up',
+  capacityBytes: 2 ** 40,
+  usedBytes: 2 ** 30,
+  peerAddress: null,
+  brick: '00000000-0000-4000-8000-000000000001',
+  ranges: 3,
+  startedAt: NOW,
+  lastSeenAt: NOW,
+  copyBytesPerSecond: null,
+}
+const OVERVIEW = {
+  peers: 1,
+  peersUp: 1,
+  volumes: { ok: 1, degraded: 0, waiting: 0 },
+  balanced: true,
+  rangesToMove: 0,
+  metadata: 'current',
+} as const
 
 /** A volume in memory that knows which of its 4 KiB blocks were written. */
 export class MemoryVolume {
@@ -138,12 +162,18 @@ export class FakeDaemon implements ApiBackend {
       volumes: this.volumes.size,
       sessions: this.sessions.length,
       brick: { ...brick, state: 'warm' as const, failure: null },
+      cluster: OVERVIEW,
       residentBytes: 2 ** 26,
     }
   }
 
   async doctor() {
     return [{ check: 'space', state: 'warning' as const, says: 'the brick is 90 % full' }]
+  }
+
+  #peer(id: string): PeerInfo {
+    if (id === PEER.id) return PEER
+    throw new HoldfastError('ERR_PEER_NOT_FOUND', `there is no peer '${id}'`)
   }
 
   #find(name: string): VolumeShown {
@@ -189,6 +219,13 @@ export class FakeDaemon implements ApiBackend {
       nbd: 'open',
       uris: [`iscsi://127.0.0.1:3260/${iqn}/0`],
       sessions: 0,
+      replication: {
+        owner: 'peer-1',
+        health: 'ok',
+        members: [{ peer: 'peer-1', state: 'in sync', ranges: 1, behindRanges: 0 }],
+        lossGeneration: 0,
+      },
+      placement: [{ firstRange: 0, lastRange: 0, peers: ['peer-1'], why: 'every peer has a copy' }],
     }
     this.volumes.set(volume.name, shown)
     this.data.set(volume.name, new MemoryVolume(volume.sizeBytes))
@@ -319,17 +356,16 @@ export class FakeDaemon implements ApiBackend {
         }
         this.sessions = this.sessions.filter(session => session.id !== id)
       },
-      listPeers: async () => [
-        {
-          id: 'peer-1',
-          number: 1,
-          addresses: ['127.0.0.1:3260'],
-          labels: { zone: 'a' },
-          state: 'up',
-          capacityBytes: 2 ** 40,
-          usedBytes: 2 ** 30,
-        },
-      ],
+      listPeers: async () => [PEER],
+      showPeer: async id => this.#peer(id),
+      drainPeer: async id => ({ ...this.#peer(id), state: 'draining' }),
+      undrainPeer: async id => this.#peer(id),
+      removePeer: async (id, options) => asked('removePeer', this.#peer(id).id, options),
+      overview: async () => OVERVIEW,
+      recoverVolume: async (name, options) => {
+        asked('recoverVolume', name, options)
+        return this.#find(name)
+      },
       listEvents: async limit =>
         [{ at: NOW, kind: 'volume-created', subject: 'demo', message: 'created' }].slice(0, limit),
       jobs: () => this.jobList,

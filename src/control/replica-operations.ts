@@ -1,0 +1,102 @@
+import { HoldfastError } from '../errors/holdfast-error.ts'
+import type { MetadataStore } from '../metadata/metadata-store.ts'
+import type { Catalogue } from './catalogue.ts'
+import { change, type Draft } from './draft.ts'
+import type { EventSource } from './events.ts'
+import { inSyncSets } from './in-sync.ts'
+import { keys, type VolumeHead } from './layout.ts'
+import { hostsOf, takingPeers } from './placement/peers.ts'
+import { chooseReplication } from './placement.ts'
+import { readyHead } from './volume-operations.ts'
+import { recoveredHead } from './volume-recovery.ts'
+
+export interface ReplicaOperationsOptions {
+  readonly metadata: MetadataStore
+  readonly catalogue: Catalogue
+  readonly events: EventSource
+  /** 0 for a peer that is up. */
+  readonly awayMs: (peerId: string) => number
+}
+
+/** How many replicas a volume has, and going on without some of them. */
+export class ReplicaOperations {
+  readonly #options: ReplicaOperationsOptions
+
+  constructor(options: ReplicaOperationsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Enters what is wanted; copies are made and freed afterwards. M falls at once, and rises when every range has so
+   * many in sync: until then no write would be acknowledged. Throws as chooseReplication does.
+   */
+  async set(name: string, wanted: { replicas?: number; minReplicas?: number }): Promise<void> {
+    const hosts = hostsOf(takingPeers(this.#options.catalogue.model.peers))
+    await this.#change(async draft => {
+      const head = await readyHead(draft, name)
+      const replicas = wanted.replicas ?? head.replicas
+      const chosen = chooseReplication(hosts, { ...wanted, replicas })
+      const { minReplicasWanted: _, ...rest } = head
+      const rises = chosen.minReplicas > head.minReplicas
+      const changed: VolumeHead = {
+        ...rest,
+        replicas,
+        minReplicas: Math.min(head.minReplicas, chosen.minReplicas),
+        ...(rises ? { minReplicasWanted: chosen.minReplicas } : {}),
+      }
+      if (JSON.stringify(changed) === JSON.stringify(head)) return
+      draft.put('volume', keys.head(name), changed)
+      const message = `volume ${name} is to have ${replicas} replica(s), ${chosen.minReplicas} of them for a write`
+      draft.event('volume.changed', name, message)
+    })
+  }
+
+  /** M rises to what was asked for, if every range has that many in sync now. */
+  async raiseMinimum(name: string): Promise<void> {
+    await this.#change(async draft => {
+      const head = await readyHead(draft, name)
+      const { minReplicasWanted, ...rest } = head
+      if (minReplicasWanted === undefined || this.#fewestInSync(name, head) < minReplicasWanted) return
+      draft.put('volume', keys.head(name), { ...rest, minReplicas: minReplicasWanted })
+      draft.event('volume.changed', name, `writes to volume ${name} need ${minReplicasWanted} replicas again`)
+    })
+  }
+
+  /**
+   * Goes on without the bricks of these peers, for good: what only they have is lost, and they come back by being
+   * copied anew. Refused with ERR_PEER_BUSY for a peer that is up. PROTOCOL rule 25.
+   */
+  async recoverWithout(name: string, off: readonly string[]): Promise<void> {
+    const { model } = this.#options.catalogue
+    const bricks = new Map(off.flatMap(id => this.#bricksOf(id)))
+    await this.#change(async draft => {
+      const head = await readyHead(draft, name)
+      const recovered = recoveredHead(name, head, model.placement(name), bricks, model)
+      draft.put('volume', keys.head(name), recovered)
+      const message = `volume ${name} goes on without ${off.join(', ')}: loss generation ${recovered.lossGeneration}`
+      draft.event('volume.recovered', name, message)
+    })
+  }
+
+  /** Brick uuids of a peer that is off, with its small number. */
+  #bricksOf(id: string): (readonly [uuid: string, number: number])[] {
+    const { catalogue, awayMs } = this.#options
+    const peer = catalogue.model.peers.find(one => one.id === id)
+    if (peer === undefined) throw new HoldfastError('ERR_PEER_NOT_FOUND', `there is no peer '${id}'`)
+    if (awayMs(id) === 0) {
+      throw new HoldfastError('ERR_PEER_BUSY', `peer '${id}' is up: name only peers that are off`)
+    }
+    return catalogue.model.bricksOf(id).map(uuid => [uuid, peer.value.number])
+  }
+
+  #fewestInSync(name: string, head: VolumeHead): number {
+    const { model } = this.#options.catalogue
+    return Math.min(...inSyncSets(head, model.placement(name), model).map(numbers => numbers.length))
+  }
+
+  async #change(attempt: (draft: Draft) => Promise<void>): Promise<void> {
+    const { metadata, events, catalogue } = this.#options
+    const { revision } = await change(metadata, events, attempt)
+    await catalogue.reached(revision)
+  }
+}

@@ -1,0 +1,52 @@
+import { inSyncSets } from './in-sync.ts'
+import type { VolumeHead } from './layout.ts'
+import type { Model } from './model.ts'
+
+export interface VolumeMember {
+  readonly peer: string
+  readonly state: 'in sync' | 'behind' | 'away'
+  /** Ranges that are placed there, and those of them that are not in sync there. */
+  readonly ranges: number
+  readonly behindRanges: number
+}
+
+export interface ReplicasShown {
+  /** The peer that orders the volume's writes now. */
+  readonly owner: string | null
+  /**
+   * ok: every replica is in sync and its peer is up. degraded: some are not, M are. waiting: some range has fewer
+   * than M, and its I/O waits.
+   */
+  readonly health: 'ok' | 'degraded' | 'waiting'
+  readonly members: readonly VolumeMember[]
+  readonly lossGeneration: number
+}
+
+/** Who holds the volume now, as the metadata tells. */
+export function shownReplicas(name: string, head: VolumeHead, model: Model): ReplicasShown {
+  const placement = model.placement(name)
+  const inSync = inSyncSets(head, placement, model)
+  const peers = new Map(model.peers.map(({ id, value }) => [value.number, id]))
+  const isUp = new Map([...peers].map(([number, id]) => [number, model.registration(id) !== null]))
+  const members = new Map<number, { ranges: number; behindRanges: number }>()
+  let fewest = Number.POSITIVE_INFINITY
+  placement.forEach((numbers, range) => {
+    for (const number of numbers) {
+      const member = members.get(number) ?? { ranges: 0, behindRanges: 0 }
+      members.set(number, member)
+      member.ranges++
+      if (!inSync[range]!.includes(number)) member.behindRanges++
+    }
+    fewest = Math.min(fewest, inSync[range]!.filter(number => isUp.get(number) === true).length)
+  })
+  return {
+    owner: model.owner(name)?.peer ?? null,
+    health: fewest < head.minReplicas ? 'waiting' : fewest < head.replicas ? 'degraded' : 'ok',
+    members: [...members].map(([number, counts]) => ({
+      peer: peers.get(number) ?? `number ${number}`,
+      state: isUp.get(number) !== true ? 'away' : counts.behindRanges > 0 ? 'behind' : 'in sync',
+      ...counts,
+    })),
+    lossGeneration: head.lossGeneration,
+  }
+}

@@ -1,0 +1,47 @@
+import { HoldfastError } from '../errors/holdfast-error.ts'
+import { inSyncSets, type PeerOfBrick } from './in-sync.ts'
+import type { OutBrick, VolumeHead } from './layout.ts'
+
+/** Bricks that an operator says will not come back soon, by uuid with the small number of their peer. */
+export type BricksOff = ReadonlyMap<string, number>
+
+/**
+ * The head that goes on without these bricks, whatever they alone have: they are out everywhere, as tombstones, and
+ * M is what is left until the missing replicas are made anew. PROTOCOL rule 25. Throws ERR_REPLICAS_UNAVAILABLE
+ * when some range would have no replica left.
+ */
+export function recoveredHead(
+  name: string,
+  head: VolumeHead,
+  placement: readonly (readonly number[])[],
+  off: BricksOff,
+  names: { readonly peerOf: PeerOfBrick },
+): VolumeHead {
+  const gone = new Set(off.values())
+  const left = inSyncSets(head, placement, names).map(numbers => numbers.filter(number => !gone.has(number)))
+  const fewest = Math.min(...left.map(numbers => numbers.length))
+  if (fewest < 1) {
+    const range = left.findIndex(numbers => numbers.length === 0)
+    const message = `no replica of range ${range} of volume '${name}' would be left: name fewer peers`
+    throw new HoldfastError('ERR_REPLICAS_UNAVAILABLE', message)
+  }
+  const generation = head.generation + 1
+  const inSync = '00'.repeat(Math.ceil(placement.length / 8))
+  const tombstones = [...off.keys()].map(
+    (uuid): OutBrick => ({
+      uuid,
+      since: head.out.find(out => out.uuid === uuid)?.since ?? generation,
+      inSync,
+    }),
+  )
+  return {
+    ...head,
+    epoch: head.epoch + 1,
+    generation,
+    setVersion: head.setVersion + 1,
+    lossGeneration: head.lossGeneration + 1,
+    out: [...head.out.filter(({ uuid }) => !off.has(uuid)), ...tombstones],
+    minReplicas: Math.min(head.minReplicas, fewest),
+    minReplicasWanted: head.minReplicasWanted ?? head.minReplicas,
+  }
+}

@@ -1,0 +1,72 @@
+import type { Catalogue } from './catalogue.ts'
+import type { VolumeShown } from './control.ts'
+import { reachableAddress } from './directory.ts'
+import type { CatalogueExports } from './exports.ts'
+import type { VolumeHead } from './layout.ts'
+import { formatNbdAccess } from './nbd-access.ts'
+import { nbdUris } from './nbd-uris.ts'
+import { explainPlacement } from './placement/explain.ts'
+import type { NbdPortal, Portal, VolumeHost } from './ports.ts'
+import type { SessionInfo } from './records.ts'
+import { shownReplicas } from './replica-view.ts'
+import type { Sessions } from './sessions.ts'
+import { recordOf } from './volume-rules.ts'
+
+export interface VolumeViewParts {
+  readonly catalogue: Catalogue
+  readonly sessions: Sessions
+  readonly host: VolumeHost
+  readonly portals: () => readonly Portal[]
+  readonly nbdPortals: () => readonly NbdPortal[]
+  readonly exports: CatalogueExports
+}
+
+/** What a client on this machine would dial, for portals that listen on all addresses. */
+const LOCAL = { v4: '127.0.0.1:0', v6: '[::1]:0' } as const
+
+/** Volumes as they are shown, from the catalogue and from what goes on here. */
+export class VolumeView {
+  readonly #parts: VolumeViewParts
+
+  constructor(parts: VolumeViewParts) {
+    this.#parts = parts
+  }
+
+  lunsOf(volume: string): VolumeShown['targets'] {
+    const { model } = this.#parts.catalogue
+    return model.targetNames.flatMap(iqn =>
+      (model.target(iqn)?.luns ?? [])
+        .filter(entry => entry.volume === volume)
+        .map(({ lun, readOnly }) => ({ iqn, lun, readOnly })),
+    )
+  }
+
+  sessionsOf(volume: string): SessionInfo[] {
+    const iqns = new Set(this.lunsOf(volume).map(({ iqn }) => iqn))
+    return this.#parts.sessions.using(volume, iqns)
+  }
+
+  shown(name: string, head: VolumeHead): VolumeShown {
+    const { catalogue, host, portals, nbdPortals, exports } = this.#parts
+    const { model } = catalogue
+    const record = recordOf(name, head)
+    const targets = this.lunsOf(name)
+    const addresses = portals().map(
+      portal => reachableAddress(portal, LOCAL.v4) ?? reachableAddress(portal, LOCAL.v6),
+    )
+    const access = exports.accessTo(name, head)
+    const iscsiUris = targets.flatMap(({ iqn, lun }) =>
+      addresses.map(address => `iscsi://${address}/${iqn}/${lun}`),
+    )
+    return {
+      ...record,
+      usedBytes: host.usedBytes(record),
+      targets,
+      nbd: formatNbdAccess(access),
+      uris: [...iscsiUris, ...nbdUris(name, access, nbdPortals())],
+      sessions: this.sessionsOf(name).length,
+      replication: shownReplicas(name, head, model),
+      placement: explainPlacement(head, model.placement(name), model.peers),
+    }
+  }
+}
