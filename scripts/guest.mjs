@@ -1,14 +1,33 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { missingChecks, provideGuest } from './lib/guest-part.mjs'
+import { addUpSections, guestSections, runGuestSections } from './lib/guest-sections.mjs'
 import { build, provideNodeModules } from './lib/prepare.mjs'
-import { runVisible } from './lib/run.mjs'
-import { SUMMARY_VARIABLE } from './lib/vitest-reporter.mjs'
 
-// `npm run test:guest [-- SECTION…]`: the guest tests alone, everything visible; a section is a part of a file's name.
-const sections = process.argv.slice(2)
-const CONFIG = 'test/guest/vitest.config.ts'
+// `npm run test:guest [-- SECTION…]`: the guest tests alone, every check visible; a section is a part of a file's name.
+// `npm run test:guest -- --break [SECTION…]`: that they find what test/guest/break spoils.
+const { values, positionals } = parseArgs({
+  options: { break: { type: 'boolean', default: false } },
+  allowPositionals: true,
+})
+
+async function runSections(guest, words) {
+  await build()
+  const files = guestSections(words)
+  if (files.length === 0) {
+    console.log(`no section is called ${words.join(' or ')}`)
+    return 2
+  }
+  const began = performance.now()
+  const sections = await runGuestSections(guest, files, { ended: ({ output }) => console.log(output) })
+  for (const { seconds, file, code } of sections)
+    console.log(`${seconds.toFixed(0).padStart(5)} s  ${file}${code === 0 ? '' : '  FAILED'}`)
+  console.log(`${((performance.now() - began) / 1000).toFixed(0).padStart(5)} s  in all`)
+  const { passed, failed, passedNames } = addUpSections(sections)
+  const missing = words.length === 0 ? missingChecks(passedNames) : []
+  for (const name of missing) console.log(`named check that did not pass: ${name}`)
+  console.log(`${passed} passed, ${failed} failed`)
+  return failed > 0 || missing.length > 0 ? 1 : 0
+}
 
 async function main() {
   const guest = await provideGuest()
@@ -17,24 +36,9 @@ async function main() {
     return 0
   }
   await provideNodeModules()
-  await build()
-  const scratch = mkdtempSync(join(tmpdir(), 'holdfast-guest-run-'))
-  const summary = join(scratch, 'summary.json')
-  const reporters = ['--reporter=verbose', '--reporter=./scripts/lib/vitest-reporter.mjs']
-  const vitest = [process.execPath, 'node_modules/vitest/vitest.mjs', 'run', '--config', CONFIG]
-  const [program, ...args] = [...guest.prefix, ...vitest, ...reporters, ...sections]
-  try {
-    const env = { ...process.env, ...guest.env, [SUMMARY_VARIABLE]: summary }
-    const code = await runVisible(program, args, { env })
-    if (!existsSync(summary)) return 1
-    const { passedNames, modules } = JSON.parse(readFileSync(summary, 'utf8'))
-    for (const { file, seconds } of modules) console.log(`${seconds.toFixed(0).padStart(5)} s  ${file}`)
-    const missing = sections.length === 0 ? missingChecks(passedNames) : []
-    for (const name of missing) console.log(`named check that did not pass: ${name}`)
-    return code !== 0 || missing.length > 0 ? 1 : 0
-  } finally {
-    rmSync(scratch, { recursive: true, force: true })
-  }
+  if (!values.break) return runSections(guest, positionals)
+  const { runBreaks } = await import('./lib/guest-breaks.mjs')
+  return runBreaks(guest, positionals)
 }
 
 process.exitCode = await main()

@@ -39,6 +39,8 @@ const GUEST_PACKAGES = [
   'kmod',
   'iproute2',
   'dmidecode',
+  'lsscsi',
+  'python3-os-brick',
 ]
 /** Modules of the guest and, through modules.dep, all that they need. */
 const INITRD_MODULES = ['virtio_pci', 'virtio_blk', 'ext4', 'crc32c_generic', 'crc32c_intel']

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { provideDebianPackages } from './debian-packages.mjs'
 import { provideGuestImage } from './guest-image.mjs'
+import { addUpSections, guestSections, runGuestSections } from './guest-sections.mjs'
 import { hasProgram, ROOT, runQuiet } from './run.mjs'
 
 const PACKAGES = ['qemu-system-x86', 'mmdebstrap', 'busybox-static', 'e2fsprogs', 'iproute2', 'cpio', 'kmod']
@@ -50,4 +51,26 @@ export async function provideGuest() {
 export function missingChecks(passedNames) {
   const named = readFileSync(NAMED_CHECKS, 'utf8').split('\n').filter(Boolean)
   return named.filter(name => !passedNames.includes(name))
+}
+
+/**
+ * The part `guest` of npm test: all sections, and every named check must have passed.
+ * @returns {Promise<{reason: string, never: boolean} | {passed: number, failed: number, skipped: object[], output: string, notes: string[]}>}
+ */
+export async function runGuestPart(limitMs) {
+  const guest = await provideGuest()
+  if (guest.reason !== null) return guest
+  const sections = await runGuestSections(guest, guestSections(), { limitMs })
+  const { passed, failed, skipped, passedNames } = addUpSections(sections)
+  const missing = missingChecks(passedNames)
+  return {
+    passed,
+    failed: failed > 0 ? failed : missing.length,
+    skipped,
+    output: [
+      ...sections.filter(({ code }) => code !== 0).map(({ output }) => output),
+      ...missing.map(name => `named check that did not pass: ${name}`),
+    ].join('\n'),
+    notes: sections.map(({ file, seconds }) => `${seconds.toFixed(0).padStart(5)} s  ${file}`),
+  }
 }

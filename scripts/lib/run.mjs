@@ -17,10 +17,10 @@ export function runVisible(file, args, options = {}) {
  * Runs a command and keeps its output. After `timeoutMs` its whole process group is killed and `timedOut` is set.
  * @returns {Promise<{code: number, output: string, timedOut: boolean}>}
  */
-export function runQuiet(file, args, { timeoutMs, env = process.env } = {}) {
+export function runQuiet(file, args, { timeoutMs, env = process.env, cwd = ROOT } = {}) {
   return new Promise((resolve, reject) => {
     // A group of its own, so that what the command started ends with it.
-    const child = spawn(file, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], env, detached: true })
+    const child = spawn(file, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'], env, detached: true })
     const chunks = []
     let timedOut = false
     const endGroup = () => {
@@ -48,6 +48,17 @@ export function runQuiet(file, args, { timeoutMs, env = process.env } = {}) {
       resolve({ code: code ?? 1, output: Buffer.concat(chunks).toString(), timedOut })
     })
   })
+}
+
+/** Calls `work` with each item, for at most `atOnce` of them at a time; resolves with the results as they came. */
+export async function inParallel(items, atOnce, work) {
+  const waiting = [...items]
+  const results = []
+  const worker = async () => {
+    while (waiting.length > 0) results.push(await work(waiting.shift()))
+  }
+  await Promise.all(Array.from({ length: atOnce }, worker))
+  return results
 }
 
 /** Whether a program can be found. */

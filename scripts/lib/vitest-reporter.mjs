@@ -8,27 +8,24 @@ export const SUMMARY_VARIABLE = 'TEST_SUMMARY_FILE'
 /** A vitest reporter that counts, and keeps the reason of each skip. */
 export default class SummaryReporter {
   onTestRunEnd(modules, unhandledErrors) {
-    const summary = { passed: 0, failed: unhandledErrors.length, skipped: [], passedNames: [], modules: [] }
+    const names = { passedNames: [], failedNames: [] }
+    const summary = { passed: 0, failed: unhandledErrors.length, skipped: [], ...names }
     for (const module of modules) {
       if (module.errors().length > 0) summary.failed++
       const file = relative(ROOT, module.moduleId)
-      summary.modules.push({ file, seconds: secondsOf(module) })
       for (const test of module.children.allTests()) {
         const { state, note } = test.result()
         if (state === 'passed') {
           summary.passed++
           summary.passedNames.push(`${file} > ${test.fullName}`)
-        } else if (state === 'failed' || wasPrevented(test)) summary.failed++
-        else summary.skipped.push({ name: `${file}: ${test.fullName}`, reason: note })
+        } else if (state === 'failed' || wasPrevented(test)) {
+          summary.failed++
+          summary.failedNames.push(`${file} > ${test.fullName}`)
+        } else summary.skipped.push({ name: `${file}: ${test.fullName}`, reason: note })
       }
     }
     writeFileSync(process.env[SUMMARY_VARIABLE], JSON.stringify(summary))
   }
-}
-
-/** Wall time of a file's hooks and tests, its loading left out. */
-function secondsOf(module) {
-  return module.diagnostic().duration / 1000
 }
 
 /** Vitest calls tests skipped whose file or suite failed in a hook. */

@@ -36,7 +36,7 @@ beforeAll(async () => {
 /** Exit code of iscsiadm's login with these settings. */
 async function loginCode(name: string, settings: Record<string, string>): Promise<number> {
   await section.guest.succeed(recordScript(name, { settings }))
-  const { code } = await section.guest.run(node(name, '--login'), { timeoutS: 20 })
+  const { code } = await section.guest.run(node(name, '--login'), { timeoutS: 60 })
   await section.guest.succeed(node(name, '-o delete'))
   return code
 }
@@ -105,7 +105,7 @@ describe('discovery', () => {
       ([key, value]) => `${record} -o update -n ${key} -v '${value}'`,
     )
     await section.guest.succeed([`set -e\n${record} -o new`, ...updates].join('\n'))
-    const found = await section.guest.run(`${record} --discover`, { timeoutS: 20 })
+    const found = await section.guest.run(`${record} --discover`, { timeoutS: 60 })
     await section.guest.succeed(`${record} -o delete`)
     return found
   }

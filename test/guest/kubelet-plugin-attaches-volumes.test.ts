@@ -134,6 +134,38 @@ describe('CHAP and an iface of its own', () => {
   })
 })
 
+describe('holdfast volume manifest', () => {
+  /** As kubelet reads it: of the Secret the keys of the session's record. */
+  const printed = async (): Promise<KubeletVolume> => {
+    const { items } = (await holdfastJson(section.daemon, 'volume', 'manifest', 'printed')) as {
+      items: { kind: string; spec: never; stringData: Record<string, string> }[]
+    }
+    const { iscsi } = items.find(({ kind }) => kind === 'PersistentVolume')!.spec
+    const { targetPortal, portals = [], iqn, lun, initiatorName } = iscsi
+    const { stringData } = items.find(({ kind }) => kind === 'Secret')!
+    const secrets = Object.entries(stringData).map(([key, value]) => [
+      key.replace('node.session.auth.', ''),
+      value,
+    ])
+    const sessionChap = Object.fromEntries(secrets)
+    // One portal: the others are the multipath tests' matter.
+    expect([targetPortal, ...portals]).toEqual(PORTALS)
+    return { name: 'printed', iqn, portals: [targetPortal], lun, initiatorName, sessionChap }
+  }
+
+  test('what it prints attaches, and before that nobody else had to be told anything', async () => {
+    const { guest, daemon } = section
+    await holdfastDone(daemon, 'volume', 'create', 'printed', '96MiB')
+    const volume = await printed()
+    const device = await kubelet.attach(volume)
+    await kubelet.formatAndMount(device, `${PODS}/printed`)
+    await guest.succeed(`echo kept > ${PODS}/printed/file`)
+    await kubelet.detach(volume, `${PODS}/printed`)
+    expect(await printed()).toEqual(volume)
+    await expectNothingLeft(volume)
+  })
+})
+
 describe('block mode', () => {
   test('the raw disk is a loop device for the pod, and detaches', async () => {
     const { guest } = section

@@ -162,6 +162,6 @@ describe('TLS', () => {
   })
 
   test('without TLS nothing is served', async () => {
-    expect((await section.guest.run(connect('disk'), { timeoutS: 20 })).code).not.toBe(0)
+    expect((await section.guest.run(connect('disk'), { timeoutS: 60 })).code).not.toBe(0)
   })
 })

@@ -1,7 +1,7 @@
 import type { Guest } from './guest.ts'
 
 /** fio needs this much longer than its run time to read everything back. */
-const VERIFY_S = 90
+const VERIFY_S = 150
 
 /** Writes at random for `runtimeS` seconds, then reads everything back; throws on an error or a difference. */
 export async function fioVerified(

@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url'
 import { run, succeed } from '../../lib/programs.ts'
 
 const MACHINE = fileURLToPath(new URL('../machine', import.meta.url))
-const BOOT_TIMEOUT_MS = 120_000
-const COMMAND_TIMEOUT_S = 60
+const BOOT_TIMEOUT_MS = 180_000
+const COMMAND_TIMEOUT_S = 120
 /** The guest ends a command by itself; this much later the line counts as dead. */
 const LINE_GRACE_MS = 30_000
 const CONSOLE_TAIL_LINES = 40
@@ -27,7 +27,7 @@ export interface GuestResult {
 }
 
 export interface GuestCommandOptions {
-  /** Seconds after which the guest kills it (code 124); default 60. */
+  /** Seconds after which the guest kills it (code 124); default 120. */
   readonly timeoutS?: number
 }
 
@@ -97,7 +97,7 @@ export class Guest implements AsyncDisposable {
     )
   }
 
-  /** Boots the image named by GUEST_IMAGE; `directory` takes its console log. Throws when it takes over 2 min. */
+  /** Boots the image named by GUEST_IMAGE; `directory` takes its console log. Throws when it takes over 3 min. */
   static async boot(directory: string): Promise<Guest> {
     const image = process.env.GUEST_IMAGE
     if (image === undefined) throw new Error('run it as: npm run test:guest')

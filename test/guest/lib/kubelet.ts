@@ -1,7 +1,7 @@
 import type { Guest, GuestResult } from './guest.ts'
 
-/** Seconds that kubelet waits for a by-path link, and for a multipath map. */
-const PATH_WAIT_S = 10
+/** Seconds to wait for a by-path link, and for a multipath map. Kubelet waits 10, on nodes that nobody emulates. */
+const PATH_WAIT_S = 30
 const ATTEMPTS_MIN = 2
 const ATTEMPTS_MAX = 5
 const PATHS_FOR_MULTIPATH = 2
