@@ -84,7 +84,7 @@ export class Guest implements AsyncDisposable {
       ...['-chardev', 'stdio,id=line,signal=off', '-serial', `file:${this.#consoleLog}`],
       ...['-serial', 'chardev:line'],
     ]
-    this.#qemu = spawn('nice', ['-n', '19', 'qemu-system-x86_64', ...argv], {
+    this.#qemu = spawn('nice', ['-n', '5', 'qemu-system-x86_64', ...argv], {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, TMPDIR: directory },
     })
