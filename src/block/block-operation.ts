@@ -47,6 +47,9 @@ export class BlockOperation {
   dataAt = 0
   /** The write is durable on every in-sync replica before it completes (FUA). */
   fua = false
+  /** Whose repetition after an owner's death can be told by these two; 0 for what nobody repeats. PROTOCOL rule 18. */
+  stream = 0
+  sequence = 0
   status: BlockStatus = BlockStatus.ok
   /** Device offset of the first byte at fault, with mediumError and miscompare. */
   failedAtBytes = 0
