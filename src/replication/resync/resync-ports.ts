@@ -58,11 +58,14 @@ export interface JoinGate {
   failed(reason: string): void
 }
 
-/** One in-sync set change that copying has earned. The owner compares, writes, and reads back: rule 8. */
+/**
+ * One in-sync set change that copying has earned. The owner compares, writes, and reads back: rule 8. The gate of
+ * the one that joins is off in the turn in which it becomes a member.
+ */
 export interface EarnedChange {
   readonly ranges: readonly number[]
-  /** Becomes in sync in `ranges`; placed there if it is not yet. */
-  readonly joins: number
+  /** Becomes in sync in `ranges`; placed there if it is not yet. null for a fall of R. */
+  readonly joins: number | null
   /** Is placed there no more, in the same transaction (rule 21); null for a return or a rise of R. */
   readonly leaves: number | null
 }
@@ -76,6 +79,12 @@ export interface ResyncOwner {
   readonly generation: number
   /** The epoch is over: nothing more is ordered, every wait ends. */
   readonly ended: boolean
+  /** Who is placed on ranges in which it is not in sync. */
+  outMembers(): readonly OutMember[]
+  /** A brick that need not be placed on the volume; null while it cannot be reached. */
+  brick(peerNumber: number): MemberPort | null
+  /** Whether a peer is placed on a range now, in sync or not. */
+  isPlaced(peerNumber: number, range: number): boolean
   /** S(r) now, the nearest first (the owner's own brick, where it is one of them). */
   members(range: number): readonly MemberPort[]
 
@@ -92,6 +101,39 @@ export interface ResyncOwner {
   hold(offsetBytes: number, lengthBytes: number): Promise<HeldBlocks>
   /** False when it was refused, and known to be: nothing has changed then. Rejects with the end of the epoch. */
   change(change: EarnedChange): Promise<boolean>
+}
+
+/** A brick that is out of the in-sync sets of some of the ranges it is placed on. */
+export interface OutMember {
+  readonly peerNumber: number
+  /** Generation that its removal began; 0 for full comparison. */
+  readonly since: number
+  readonly ranges: readonly number[]
+  /** Its link is up. */
+  readonly answers: boolean
+  /** For how long it has not answered; 0 while it does. */
+  readonly awayMs: number
+  /** bootMs before which it is not to come back: damping of rule 22. */
+  readonly notBeforeMs: number
+}
+
+/** Where copies shall be besides: what drains, rebalancing and changes of R have come to. */
+export interface CopyPlanner {
+  /** Changes of placement that are wanted for this volume now, the most urgent first. */
+  wanted(volumeUuid: string): readonly WantedChange[]
+  /**
+   * Who takes the place of a brick that has been gone for too long; null when nobody may: too many peers are away,
+   * or too little space is left (rule 21).
+   */
+  substitute(volumeUuid: string, range: number, gone: number): number | null
+}
+
+export interface WantedChange {
+  readonly range: number
+  /** null where R falls. */
+  readonly joins: number | null
+  /** null where R rises. */
+  readonly leaves: number | null
 }
 
 export interface HeldBlocks {

@@ -1,14 +1,11 @@
 import { createHash } from 'node:crypto'
-import { crc32c } from '../../lib/crc32c.ts'
 import { unlike } from '../block-judge.ts'
 import type { BrickParts } from '../brick-parts.ts'
 import { isQuestionable } from '../doubt.ts'
 import {
-  BLOCK_BYTES,
   BLOCKS_PER_REGION,
   BLOCKS_PER_SEGMENT,
   bankOf,
-  entryOf,
   FIRST_PRESENT,
   indexOf,
   REGION_BYTES,
@@ -18,9 +15,9 @@ import {
 import type { RegionDigest } from '../replica-store.ts'
 import { NO_SLOT, type VolumeMap } from '../volume-map.ts'
 import type { WaitingRead } from '../waiting-read.ts'
+import { contentOf } from './entry-content.ts'
 
 const HASH_HEX_DIGITS = 32
-const ENTRY_OF_ZEROES = entryOf(crc32c(Buffer.alloc(BLOCK_BYTES)))
 const NOTHING = hashOf(new Uint32Array(BLOCKS_PER_REGION))
 
 /** What regions hold, told by their checksums, so that two bricks can compare them. */
@@ -95,8 +92,6 @@ export class RegionEntries {
   }
 }
 
-/** Blocks that read as zeroes are equal, whether they were never written, trimmed, or written so. */
 function hashOf(entries: Uint32Array): string {
-  const content = entries.map(entry => (entry < FIRST_PRESENT || entry === ENTRY_OF_ZEROES ? 0 : entry))
-  return createHash('sha256').update(content).digest('hex').slice(0, HASH_HEX_DIGITS)
+  return createHash('sha256').update(entries.map(contentOf)).digest('hex').slice(0, HASH_HEX_DIGITS)
 }

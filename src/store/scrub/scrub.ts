@@ -1,3 +1,4 @@
+import { TokenBucket } from '../../lib/token-bucket.ts'
 import type { ScrubProgress } from '../brick.ts'
 import {
   BLOCK_BYTES,
@@ -10,7 +11,6 @@ import {
 } from '../layout.ts'
 import { SCRUB_READ_BYTES_MAX } from './scrub-read.ts'
 import type { ScrubReader } from './scrub-reader.ts'
-import { TokenBucket } from './token-bucket.ts'
 
 /** Without a limit of its own a scrub leaves most of any disk to the clients. */
 export const SCRUB_BYTES_PER_SECOND_DEFAULT = 64 * 1024 * 1024

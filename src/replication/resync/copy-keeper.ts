@@ -1,0 +1,162 @@
+import type { TellEvent } from '../replication.ts'
+import type { Timer, Timers } from '../timers.ts'
+import { Copy, type CopyOrder } from './copy.ts'
+import { type LeaveOrder, nextChange } from './copy-plan.ts'
+import { freeLeftovers } from './leftovers.ts'
+import type { CopyBudget, CopyPlanner, CopyProgress, ResyncOwner } from './resync-ports.ts'
+
+/** A joiner whose copy failed rests, twice as long each time. */
+const REST_MS_MIN = 1_000
+const REST_MS_MAX = 60_000
+/** What nobody tells of is looked for this often: damping that ends, a wanted move, a brick away for too long. */
+const LOOK_EVERY_MS = 5_000
+
+export interface CopyKeeperOptions {
+  readonly owner: ResyncOwner
+  /** Name of the volume, as the subject of events. */
+  readonly volume: string
+  readonly planner: CopyPlanner
+  readonly timers: Timers
+  readonly budget: CopyBudget
+  readonly tellEvent: TellEvent
+}
+
+/**
+ * Brings back who is out, replaces who is lost, and moves what shall be elsewhere: one copy at a time for each
+ * owned volume, for the length of one epoch.
+ */
+export class CopyKeeper {
+  readonly #options: CopyKeeperOptions
+  readonly #restsUntilMs = new Map<number, number>()
+  readonly #failures = new Map<number, number>()
+  /** Peers whose brick may hold ranges that it is not placed on. */
+  readonly #unswept = new Set<number>()
+  #running: Promise<void> | null = null
+  #copy: Copy | null = null
+  #timer: Timer | null = null
+  #stopped = false
+
+  constructor(options: CopyKeeperOptions) {
+    this.#options = options
+  }
+
+  /** Of the copy under way. */
+  get progress(): CopyProgress | null {
+    return this.#copy?.progress ?? null
+  }
+
+  /** To be called when the set, the placement or a link has changed. */
+  look(): void {
+    if (this.#stopped || this.#options.owner.ended || this.#running !== null) return
+    this.#timer?.cancel()
+    this.#timer = null
+    const step = this.#nextStep()
+    if (step === null) {
+      this.#timer = this.#options.timers.after(LOOK_EVERY_MS, () => this.look())
+      return
+    }
+    this.#running = step().finally(() => {
+      this.#running = null
+      this.#copy = null
+      this.look()
+    })
+  }
+
+  /** This peer's brick answers (again): what it kept of ranges that have moved goes. */
+  connected(peerNumber: number): void {
+    this.#unswept.add(peerNumber)
+    this.#restsUntilMs.delete(peerNumber)
+    this.look()
+  }
+
+  /** Resolves when nothing is ordered any more. */
+  async stop(reason: string): Promise<void> {
+    this.#stopped = true
+    this.#timer?.cancel()
+    this.#copy?.stop(reason)
+    await this.#running
+  }
+
+  #nextStep(): (() => Promise<void>) | null {
+    const { owner, planner, timers } = this.#options
+    const order = nextChange({
+      volumeUuid: owner.volumeUuid,
+      nowMs: timers.bootMs(),
+      outs: owner.outMembers(),
+      planner,
+      restsUntilMs: this.#restsUntilMs,
+    })
+    if (order !== null) return () => (order.kind === 'leave' ? this.#leave(order) : this.#copyOver(order))
+    const [peer] = this.#unswept
+    return peer === undefined ? null : () => this.#sweep(peer)
+  }
+
+  async #copyOver(order: CopyOrder): Promise<void> {
+    const { owner, timers, budget, tellEvent, volume } = this.#options
+    const copy = new Copy(order, owner, timers, budget)
+    this.#copy = copy
+    try {
+      await copy.run()
+    } catch (error) {
+      this.#rest(order.joins)
+      if (owner.ended || this.#stopped) return
+      tellEvent('copy.ended', volume, `${nameOf(order)} ended early: ${messageOf(error)}`)
+      return
+    }
+    this.#failures.delete(order.joins)
+    if (order.leaves !== null) this.#unswept.add(order.leaves)
+    const { copiedBytes, regionsTotal } = copy.progress
+    tellEvent(
+      'copy.done',
+      volume,
+      `${nameOf(order)} is done: ${regionsTotal} regions compared, ${copiedBytes} bytes copied`,
+    )
+  }
+
+  async #leave({ leaves, ranges }: LeaveOrder): Promise<void> {
+    if (await this.#changed(leaves, ranges)) this.#unswept.add(leaves)
+    else this.#rest(leaves)
+  }
+
+  async #changed(leaves: number, ranges: readonly number[]): Promise<boolean> {
+    try {
+      return await this.#options.owner.change({ ranges, joins: null, leaves })
+    } catch {
+      return false
+    }
+  }
+
+  /** A brick that cannot be reached, or refuses, is swept when it connects the next time. */
+  async #sweep(peer: number): Promise<void> {
+    const { owner } = this.#options
+    this.#unswept.delete(peer)
+    const brick = owner.brick(peer)
+    if (brick === null) return
+    try {
+      await freeLeftovers(brick, owner.sizeBytes, range => owner.isPlaced(peer, range))
+    } catch (error) {
+      if (!owner.ended) this.#tellUnswept(peer, error)
+    }
+  }
+
+  #tellUnswept(peer: number, error: unknown): void {
+    const { tellEvent, volume } = this.#options
+    tellEvent('copy.unswept', volume, `peer ${peer} keeps what it is not placed on: ${messageOf(error)}`)
+  }
+
+  #rest(peer: number): void {
+    const failures = (this.#failures.get(peer) ?? 0) + 1
+    this.#failures.set(peer, failures)
+    const restMs = Math.min(REST_MS_MAX, REST_MS_MIN * 2 ** (failures - 1))
+    this.#restsUntilMs.set(peer, this.#options.timers.bootMs() + restMs)
+  }
+}
+
+function nameOf({ kind, joins, leaves, ranges }: CopyOrder): string {
+  const from = leaves === null ? '' : ` in place of peer ${leaves}`
+  return `${kind} onto peer ${joins}${from}, ${ranges.length} ranges`
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,76 @@
+import type { CopyOrder } from './copy.ts'
+import type { CopyPlanner, OutMember, WantedChange } from './resync-ports.ts'
+
+/** After this a brick that does not answer is taken for lost, and its copies are made anew elsewhere. Rule 21. */
+export const RECREATE_AFTER_MS = 600_000
+/** Of one copy and its transaction: 256 GiB at most that are lost work when it fails. */
+export const RANGES_PER_COPY = 64
+
+/** A member of these ranges is one no more, and nobody takes its place: R has fallen. */
+export interface LeaveOrder {
+  readonly kind: 'leave'
+  readonly leaves: number
+  readonly ranges: readonly number[]
+}
+
+export interface CopyPlanFacts {
+  readonly volumeUuid: string
+  readonly nowMs: number
+  readonly outs: readonly OutMember[]
+  readonly planner: CopyPlanner
+  /** By peer: the time before which no copy is tried onto it, since one failed. */
+  readonly restsUntilMs: ReadonlyMap<number, number>
+}
+
+/** What is to be done next, if anything: who comes back first, then who is lost, then who shall be elsewhere. */
+export function nextChange(facts: CopyPlanFacts): CopyOrder | LeaveOrder | null {
+  return nextReturn(facts) ?? nextRecreation(facts) ?? nextMove(facts)
+}
+
+function nextReturn({ outs, nowMs, restsUntilMs }: CopyPlanFacts): CopyOrder | null {
+  for (const { peerNumber, answers, notBeforeMs, since, ranges } of outs) {
+    if (!answers || ranges.length === 0 || nowMs < notBeforeMs) continue
+    if (nowMs < (restsUntilMs.get(peerNumber) ?? 0)) continue
+    const some = [...ranges].sort((a, b) => a - b).slice(0, RANGES_PER_COPY)
+    return { kind: 'resync', joins: peerNumber, leaves: null, ranges: some, since }
+  }
+  return null
+}
+
+function nextRecreation({ outs, planner, volumeUuid, nowMs, restsUntilMs }: CopyPlanFacts): CopyOrder | null {
+  for (const { peerNumber: leaves, awayMs, ranges } of outs) {
+    if (awayMs < RECREATE_AFTER_MS) continue
+    let joins: number | null = null
+    const some: number[] = []
+    for (const range of ranges) {
+      const substitute = planner.substitute(volumeUuid, range, leaves)
+      if (substitute === null || nowMs < (restsUntilMs.get(substitute) ?? 0)) continue
+      joins ??= substitute
+      if (substitute === joins && some.length < RANGES_PER_COPY) some.push(range)
+    }
+    if (joins !== null) return { kind: 'recreate', joins, leaves, ranges: some, since: 0 }
+  }
+  return null
+}
+
+function nextMove(facts: CopyPlanFacts): CopyOrder | LeaveOrder | null {
+  const { outs, planner, volumeUuid, nowMs, restsUntilMs } = facts
+  // Repairs before moves: a range with a member missing is healed, not moved.
+  const broken = new Set(outs.flatMap(({ ranges }) => ranges))
+  const wanted = planner.wanted(volumeUuid).filter(({ range, joins }) => {
+    return !broken.has(range) && nowMs >= (restsUntilMs.get(joins ?? -1) ?? 0)
+  })
+  const [first] = wanted
+  if (first === undefined) return null
+  const ranges = wanted
+    .filter(change => isAlike(change, first))
+    .slice(0, RANGES_PER_COPY)
+    .map(({ range }) => range)
+  const { joins, leaves } = first
+  if (joins !== null) return { kind: 'move', joins, leaves, ranges, since: 0 }
+  return leaves === null ? null : { kind: 'leave', leaves, ranges }
+}
+
+function isAlike(one: WantedChange, other: WantedChange): boolean {
+  return one.joins === other.joins && one.leaves === other.leaves
+}
