@@ -1,0 +1,132 @@
+import { HoldfastError } from '../../../src/errors/holdfast-error.ts'
+import type { ReplicaStore } from '../../../src/replication/replica-store.ts'
+import type { SimProcess } from '../world/sim-process.ts'
+import type { Tally } from '../world/tally.ts'
+import type { SimDisk } from './sim-disk.ts'
+import { SimVolume } from './sim-volume.ts'
+import { VolumeImage } from './volume-image.ts'
+
+/** The checker's eyes: told what every brick does, at the moment that it does it. */
+export interface BrickWitness {
+  applied(brick: SimBrick, volume: string, block: number, data: Buffer): void
+  descriptorPersisted(brick: SimBrick, volume: string, epoch: number, setVersion: number): void
+}
+
+/** How long what waits for a disk takes, in virtual milliseconds. */
+const DISK_MS_MIN = 0.05
+const DISK_MS_MAX = 0.8
+const FSYNC_MS_MIN = 0.5
+const FSYNC_MS_MAX = 6
+
+/** A brick as one process has it open. */
+export class SimBrick implements ReplicaStore {
+  readonly disk: SimDisk
+  readonly process: SimProcess
+  readonly tally: Tally
+  readonly witness: BrickWitness
+  state: 'warm' | 'cold'
+  failure: Error | null = null
+  readonly #open = new Map<string, SimVolume>()
+
+  constructor(disk: SimDisk, process: SimProcess, tally: Tally, witness: BrickWitness) {
+    this.disk = disk
+    this.process = process
+    this.tally = tally
+    this.witness = witness
+    const rebooted = disk.trustedBootId !== process.machine.bootId
+    this.state = rebooted || disk.failedOnce ? 'cold' : 'warm'
+    if (disk.failedOnce) disk.doubtAll()
+    else if (rebooted) disk.doubtStamps()
+    const unclean = !disk.cleanlyClosed
+    disk.cleanlyClosed = false
+    for (const image of disk.images.values()) {
+      this.#open.set(image.uuid, new SimVolume(this, image, this.state === 'cold', unclean))
+    }
+    this.settled()
+  }
+
+  get uuid(): string {
+    return this.disk.uuid
+  }
+
+  get openCounter(): number {
+    return this.disk.openCounter
+  }
+
+  async createVolume(volume: {
+    uuid: string
+    sizeBytes: number
+    epoch: number
+    setVersion: number
+  }): Promise<SimVolume> {
+    await this.durably()
+    const present = this.#open.get(volume.uuid)
+    if (present !== undefined) return present
+    const { uuid, sizeBytes, epoch, setVersion } = volume
+    const image = new VolumeImage(uuid, sizeBytes, { epoch, setVersion })
+    this.disk.images.set(uuid, image)
+    const opened = new SimVolume(this, image, false, false)
+    this.#open.set(uuid, opened)
+    this.witness.descriptorPersisted(this, uuid, epoch, setVersion)
+    return opened
+  }
+
+  async growVolume(uuid: string, sizeBytes: number): Promise<void> {
+    await this.durably()
+    const image = this.disk.images.get(uuid)
+    if (image === undefined) throw new HoldfastError('ERR_VOLUME_NOT_FOUND')
+    image.sizeBytes = Math.max(image.sizeBytes, sizeBytes)
+  }
+
+  async deleteVolume(uuid: string): Promise<void> {
+    await this.durably()
+    this.disk.images.delete(uuid)
+    this.#open.delete(uuid)
+  }
+
+  volume(uuid: string): SimVolume | null {
+    return this.#open.get(uuid) ?? null
+  }
+
+  volumes(): readonly string[] {
+    return [...this.#open.keys()]
+  }
+
+  /** A write or an fsync failed underneath. Sticky. */
+  fail(what: string): void {
+    this.failure ??= new HoldfastError('ERR_BLOCK_IO', `simulated: ${what}`)
+    this.disk.failedOnce = true
+  }
+
+  /** Whether nothing is suspect any more: then the boot id is recorded, and the brick is warm. PROTOCOL rule 15. */
+  settled(): void {
+    for (const volume of this.#open.values()) if (volume.suspectSegments().length > 0) return
+    if (this.failure !== null) return
+    this.state = 'warm'
+    this.disk.failedOnce = false
+    this.disk.trustedBootId = this.process.machine.bootId
+  }
+
+  /** A durable commit of a small thing: descriptors, activity, slots. */
+  async durably(): Promise<void> {
+    await this.wait(this.process.random.between(FSYNC_MS_MIN, FSYNC_MS_MAX))
+    if (this.failure !== null) throw this.failure
+  }
+
+  wait(ms: number): Promise<void> {
+    return new Promise(resolve => this.process.post(ms + this.disk.trouble.slowMs, resolve))
+  }
+
+  diskMs(): number {
+    return this.process.random.between(DISK_MS_MIN, DISK_MS_MAX)
+  }
+
+  fsyncMs(): number {
+    return this.process.random.between(FSYNC_MS_MIN, FSYNC_MS_MAX)
+  }
+
+  /** The process is killed: what it was writing is there in part. */
+  killed(): void {
+    for (const volume of this.#open.values()) volume.killed()
+  }
+}

@@ -1,0 +1,478 @@
+import type { BlockExtent } from '../../../src/block/block-device.ts'
+import { BlockKind, type BlockOperation } from '../../../src/block/block-operation.ts'
+import { BlockStatus } from '../../../src/block/block-status.ts'
+import { RANGE_BYTES } from '../../../src/control/layout.ts'
+import { invariant } from '../../../src/lib/invariant.ts'
+import type {
+  RegionDigest,
+  ReplicaDescriptor,
+  ReplicaVolume,
+} from '../../../src/replication/replica-store.ts'
+import { hashOfEntries } from './region-hash.ts'
+import type { SimBrick } from './sim-brick.ts'
+import {
+  BLOCK_BYTES,
+  BLOCKS_PER_REGION,
+  BLOCKS_PER_SEGMENT,
+  Entry,
+  entryOf,
+  REGION_BYTES,
+  REGIONS_PER_SEGMENT,
+  SEGMENT_BYTES,
+  STAMP_UNKNOWN,
+  type VolumeImage,
+  ZERO_BLOCK,
+} from './volume-image.ts'
+
+/** Inline calls answer wouldBlock this often though they need not: the other way must hold as well. */
+const WOULD_BLOCK_CHANCE = 0.04
+
+/** One volume of an open brick. What replica-store.ts says of each member is what this does, and no more. */
+export class SimVolume implements ReplicaVolume {
+  readonly uuid: string
+  readonly image: VolumeImage
+  failedAtBytes = 0
+  standsAlone = false
+  readonly #brick: SimBrick
+  readonly #suspect: Set<number>
+  readonly #inDoubt: Set<number>
+  readonly #writtenAtMs = new Map<number, number>()
+  readonly #beingWritten = new Set<BlockOperation>()
+  #writes = new Map<number, number>()
+  #generation = 0
+
+  constructor(brick: SimBrick, image: VolumeImage, cold: boolean, unclean: boolean) {
+    this.#brick = brick
+    this.image = image
+    this.uuid = image.uuid
+    this.#suspect = new Set(cold ? image.active : [])
+    this.#inDoubt = new Set(cold || unclean ? image.active : [])
+    for (const segment of image.active) this.#writtenAtMs.set(segment, brick.process.bootMs())
+  }
+
+  get sizeBytes(): number {
+    return this.image.sizeBytes
+  }
+
+  get descriptor(): ReplicaDescriptor {
+    return this.image.descriptor
+  }
+
+  get usedBytes(): number {
+    return this.image.allocated.size * REGION_BYTES
+  }
+
+  get generation(): number {
+    return this.#generation
+  }
+
+  /** The owner's first message: unknown stamps become the current generation. PROTOCOL rule 11. */
+  set generation(generation: number) {
+    invariant(generation >= this.#generation, 'a generation never falls')
+    if (generation === this.#generation) return
+    this.#generation = generation
+    for (let region = 0; region < this.image.regions; region++) {
+      if (this.image.stamp(region) === STAMP_UNKNOWN) this.image.setStamp(region, generation)
+    }
+  }
+
+  async persistDescriptor({ epoch, setVersion }: ReplicaDescriptor): Promise<void> {
+    const check = () => {
+      const now = this.image.descriptor
+      invariant(epoch >= now.epoch && setVersion >= now.setVersion, 'a descriptor never falls')
+    }
+    check()
+    await this.#brick.durably()
+    check()
+    this.image.descriptor = { epoch, setVersion }
+    this.#brick.witness.descriptorPersisted(this.#brick, this.uuid, epoch, setVersion)
+  }
+
+  readNow(offsetBytes: number, lengthBytes: number, into: Buffer, at: number): BlockStatus {
+    if (this.#brick.failure !== null) return BlockStatus.ioError
+    if (this.#blocksNow()) return BlockStatus.wouldBlock
+    return this.#read(offsetBytes, lengthBytes, into, at)
+  }
+
+  writeNow(offsetBytes: number, lengthBytes: number, from: Buffer, at: number): BlockStatus {
+    if (this.#brick.failure !== null) return BlockStatus.ioError
+    if (this.#blocksNow() || !this.#isReady(offsetBytes, lengthBytes)) return BlockStatus.wouldBlock
+    this.#write(offsetBytes, lengthBytes, from, at)
+    return BlockStatus.ok
+  }
+
+  submit(operation: BlockOperation): void {
+    void this.#carryOut(operation).then(status => {
+      operation.status = status
+      if (status === BlockStatus.mediumError) operation.failedAtBytes = this.failedAtBytes
+      operation.completion.blockDone(operation)
+    })
+  }
+
+  async extents(offsetBytes: number, lengthBytes: number): Promise<BlockExtent[]> {
+    await this.#brick.wait(this.#brick.diskMs())
+    const runs: { offsetBytes: number; lengthBytes: number; mapped: boolean }[] = []
+    for (let at = offsetBytes; at < offsetBytes + lengthBytes; at += BLOCK_BYTES) {
+      const mapped = this.image.entry(at / BLOCK_BYTES) !== Entry.absent
+      const last = runs.at(-1)
+      if (last?.mapped === mapped) last.lengthBytes += BLOCK_BYTES
+      else runs.push({ offsetBytes: at, lengthBytes: BLOCK_BYTES, mapped })
+    }
+    return runs
+  }
+
+  quietSegments(quietSinceMs: number, atMost: number): number[] {
+    return this.activeSegments()
+      .filter(segment => (this.#writtenAtMs.get(segment) ?? 0) <= quietSinceMs)
+      .slice(0, atMost)
+  }
+
+  async clearSegments(segments: readonly number[]): Promise<void> {
+    const before = segments.map(segment => this.#writes.get(segment) ?? 0)
+    await this.#flush()
+    await this.#brick.durably()
+    segments.forEach((segment, i) => {
+      if ((this.#writes.get(segment) ?? 0) !== before[i]) return
+      if (this.image.active.delete(segment)) this.#brick.tally.add('segment cleared')
+    })
+  }
+
+  async reserve(offsetBytes: number, lengthBytes: number): Promise<number> {
+    await this.#brick.wait(this.#brick.diskMs())
+    return this.#reserveNow(offsetBytes, lengthBytes)
+  }
+
+  activeSegments(): number[] {
+    return [...this.image.active].sort((a, b) => a - b)
+  }
+
+  suspectSegments(): number[] {
+    return [...this.#suspect].sort((a, b) => a - b)
+  }
+
+  isSuspect(block: number): boolean {
+    return this.#suspect.has(Math.floor(block / BLOCKS_PER_SEGMENT))
+  }
+
+  isInDoubt(block: number): boolean {
+    return this.#inDoubt.has(Math.floor(block / BLOCKS_PER_SEGMENT))
+  }
+
+  async trustSegments(segments: readonly number[]): Promise<void> {
+    await this.#brick.durably()
+    for (const segment of segments) {
+      this.#suspect.delete(segment)
+      this.#inDoubt.delete(segment)
+    }
+    this.#brick.settled()
+  }
+
+  async regionsSince(since: number, from: number, atMost: number): Promise<number[]> {
+    await this.#brick.wait(this.#brick.diskMs())
+    const found: number[] = []
+    for (let region = from; region < this.image.regions && found.length < atMost; region++) {
+      if (since === 0 ? this.#mayHold(region) : this.image.stamp(region) >= since) found.push(region)
+    }
+    return found
+  }
+
+  async stampActive(generation: number): Promise<void> {
+    await this.#brick.wait(this.#brick.diskMs())
+    for (const segment of this.image.active) {
+      for (let i = 0; i < REGIONS_PER_SEGMENT; i++) this.#raise(segment * REGIONS_PER_SEGMENT + i, generation)
+    }
+  }
+
+  async digestRegions(firstRegion: number, count: number): Promise<RegionDigest[]> {
+    await this.#brick.wait(this.#brick.diskMs())
+    if (this.#brick.failure !== null) throw this.#brick.failure
+    const digests: RegionDigest[] = []
+    const end = Math.min(this.image.regions, firstRegion + count)
+    for (let region = firstRegion; region < end; region++) {
+      digests.push({ stamp: this.image.stamp(region), hash: this.#hash(region) })
+    }
+    return digests
+  }
+
+  async blockEntries(region: number): Promise<Uint32Array> {
+    await this.#brick.wait(this.#brick.diskMs())
+    if (this.#brick.failure !== null) throw this.#brick.failure
+    return this.#entries(region)
+  }
+
+  async copyIn(
+    offsetBytes: number,
+    lengthBytes: number,
+    from: Buffer,
+    at: number,
+    stamp: number,
+  ): Promise<number> {
+    const data = Buffer.from(from.subarray(at, at + lengthBytes))
+    const status = await this.#prepare(offsetBytes, lengthBytes)
+    if (status !== BlockStatus.ok) return status
+    this.#store(offsetBytes, lengthBytes, data, 0)
+    this.#raiseRegions(offsetBytes, lengthBytes, stamp)
+    return BlockStatus.ok
+  }
+
+  async trimIn(offsetBytes: number, lengthBytes: number, stamp: number): Promise<number> {
+    const status = await this.#prepare(offsetBytes, lengthBytes, false)
+    if (status !== BlockStatus.ok) return status
+    this.#clear(offsetBytes, lengthBytes, Entry.absent)
+    this.#raiseRegions(offsetBytes, lengthBytes, stamp)
+    return BlockStatus.ok
+  }
+
+  async raiseStamp(region: number, stamp: number): Promise<void> {
+    await this.#brick.wait(this.#brick.diskMs())
+    this.#raise(region, stamp)
+  }
+
+  async markBad(offsetBytes: number, lengthBytes: number, stamp: number): Promise<number> {
+    const status = await this.#prepare(offsetBytes, lengthBytes, false)
+    if (status !== BlockStatus.ok) return status
+    this.#brick.tally.add('block marked bad', lengthBytes / BLOCK_BYTES)
+    forBlocks(offsetBytes, lengthBytes, block => this.image.setEntry(block, Entry.bad))
+    this.#raiseRegions(offsetBytes, lengthBytes, stamp)
+    return BlockStatus.ok
+  }
+
+  async repair(offsetBytes: number, lengthBytes: number, from: Buffer, at: number): Promise<number> {
+    const data = Buffer.from(from.subarray(at, at + lengthBytes))
+    const status = await this.#prepare(offsetBytes, lengthBytes)
+    if (status !== BlockStatus.ok) return status
+    this.#brick.tally.add('block repaired', lengthBytes / BLOCK_BYTES)
+    this.#store(offsetBytes, lengthBytes, data, 0)
+    return BlockStatus.ok
+  }
+
+  async freeRanges(ranges: readonly number[]): Promise<void> {
+    await this.#brick.durably()
+    const perRange = RANGE_BYTES / REGION_BYTES
+    for (const range of ranges) {
+      this.image.free(range * perRange, Math.min(this.image.regions, (range + 1) * perRange))
+    }
+  }
+
+  /** What was under way when the process was killed is there in part, checksums behind the data. */
+  killed(): void {
+    const { random } = this.#brick.process
+    for (const { kind, offsetBytes, lengthBytes, data, dataAt } of this.#beingWritten) {
+      if (kind !== BlockKind.write || !this.#isReady(offsetBytes, lengthBytes) || random.chance(0.4)) continue
+      this.#brick.tally.add('write cut short by a kill')
+      const blocks = random.below(lengthBytes / BLOCK_BYTES + 1)
+      if (blocks > 0) this.#write(offsetBytes, blocks * BLOCK_BYTES, data, dataAt)
+      if (blocks * BLOCK_BYTES < lengthBytes) {
+        const at = dataAt + blocks * BLOCK_BYTES
+        const torn = Buffer.from(data.subarray(at, at + BLOCK_BYTES))
+        this.image.setData(offsetBytes / BLOCK_BYTES + blocks, torn)
+      }
+    }
+  }
+
+  #blocksNow(): boolean {
+    return this.#brick.disk.trouble.slowMs > 0 || this.#brick.process.random.chance(WOULD_BLOCK_CHANCE)
+  }
+
+  async #carryOut(operation: BlockOperation): Promise<BlockStatus> {
+    const { kind, offsetBytes, lengthBytes, data, dataAt } = operation
+    if (kind === BlockKind.flush)
+      return this.#flush().then(
+        () => BlockStatus.ok,
+        () => BlockStatus.ioError,
+      )
+    if (kind === BlockKind.read) {
+      await this.#brick.wait(this.#brick.diskMs())
+      if (this.#brick.failure !== null) return BlockStatus.ioError
+      return this.#read(offsetBytes, lengthBytes, data, dataAt)
+    }
+    this.#beingWritten.add(operation)
+    const status = await this.#prepare(offsetBytes, lengthBytes, kind !== BlockKind.trim)
+    this.#beingWritten.delete(operation)
+    if (status !== BlockStatus.ok) return status
+    if (kind === BlockKind.write) this.#write(offsetBytes, lengthBytes, data, dataAt)
+    else this.#zero(offsetBytes, lengthBytes, kind === BlockKind.trim ? Entry.absent : Entry.zero)
+    if (!operation.fua) return BlockStatus.ok
+    return this.#flush().then(
+      () => BlockStatus.ok,
+      () => BlockStatus.ioError,
+    )
+  }
+
+  /** Space, then activity, each durable before the first byte is written. */
+  async #prepare(offsetBytes: number, lengthBytes: number, takesSpace = true): Promise<BlockStatus> {
+    await this.#brick.wait(this.#brick.diskMs())
+    if (this.#brick.failure !== null) return BlockStatus.ioError
+    if (takesSpace) {
+      const status = this.#reserveNow(offsetBytes, lengthBytes)
+      if (status !== BlockStatus.ok) return status
+    }
+    if (!this.#isReady(offsetBytes, lengthBytes)) {
+      await this.#brick.wait(this.#brick.fsyncMs())
+      forSegments(offsetBytes, lengthBytes, segment => this.image.active.add(segment))
+    }
+    const { trouble } = this.#brick.disk
+    if (trouble.failsNextWrite) {
+      trouble.failsNextWrite = false
+      this.#brick.tally.add('write error')
+      this.#brick.fail('a write failed')
+    }
+    return this.#brick.failure === null ? BlockStatus.ok : BlockStatus.ioError
+  }
+
+  #reserveNow(offsetBytes: number, lengthBytes: number): BlockStatus {
+    if (this.#brick.failure !== null) return BlockStatus.ioError
+    const wanted: number[] = []
+    forRegions(offsetBytes, lengthBytes, region => {
+      if (!this.image.allocated.has(region)) wanted.push(region)
+    })
+    const { trouble } = this.#brick.disk
+    if (wanted.length > trouble.freeRegions) {
+      this.#brick.tally.add('no space')
+      return BlockStatus.noSpace
+    }
+    trouble.freeRegions -= wanted.length
+    for (const region of wanted) this.image.allocated.add(region)
+    return BlockStatus.ok
+  }
+
+  #isReady(offsetBytes: number, lengthBytes: number): boolean {
+    let ready = true
+    forSegments(offsetBytes, lengthBytes, segment => {
+      if (!this.image.active.has(segment)) ready = false
+    })
+    forRegions(offsetBytes, lengthBytes, region => {
+      if (!this.image.allocated.has(region)) ready = false
+    })
+    return ready
+  }
+
+  #read(offsetBytes: number, lengthBytes: number, into: Buffer, at: number): BlockStatus {
+    for (let done = 0; done < lengthBytes; done += BLOCK_BYTES) {
+      const block = (offsetBytes + done) / BLOCK_BYTES
+      let data = this.image.verified(block)
+      if (
+        data === null &&
+        this.standsAlone &&
+        this.isInDoubt(block) &&
+        this.image.entry(block) !== Entry.bad
+      ) {
+        data = this.image.data(block)
+        this.image.setEntry(block, entryOf(data))
+        this.#brick.tally.add('block in doubt settled')
+      }
+      if (data === null) {
+        this.failedAtBytes = offsetBytes + done
+        return BlockStatus.mediumError
+      }
+      data.copy(into, at + done)
+    }
+    return BlockStatus.ok
+  }
+
+  #write(offsetBytes: number, lengthBytes: number, from: Buffer, at: number): void {
+    this.#stampWritten(offsetBytes, lengthBytes)
+    this.#store(offsetBytes, lengthBytes, from, at)
+  }
+
+  #zero(offsetBytes: number, lengthBytes: number, entry: number): void {
+    this.#stampWritten(offsetBytes, lengthBytes)
+    this.#clear(offsetBytes, lengthBytes, entry)
+  }
+
+  #store(offsetBytes: number, lengthBytes: number, from: Buffer, at: number): void {
+    this.#touch(offsetBytes, lengthBytes)
+    for (let done = 0; done < lengthBytes; done += BLOCK_BYTES) {
+      const block = (offsetBytes + done) / BLOCK_BYTES
+      const data = Buffer.from(from.subarray(at + done, at + done + BLOCK_BYTES))
+      this.image.setData(block, data)
+      this.image.setEntry(block, entryOf(data))
+      this.#brick.witness.applied(this.#brick, this.uuid, block, data)
+    }
+  }
+
+  #clear(offsetBytes: number, lengthBytes: number, entry: number): void {
+    this.#touch(offsetBytes, lengthBytes)
+    forBlocks(offsetBytes, lengthBytes, block => {
+      this.image.setData(block, ZERO_BLOCK)
+      this.image.setEntry(block, entry)
+      this.#brick.witness.applied(this.#brick, this.uuid, block, ZERO_BLOCK)
+    })
+  }
+
+  #touch(offsetBytes: number, lengthBytes: number): void {
+    const now = this.#brick.process.bootMs()
+    forSegments(offsetBytes, lengthBytes, segment => {
+      this.#writtenAtMs.set(segment, now)
+      this.#writes.set(segment, (this.#writes.get(segment) ?? 0) + 1)
+    })
+  }
+
+  #stampWritten(offsetBytes: number, lengthBytes: number): void {
+    forRegions(offsetBytes, lengthBytes, region => this.image.setStamp(region, this.#generation))
+  }
+
+  #raiseRegions(offsetBytes: number, lengthBytes: number, stamp: number): void {
+    forRegions(offsetBytes, lengthBytes, region => this.#raise(region, stamp))
+  }
+
+  #raise(region: number, stamp: number): void {
+    if (region < this.image.regions && this.image.stamp(region) < stamp) this.image.setStamp(region, stamp)
+  }
+
+  async #flush(): Promise<void> {
+    const brick = this.#brick
+    if (brick.failure !== null) throw brick.failure
+    const { trouble } = brick.disk
+    const snapshot = this.image.snapshot()
+    await brick.wait(brick.fsyncMs())
+    if (brick.failure !== null) throw brick.failure
+    if (trouble.failsNextFsync) {
+      trouble.failsNextFsync = false
+      brick.tally.add('fsync failed')
+      this.image.forgotten(snapshot)
+      brick.fail('an fsync failed')
+      throw brick.failure
+    }
+    this.image.synced(snapshot)
+  }
+
+  #mayHold(region: number): boolean {
+    if (this.image.allocated.has(region)) return true
+    const stamp = this.image.stamp(region)
+    if (stamp !== 0 && stamp !== STAMP_UNKNOWN) return true
+    return this.image.active.has(Math.floor(region / REGIONS_PER_SEGMENT))
+  }
+
+  #entries(region: number): Uint32Array {
+    const entries = new Uint32Array(BLOCKS_PER_REGION)
+    for (let i = 0; i < BLOCKS_PER_REGION; i++) entries[i] = this.image.entry(region * BLOCKS_PER_REGION + i)
+    return entries
+  }
+
+  #hash(region: number): string {
+    const segment = Math.floor(region / REGIONS_PER_SEGMENT)
+    const entries = this.#entries(region)
+    if (!this.#suspect.has(segment) && !this.#inDoubt.has(segment)) return hashOfEntries(entries)
+    const first = region * BLOCKS_PER_REGION
+    for (let i = 0; i < BLOCKS_PER_REGION; i++) {
+      if (entries[i]! >= Entry.firstPresent && this.image.verified(first + i) === null)
+        return this.#brick.process.random.bytes(16).toString('hex')
+    }
+    return hashOfEntries(entries)
+  }
+}
+
+function forBlocks(offsetBytes: number, lengthBytes: number, fn: (block: number) => void): void {
+  for (let at = offsetBytes; at < offsetBytes + lengthBytes; at += BLOCK_BYTES) fn(at / BLOCK_BYTES)
+}
+
+function forRegions(offsetBytes: number, lengthBytes: number, fn: (region: number) => void): void {
+  const last = Math.floor((offsetBytes + lengthBytes - 1) / REGION_BYTES)
+  for (let region = Math.floor(offsetBytes / REGION_BYTES); region <= last; region++) fn(region)
+}
+
+function forSegments(offsetBytes: number, lengthBytes: number, fn: (segment: number) => void): void {
+  const last = Math.floor((offsetBytes + lengthBytes - 1) / SEGMENT_BYTES)
+  for (let segment = Math.floor(offsetBytes / SEGMENT_BYTES); segment <= last; segment++) fn(segment)
+}

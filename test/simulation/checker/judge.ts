@@ -1,0 +1,319 @@
+import { RANGE_BYTES } from '../../../src/control/layout.ts'
+import type { BrickWitness, SimBrick } from '../brick/sim-brick.ts'
+import type { SimDisk } from '../brick/sim-disk.ts'
+import {
+  BLOCK_BYTES,
+  BLOCKS_PER_REGION,
+  BLOCKS_PER_SEGMENT,
+  STAMP_UNKNOWN,
+  type VolumeImage,
+} from '../brick/volume-image.ts'
+import type { SimEtcd } from '../etcd/sim-etcd.ts'
+import type { EventLoop } from '../world/event-loop.ts'
+import { Violation } from '../world/violation.ts'
+import { SECTOR_BYTES, sectorValueQuick } from './content.ts'
+import type { ClientOperation, History } from './history.ts'
+import { type LayoutView, viewOf } from './layout-view.ts'
+
+const SECTORS_PER_BLOCK = BLOCK_BYTES / SECTOR_BYTES
+
+/** A volume under test and the blocks of it that clients use. */
+export interface TestedVolume {
+  readonly index: number
+  readonly name: string
+  readonly uuid: string
+  readonly sizeBytes: number
+  readonly blocks: readonly number[]
+}
+
+export interface JudgedPeer {
+  readonly number: number
+  readonly disk: SimDisk
+  /** Of the process that has the disk open; null while none does. */
+  readonly brick: SimBrick | null
+  /** Its machine has not lost power since, its process runs and can be reached by everybody. */
+  readonly isReachable: boolean
+}
+
+export interface Judged {
+  readonly loop: EventLoop
+  readonly etcd: SimEtcd
+  readonly volumes: readonly TestedVolume[]
+  peers(): readonly JudgedPeer[]
+}
+
+/**
+ * Sees everything at once, as nobody in the world can, and holds the invariants of PROTOCOL.md against it: at each
+ * revision of etcd, at each acknowledgement, and every now and then. Which one is kept where: docs/simulation.md.
+ */
+export class Judge implements BrickWitness {
+  readonly history: History
+  readonly #world: Judged
+  readonly #views = new Map<string, LayoutView>()
+  /** Per brick and sector, when each value was last applied. */
+  readonly #applied = new Map<string, Map<number, number>>()
+  readonly #descriptors = new Map<string, { epoch: number; setVersion: number }>()
+  readonly #owners = new Map<string, string>()
+  readonly #epochAtMs = new Map<string, number>()
+
+  constructor(world: Judged, history: History) {
+    this.#world = world
+    this.history = history
+    world.etcd.listeners.unshift(() => this.#revisionMade())
+  }
+
+  view(volume: TestedVolume): LayoutView | undefined {
+    return this.#views.get(volume.name)
+  }
+
+  applied(brick: SimBrick, uuid: string, block: number, data: Buffer): void {
+    const volume = this.#world.volumes.find(one => one.uuid === uuid)
+    if (volume === undefined) return
+    for (let i = 0; i < SECTORS_PER_BLOCK; i++) {
+      const key = appliedKey(brick.uuid, volume.index, block * SECTORS_PER_BLOCK + i)
+      let values = this.#applied.get(key)
+      if (values === undefined) {
+        values = new Map()
+        this.#applied.set(key, values)
+      }
+      values.set(sectorValueQuick(data, i * SECTOR_BYTES), this.#world.loop.nowMs)
+    }
+  }
+
+  /** I1: what a brick has persisted never falls, whatever happened to it in between. */
+  descriptorPersisted(brick: SimBrick, uuid: string, epoch: number, setVersion: number): void {
+    const key = `${brick.uuid}/${uuid}`
+    const before = this.#descriptors.get(key)
+    if (before !== undefined && (epoch < before.epoch || setVersion < before.setVersion)) {
+      throw new Violation(
+        'I1',
+        `a brick's descriptor fell from ${JSON.stringify(before)} to ${epoch}/${setVersion}`,
+      )
+    }
+    this.#descriptors.set(key, { epoch, setVersion })
+  }
+
+  /** I1: somebody serves this epoch. */
+  owns(name: string, epoch: number, who: string): void {
+    const key = `${name}@${epoch}`
+    const before = this.#owners.get(key)
+    if (before !== undefined && before !== who) {
+      throw new Violation('I1', `epoch ${epoch} of ${name} has two owners, ${before} and ${who}`)
+    }
+    this.#owners.set(key, who)
+  }
+
+  /** I2: whatever was acknowledged is on every member. */
+  writeAcknowledged(operation: ClientOperation): void {
+    const volume = this.#world.volumes[operation.volume]!
+    const view = this.#views.get(volume.name)
+    if (view === undefined) return
+    for (let i = 0; i < operation.sectors; i++) {
+      const sector = operation.firstSector + i
+      const range = Math.floor((sector * SECTOR_BYTES) / RANGE_BYTES)
+      for (const uuid of view.members[range] ?? []) {
+        if (!this.#hasSeen(uuid, volume, sector, operation)) {
+          throw new Violation(
+            'I2',
+            `${operation.client} #${operation.id} was acknowledged, member ${uuid.slice(0, 8)} never applied it ` +
+              `(sector ${sector}, epoch ${view.head.epoch}, setVersion ${view.head.setVersion})`,
+          )
+        }
+      }
+    }
+  }
+
+  /** I6: what a flush covers is on the platter of every member. */
+  flushAcknowledged(operation: ClientOperation): void {
+    const volume = this.#world.volumes[operation.volume]!
+    const view = this.#views.get(volume.name)
+    if (view === undefined) return
+    for (const sector of this.history.writtenSectors(volume.index)) {
+      const allowed = this.history.valuesSince(volume.index, sector, operation.invokedMs)
+      const block = Math.floor(sector / SECTORS_PER_BLOCK)
+      const range = Math.floor((sector * SECTOR_BYTES) / RANGE_BYTES)
+      for (const uuid of view.members[range] ?? []) {
+        const data = this.#image(uuid, volume)?.verifiedOnDisk(block)
+        // Rotten or marked bad: another promise is about that.
+        if (data === null || data === undefined) continue
+        const value = sectorValueQuick(data, (sector % SECTORS_PER_BLOCK) * SECTOR_BYTES)
+        if (allowed.has(value)) continue
+        throw new Violation(
+          'I6',
+          `${operation.client} #${operation.id} flush was acknowledged, on the platter of ${uuid.slice(0, 8)} ` +
+            `sector ${sector} holds ${value}, allowed ${[...allowed].join(' ')}`,
+        )
+      }
+    }
+  }
+
+  /** I13: a client was told that a block is lost. */
+  mediumError(operation: ClientOperation, failedAtBytes: number): void {
+    const volume = this.#world.volumes[operation.volume]!
+    const view = this.#views.get(volume.name)
+    if (view === undefined) return
+    const block = Math.floor(failedAtBytes / BLOCK_BYTES)
+    for (const uuid of view.members[Math.floor(failedAtBytes / RANGE_BYTES)] ?? []) {
+      const peer = this.#world.peers().find(one => one.disk.uuid === uuid)
+      if (peer === undefined || !peer.isReachable || peer.brick?.failure !== null) continue
+      if (peer.brick.volume(volume.uuid)?.isSuspect(block)) continue
+      if (peer.disk.images.get(volume.uuid)?.verified(block)) {
+        throw new Violation('I13', `block ${block} was called lost, and ${uuid.slice(0, 8)} verifies`)
+      }
+    }
+  }
+
+  /** I8 and I10, at any moment. */
+  look(): void {
+    for (const volume of this.#world.volumes) {
+      const view = this.#views.get(volume.name)
+      if (view === undefined) continue
+      for (const block of volume.blocks) {
+        const range = Math.floor((block * BLOCK_BYTES) / RANGE_BYTES)
+        const members = view.members[range] ?? []
+        this.#compareMembers(volume, block, members)
+        for (const uuid of view.placed[range] ?? []) {
+          if (!members.includes(uuid)) this.#compareOut(volume, view, block, uuid, members)
+        }
+      }
+    }
+  }
+
+  /** Everything is healed and still: all members of all ranges hold the same, and nobody is out. */
+  settled(): string | null {
+    for (const volume of this.#world.volumes) {
+      const view = this.#views.get(volume.name)
+      if (view === undefined) return `${volume.name} has no head`
+      if (view.head.out.length > 0) return `${volume.name}: a brick is still out`
+      for (const block of volume.blocks) {
+        const range = Math.floor((block * BLOCK_BYTES) / RANGE_BYTES)
+        const copies = (view.members[range] ?? []).map(
+          uuid => this.#image(uuid, volume)?.verified(block) ?? null,
+        )
+        const good = copies.filter(copy => copy !== null)
+        if (good.some(copy => !copy.equals(good[0]!)))
+          return `${volume.name}: members differ in block ${block}`
+      }
+    }
+    return null
+  }
+
+  #compareMembers(volume: TestedVolume, block: number, members: readonly string[]): void {
+    const segment = Math.floor(block / BLOCKS_PER_SEGMENT)
+    const images = members.map(uuid => this.#image(uuid, volume)).filter(image => image !== undefined)
+    if (images.some(image => image.active.has(segment))) return
+    const copies = images.map(image => image.verified(block)).filter(copy => copy !== null)
+    if (copies.every(copy => copy === copies[0] || copy.equals(copies[0]!))) return
+    throw new Violation(
+      'I8',
+      `members of ${volume.name} differ in block ${block}, in a segment active nowhere`,
+    )
+  }
+
+  #compareOut(
+    volume: TestedVolume,
+    view: LayoutView,
+    block: number,
+    uuid: string,
+    members: readonly string[],
+  ): void {
+    const own = this.#image(uuid, volume)
+    const since = view.head.out.find(out => out.uuid === uuid)?.since
+    if (own === undefined || since === undefined) return
+    const region = Math.floor(block / BLOCKS_PER_REGION)
+    const segment = Math.floor(block / BLOCKS_PER_SEGMENT)
+    const survivors = members.map(member => this.#image(member, volume)).filter(image => image !== undefined)
+    const isCopied = (image: VolumeImage) =>
+      image.stamp(region) >= since || image.stamp(region) === STAMP_UNKNOWN || image.active.has(segment)
+    if (isCopied(own) || survivors.some(isCopied)) return
+    const mine = own.verified(block)
+    for (const survivor of survivors) {
+      const theirs = survivor.verified(block)
+      if (mine === null || theirs === null || mine === theirs || mine.equals(theirs)) continue
+      throw new Violation(
+        'I10',
+        `${uuid.slice(0, 8)} is out of ${volume.name} since ${since} and differs in block ${block}, which a ` +
+          'return would not copy',
+      )
+    }
+  }
+
+  #hasSeen(uuid: string, volume: TestedVolume, sector: number, operation: ClientOperation): boolean {
+    const appliedMs = this.#applied.get(appliedKey(uuid, volume.index, sector))?.get(operation.value)
+    if (appliedMs !== undefined && appliedMs >= operation.invokedMs) return true
+    const block = Math.floor(sector / SECTORS_PER_BLOCK)
+    const data = this.#image(uuid, volume)?.verified(block)
+    if (data === undefined) return false
+    if (data === null) return true
+    const value = sectorValueQuick(data, (sector % SECTORS_PER_BLOCK) * SECTOR_BYTES)
+    if (value === operation.value) return true
+    const other = this.history.writeOf(volume.index, sector, value)
+    return other !== undefined && (other.outcome !== 'ok' || other.respondedMs >= operation.invokedMs)
+  }
+
+  #image(uuid: string, volume: TestedVolume): VolumeImage | undefined {
+    return this.#world
+      .peers()
+      .find(peer => peer.disk.uuid === uuid)
+      ?.disk.images.get(volume.uuid)
+  }
+
+  #revisionMade(): void {
+    for (const volume of this.#world.volumes) {
+      const brickOf = (number: number) =>
+        this.#world.peers().find(peer => peer.number === number)?.disk.uuid ?? `peer ${number}`
+      const view = viewOf(this.#world.etcd, volume.name, brickOf)
+      if (view === null) continue
+      const before = this.#views.get(volume.name)
+      this.#views.set(volume.name, view)
+      this.#checkSizes(view)
+      if (before !== undefined) this.#checkStep(volume, before, view)
+    }
+  }
+
+  /** I3. */
+  #checkSizes({ name, head, members }: LayoutView): void {
+    for (const [range, set] of members.entries()) {
+      if (set.length < head.minReplicas)
+        throw new Violation(
+          'I3',
+          `${name} range ${range} has ${set.length} members, fewer than ${head.minReplicas}`,
+        )
+    }
+  }
+
+  #checkStep(volume: TestedVolume, before: LayoutView, after: LayoutView): void {
+    const [was, is] = [before.head, after.head]
+    const fell = (['epoch', 'setVersion', 'generation', 'lossGeneration'] as const).find(
+      key => is[key] < was[key],
+    )
+    if (fell !== undefined)
+      throw new Violation('I1', `${fell} of ${volume.name} fell from ${was[fell]} to ${is[fell]}`)
+    if (is.epoch > was.epoch + 1)
+      throw new Violation('I1', `the epoch of ${volume.name} jumped to ${is.epoch}`)
+    if (is.epoch > was.epoch) this.#epochAtMs.set(volume.name, this.#world.loop.nowMs)
+    if (is.lossGeneration > was.lossGeneration) this.#lossRose(volume, after)
+  }
+
+  /** I7: only when no warm member was there to ask. */
+  #lossRose(volume: TestedVolume, view: LayoutView): void {
+    const { loop } = this.#world
+    this.history.lost(volume.index, this.#epochAtMs.get(volume.name) ?? 0, loop.nowMs)
+    for (const [range, members] of view.members.entries()) {
+      for (const uuid of members) {
+        const peer = this.#world.peers().find(one => one.disk.uuid === uuid)
+        if (peer === undefined || !peer.isReachable || peer.brick === null) continue
+        if (peer.brick.state !== 'warm' || peer.brick.failure !== null) continue
+        if (view.members.every(set => set.includes(uuid)))
+          throw new Violation(
+            'I7',
+            `${volume.name} gave up writes of range ${range} though a warm member answers`,
+          )
+      }
+    }
+  }
+}
+
+function appliedKey(brick: string, volume: number, sector: number): string {
+  return `${brick}/${volume}/${sector}`
+}

@@ -1,0 +1,133 @@
+import { BlockKind, BlockOperation } from '../../../src/block/block-operation.ts'
+import { BLOCK_BYTES } from '../brick/volume-image.ts'
+import { fillSectors, SECTOR_BYTES } from '../checker/content.ts'
+import type { ClientOperation, ClientOperationKind } from '../checker/history.ts'
+import type { TestedVolume } from '../checker/judge.ts'
+import type { Random } from '../world/random.ts'
+
+const SECTORS_PER_BLOCK = BLOCK_BYTES / SECTOR_BYTES
+const BLOCKS_AT_ONCE_MAX = 4
+const MIX: readonly [ClientOperationKind, number][] = [
+  ['read', 40],
+  ['write', 38],
+  ['trim', 4],
+  ['zero', 3],
+  ['compareAndWrite', 6],
+  ['flush', 9],
+]
+/** Writes and reads that do not begin and end with a block. */
+const SUB_BLOCK_CHANCE = 0.25
+const FUA_CHANCE = 0.08
+/** Half of what clients do goes to a tenth of the blocks. */
+const HOT_CHANCE = 0.5
+const HOT_BLOCKS = 6
+
+const KIND: Record<ClientOperationKind, BlockKind> = {
+  read: BlockKind.read,
+  write: BlockKind.write,
+  trim: BlockKind.trim,
+  zero: BlockKind.zero,
+  compareAndWrite: BlockKind.compareAndWrite,
+  flush: BlockKind.flush,
+}
+
+/** Gives every operation of a run its number: it is what writes leave behind. */
+export class OperationNumbers {
+  #last = 0
+
+  next(): number {
+    return ++this.#last
+  }
+}
+
+/** Makes up what one client does next. */
+export class OperationMaker {
+  readonly #volume: TestedVolume
+  readonly #random: Random
+  readonly #numbers: OperationNumbers
+  /** What this client last knew of a sector, for comparing. */
+  readonly #known = new Map<number, number>()
+
+  constructor(volume: TestedVolume, random: Random, numbers: OperationNumbers) {
+    this.#volume = volume
+    this.#random = random
+    this.#numbers = numbers
+  }
+
+  make(client: string, nowMs: number): { operation: ClientOperation; block: BlockOperation } {
+    const random = this.#random
+    const kind = MIX[random.weighted(MIX.map(([, weight]) => weight))]![0]
+    const id = this.#numbers.next()
+    const { firstSector, sectors } = this.#place(kind)
+    const isZero = kind === 'trim' || kind === 'zero'
+    const value = kind === 'read' || kind === 'flush' || isZero ? 0 : id
+    const expected = kind === 'compareAndWrite' ? this.#expected(firstSector, sectors) : []
+    const operation: ClientOperation = {
+      id,
+      kind,
+      client,
+      volume: this.#volume.index,
+      firstSector,
+      sectors,
+      value,
+      expected,
+      invokedMs: nowMs,
+      respondedMs: Number.POSITIVE_INFINITY,
+      outcome: 'pending',
+      closedMs: Number.POSITIVE_INFINITY,
+      found: [],
+    }
+    return { operation, block: this.#block(operation) }
+  }
+
+  ended({ kind, outcome, firstSector, sectors, value, found }: ClientOperation): void {
+    if (outcome !== 'ok' || kind === 'flush') return
+    for (let i = 0; i < sectors; i++) this.#known.set(firstSector + i, kind === 'read' ? found[i]! : value)
+  }
+
+  #place(kind: ClientOperationKind): { firstSector: number; sectors: number } {
+    const random = this.#random
+    const { blocks } = this.#volume
+    if (kind === 'flush') return { firstSector: 0, sectors: 0 }
+    const first = random.chance(HOT_CHANCE)
+      ? random.below(Math.min(HOT_BLOCKS, blocks.length))
+      : random.below(blocks.length)
+    let count = 1 + random.below(BLOCKS_AT_ONCE_MAX)
+    // Only blocks that lie side by side are one operation.
+    for (let i = 1; i < count; i++) if (blocks[first + i] !== blocks[first]! + i) count = i
+    const firstSector = blocks[first]! * SECTORS_PER_BLOCK
+    const sectors = count * SECTORS_PER_BLOCK
+    if (kind === 'compareAndWrite')
+      return { firstSector: firstSector + random.below(SECTORS_PER_BLOCK), sectors: 1 }
+    if (!random.chance(SUB_BLOCK_CHANCE)) return { firstSector, sectors }
+    const skip = random.below(SECTORS_PER_BLOCK)
+    return { firstSector: firstSector + skip, sectors: 1 + random.below(sectors - skip) }
+  }
+
+  #expected(firstSector: number, sectors: number): number[] {
+    return Array.from({ length: sectors }, (_, i) => this.#known.get(firstSector + i) ?? 0)
+  }
+
+  #block({ kind, firstSector, sectors, value, expected }: ClientOperation): BlockOperation {
+    const block = new BlockOperation({ blockDone: () => {} })
+    const lengthBytes = sectors * SECTOR_BYTES
+    block.kind = KIND[kind]
+    block.offsetBytes = firstSector * SECTOR_BYTES
+    block.lengthBytes = lengthBytes
+    block.fua = kind === 'write' && this.#random.chance(FUA_CHANCE)
+    if (kind === 'read') block.data = Buffer.alloc(lengthBytes, 0xdd)
+    const { index } = this.#volume
+    if (kind === 'write') {
+      block.data = Buffer.alloc(lengthBytes)
+      fillSectors(block.data, 0, index, firstSector, sectors, value)
+    }
+    if (kind === 'compareAndWrite') {
+      block.data = Buffer.alloc(2 * lengthBytes)
+      for (const [i, was] of expected.entries()) {
+        if (was !== 0) fillSectors(block.data, i * SECTOR_BYTES, index, firstSector + i, 1, was)
+      }
+      fillSectors(block.data, lengthBytes, index, firstSector, sectors, value)
+    }
+    return block
+  }
+}

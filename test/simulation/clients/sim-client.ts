@@ -1,0 +1,317 @@
+import { BlockKind, type BlockOperation } from '../../../src/block/block-operation.ts'
+import { BlockStatus } from '../../../src/block/block-status.ts'
+import type { ClientIdentity } from '../../../src/volume/client-identity.ts'
+import type { VolumeHandle } from '../../../src/volume/volume.ts'
+import type { ClientOperation } from '../checker/history.ts'
+import type { TestedVolume } from '../checker/judge.ts'
+import type { SimPeer } from '../cluster/sim-peer.ts'
+import type { World } from '../cluster/world.ts'
+import type { Random } from '../world/random.ts'
+import type { SimProcess } from '../world/sim-process.ts'
+import { Violation } from '../world/violation.ts'
+import type { OperationMaker } from './operation-maker.ts'
+
+const WIRE_MS_MIN = 0.05
+const WIRE_MS_MAX = 0.5
+/** A host gives up a connection on which nothing was answered for so long. */
+const ANSWER_MS_MAX = 6_000
+const LOGIN_MS_MAX = 3_000
+const LOGIN_AGAIN_MS = 120
+
+/** A connection of a client to one run of a daemon. */
+interface Session {
+  readonly peer: SimPeer
+  readonly process: SimProcess
+  /** Null until the login is answered. */
+  handle: VolumeHandle | null
+  open: boolean
+  /** Arrival time of the newest byte, each way. */
+  lastToMs: number
+  lastFromMs: number
+  readonly inFlight: Set<ClientOperation>
+}
+
+/** What all clients of a run still have to do. */
+export interface Workload {
+  /** One operation may begin. */
+  take(): boolean
+  readonly thinkMs: number
+}
+
+/** A host: logs in at one gateway after another, keeps a few operations in flight, remembers what it was told. */
+export class SimClient {
+  readonly identity: ClientIdentity
+  readonly name: string
+  readonly volume: TestedVolume
+  readonly #world: World
+  readonly #random: Random
+  readonly #maker: OperationMaker
+  readonly #workload: Workload
+  readonly #depth: number
+  #session: Session | null = null
+  #loggingIn = false
+  #stopped = false
+  #unknown: ClientOperation[] = []
+  /** Operations whose turn has come. */
+  #idle: number
+
+  constructor(
+    world: World,
+    name: string,
+    identity: ClientIdentity,
+    volume: TestedVolume,
+    maker: OperationMaker,
+    workload: Workload,
+    random: Random,
+  ) {
+    this.#world = world
+    this.name = name
+    this.identity = identity
+    this.volume = volume
+    this.#maker = maker
+    this.#workload = workload
+    this.#random = random
+    this.#depth = 1 + random.below(4)
+    this.#idle = this.#depth
+  }
+
+  get isBusy(): boolean {
+    return (this.#session?.inFlight.size ?? 0) > 0
+  }
+
+  begin(): void {
+    this.#logIn()
+  }
+
+  stop(): void {
+    this.#stopped = true
+  }
+
+  /** Cuts its connection and begins anew, here or elsewhere. */
+  move(): void {
+    if (this.#session !== null) this.#close(this.#session)
+    this.#logIn()
+  }
+
+  daemonGone(peer: SimPeer): void {
+    const session = this.#session
+    if (session?.peer !== peer) return
+    this.#world.loop.after(this.#wireMs(), () => {
+      if (this.#session !== session) return
+      this.#close(session)
+      this.#logIn()
+    })
+  }
+
+  #logIn(): void {
+    if (this.#loggingIn || this.#session !== null || this.#stopped) return
+    this.#loggingIn = true
+    const { loop } = this.#world
+    const again = () => {
+      this.#loggingIn = false
+      loop.after(this.#random.between(0.2, 1.5) * LOGIN_AGAIN_MS, () => this.#logIn())
+    }
+    const peer = this.#random.pick(this.#world.peers)
+    const { parts, daemon } = peer
+    if (parts === null || daemon === null) return again()
+    const { process } = parts
+    const session: Session = {
+      peer,
+      process,
+      handle: null,
+      open: true,
+      lastToMs: 0,
+      lastFromMs: 0,
+      inFlight: new Set(),
+    }
+    let answered = false
+    loop.after(LOGIN_MS_MAX, () => {
+      if (answered) return
+      answered = true
+      session.open = false
+      again()
+    })
+    const refused = () =>
+      this.#fromDaemon(session, () => {
+        if (answered) return
+        answered = true
+        again()
+      })
+    const accepted = (handle: VolumeHandle) => {
+      session.handle = handle
+      // The client gave up before the daemon was through: it hears of the end of the connection now.
+      if (!session.open) void handle.close()
+      this.#fromDaemon(session, () => {
+        if (answered) return
+        answered = true
+        this.#loggingIn = false
+        this.#begun(session)
+      })
+    }
+    this.#toDaemon(session, () => {
+      daemon.login(this.volume.name, this.identity).then(accepted, refused)
+    })
+  }
+
+  #begun(session: Session): void {
+    this.#session = session
+    this.#world.tally.add('login')
+    this.#world.trace.say(this.name, `logged in at ${session.process.name}`)
+    const now = this.#world.loop.nowMs
+    for (const operation of this.#unknown) operation.closedMs = now
+    this.#unknown = []
+    const idle = this.#idle
+    this.#idle = 0
+    for (let i = 0; i < idle; i++) this.#later()
+  }
+
+  #close(session: Session): void {
+    if (this.#session === session) this.#session = null
+    session.open = false
+    for (const operation of session.inFlight) this.#neverAnswered(operation)
+    session.inFlight.clear()
+    session.process.post(Math.max(0, session.lastToMs - this.#world.loop.nowMs) + this.#wireMs(), () => {
+      void session.handle?.close()
+    })
+  }
+
+  #neverAnswered(operation: ClientOperation): void {
+    operation.outcome = 'unknown'
+    if (operation.value !== 0 || operation.kind !== 'read') this.#unknown.push(operation)
+    this.#idle++
+    this.#world.tally.add('operation never answered')
+  }
+
+  #later(): void {
+    const thinkMs = this.#workload.thinkMs * this.#random.between(0, 2)
+    this.#world.loop.after(thinkMs, () => this.#next())
+  }
+
+  #next(): void {
+    const session = this.#session
+    if (session === null) {
+      this.#idle++
+      return
+    }
+    if (this.#stopped || !this.#workload.take()) {
+      this.#idle++
+      return
+    }
+    const made = this.#maker.make(this.name, this.#world.loop.nowMs)
+    const { operation, block } = made
+    this.#world.history.began(operation)
+    session.inFlight.add(operation)
+    this.#world.tally.add(`client ${operation.kind}`)
+    this.#toDaemon(session, () => this.#arrived(session, operation, block))
+    this.#world.loop.after(ANSWER_MS_MAX, () => {
+      if (!session.open || !session.inFlight.has(operation)) return
+      this.#world.trace.say(this.name, `#${operation.id} was not answered in time`)
+      this.#close(session)
+      this.#logIn()
+    })
+  }
+
+  /** In the daemon. */
+  #arrived(session: Session, operation: ClientOperation, block: BlockOperation): void {
+    const { handle } = session
+    if (handle === null) return
+    block.completion = {
+      blockDone: () => {
+        const { status, failedAtBytes } = block
+        this.#fromDaemon(session, () => this.#answered(session, operation, block, status, failedAtBytes))
+      },
+    }
+    const inline = this.#inline(handle, block)
+    if (inline !== BlockStatus.wouldBlock) {
+      block.status = inline
+      block.failedAtBytes = handle.failedAtBytes
+      block.completion.blockDone(block)
+    } else handle.submit(block)
+  }
+
+  #inline(handle: VolumeHandle, block: BlockOperation): BlockStatus {
+    const { kind, offsetBytes, lengthBytes, data, dataAt, fua } = block
+    if (kind === BlockKind.read) return handle.readNow(offsetBytes, lengthBytes, data, dataAt)
+    if (kind === BlockKind.write && !fua) return handle.writeNow(offsetBytes, lengthBytes, data, dataAt)
+    return BlockStatus.wouldBlock
+  }
+
+  #answered(
+    session: Session,
+    operation: ClientOperation,
+    block: BlockOperation,
+    status: BlockStatus,
+    failedAtBytes: number,
+  ): void {
+    if (!session.inFlight.delete(operation)) return
+    const { judge, loop, trace } = this.#world
+    operation.respondedMs = loop.nowMs
+    if (trace.enabled) trace.say(this.name, describe(operation, status))
+    if (status === BlockStatus.ok) {
+      operation.outcome = 'ok'
+      this.#accepted(operation, block)
+    } else {
+      operation.outcome = isUntouched(operation, status) ? 'refused' : 'unknown'
+      if (operation.outcome === 'unknown') this.#unknown.push(operation)
+      if (status === BlockStatus.mediumError && operation.kind === 'read')
+        judge.mediumError(operation, failedAtBytes)
+    }
+    this.#maker.ended(operation)
+    this.#world.tally.add(
+      status === BlockStatus.ok ? 'operation done' : `operation refused ${nameOf(status)}`,
+    )
+    if (status === BlockStatus.unavailable) {
+      this.#idle++
+      this.#close(session)
+      this.#world.loop.after(this.#random.between(1, LOGIN_AGAIN_MS), () => this.#logIn())
+    } else this.#later()
+  }
+
+  #accepted(operation: ClientOperation, block: BlockOperation): void {
+    const { judge, history } = this.#world
+    if (operation.kind === 'read') {
+      const bad = history.found(operation, block.data)
+      if (bad !== null) {
+        throw new Violation(
+          'I12',
+          `${this.name} #${operation.id} read in sector ${bad} of ${this.volume.name} what nobody wrote there`,
+        )
+      }
+    } else if (operation.kind === 'flush') judge.flushAcknowledged(operation)
+    else judge.writeAcknowledged(operation)
+  }
+
+  #toDaemon(session: Session, fn: () => void): void {
+    const { loop } = this.#world
+    session.lastToMs = Math.max(session.lastToMs + 0.001, loop.nowMs + this.#wireMs())
+    loop.at(session.lastToMs, () => session.process.run(fn))
+  }
+
+  #fromDaemon(session: Session, fn: () => void): void {
+    const { loop } = this.#world
+    session.lastFromMs = Math.max(session.lastFromMs + 0.001, loop.nowMs + this.#wireMs())
+    loop.at(session.lastFromMs, () => {
+      if (session.open) fn()
+    })
+  }
+
+  #wireMs(): number {
+    return this.#random.between(WIRE_MS_MIN, WIRE_MS_MAX)
+  }
+}
+
+/** Statuses that promise that nothing was touched. What has several steps promises less. */
+function isUntouched(operation: ClientOperation, status: BlockStatus): boolean {
+  if (operation.kind === 'read' || operation.kind === 'flush') return true
+  if (status === BlockStatus.aborted || status === BlockStatus.miscompare) return true
+  return status === BlockStatus.noSpace && operation.kind === 'write'
+}
+
+function nameOf(status: BlockStatus): string {
+  return Object.entries(BlockStatus).find(([, value]) => value === status)?.[0] ?? String(status)
+}
+
+function describe(operation: ClientOperation, status: BlockStatus): string {
+  const { id, kind, firstSector, sectors, value } = operation
+  return `#${id} ${kind} ${firstSector}+${sectors} = ${value}: ${nameOf(status)}`
+}

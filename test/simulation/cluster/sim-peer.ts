@@ -1,0 +1,143 @@
+import type { PeerIdentity } from '../../../src/replication/peer-network.ts'
+import type { ClientIdentity } from '../../../src/volume/client-identity.ts'
+import type { VolumeHandle } from '../../../src/volume/volume.ts'
+import { SimBrick } from '../brick/sim-brick.ts'
+import { healthy, SimDisk } from '../brick/sim-disk.ts'
+import { SimEtcdClient } from '../etcd/sim-etcd-client.ts'
+import type { SimNode } from '../network/sim-network.ts'
+import { Random } from '../world/random.ts'
+import { Machine, SimProcess } from '../world/sim-process.ts'
+import type { World } from './world.ts'
+
+/** Everything that one process of the product is made of here. */
+export interface DaemonParts {
+  readonly world: World
+  readonly peer: SimPeer
+  readonly process: SimProcess
+  readonly node: SimNode
+  readonly brick: SimBrick
+  readonly etcd: SimEtcdClient
+}
+
+/** A running daemon, as clients and the nemesis use it. */
+export interface Daemon {
+  /** A client's way to a volume; rejects when this daemon does not serve it now. */
+  login(volume: string, client: ClientIdentity): Promise<VolumeHandle>
+  /** Orders segments without a write for so long to be cleared, where this daemon may. */
+  clearSegments(volume: string, quietMs: number): Promise<void>
+  /** Gives up what it owns, as before an upgrade. */
+  release(volume: string): Promise<void>
+  /** How often each thing happened that only the inside can count. */
+  readonly counts: Readonly<Record<string, number>>
+}
+
+export type StartDaemon = (parts: DaemonParts) => Daemon
+
+/** A machine with a disk on which a daemon runs, dies, and runs again. */
+export class SimPeer {
+  readonly number: number
+  readonly peerId: string
+  readonly machine: Machine
+  readonly disk: SimDisk
+  parts: DaemonParts | null = null
+  daemon: Daemon | null = null
+  readonly #world: World
+  readonly #start: StartDaemon
+  #incarnation = 0
+
+  constructor(world: World, number: number, start: StartDaemon) {
+    this.#world = world
+    this.#start = start
+    this.number = number
+    const random = new Random(world.seed, `machine ${number}`)
+    this.peerId = random.uuid()
+    this.machine = new Machine(`m${number}`, world.loop, random)
+    this.disk = new SimDisk(random, world.tally, this.machine.bootId)
+  }
+
+  get process(): SimProcess | null {
+    return this.parts?.process ?? null
+  }
+
+  get isRunning(): boolean {
+    return this.process?.alive === true
+  }
+
+  /** Its process runs, and nothing is cut between it and the others. */
+  get isReachable(): boolean {
+    if (!this.isRunning || this.process!.paused || this.parts!.etcd.trouble.cut) return false
+    const { network } = this.#world
+    return this.#world.peers.every(
+      other => !network.isBlocked(this.number, other.number) && !network.isBlocked(other.number, this.number),
+    )
+  }
+
+  start(): void {
+    if (this.isRunning || !this.machine.isUp) return
+    const { loop, network, etcd, seed, tally, judge } = this.#world
+    const name = `p${this.number}.${++this.#incarnation}`
+    const random = new Random(seed, name)
+    const process = new SimProcess(name, this.machine, loop, random)
+    this.disk.openCounter++
+    const brick = new SimBrick(this.disk, process, tally, judge)
+    const self: PeerIdentity = {
+      clusterId: this.#world.clusterId,
+      peerId: this.peerId,
+      peerNumber: this.number,
+      brickUuid: this.disk.uuid,
+      openCounter: this.disk.openCounter,
+      bootId: this.machine.bootId,
+      incarnation: random.uuid(),
+    }
+    const client = new SimEtcdClient(etcd, process)
+    const node = network.attach(process, self)
+    this.parts = { world: this.#world, peer: this, process, node, brick, etcd: client }
+    this.#world.registerBrick(this)
+    this.daemon = this.#start(this.parts)
+    this.#world.trace.say(name, `started, brick ${brick.state}`)
+  }
+
+  /** kill -9: the machine lives on, so what was in the page cache stays, and its kernel says that the ends are gone. */
+  kill(silently = false): void {
+    const { parts } = this
+    if (parts === null || !parts.process.alive) return
+    this.#world.trace.say(parts.process.name, silently ? 'vanished' : 'killed')
+    parts.brick.killed()
+    parts.process.end()
+    parts.etcd.detach()
+    this.#world.countInside(this)
+    for (const node of this.#world.network.nodes()) {
+      for (const link of node.links()) if (link.peerNumber === this.number) link.otherEndGone(silently)
+    }
+    for (const link of parts.node.links()) link.senderGone()
+    for (const client of this.#world.clients) client.daemonGone(this)
+    this.parts = null
+    this.daemon = null
+  }
+
+  losePower(): void {
+    this.kill(true)
+    this.machine.isUp = false
+    this.disk.losePower()
+  }
+
+  powerOn(): void {
+    if (this.machine.isUp) return
+    this.machine.boot()
+    this.start()
+  }
+
+  heal(): void {
+    const { freeRegions } = this.disk.trouble
+    Object.assign(this.disk.trouble, healthy(), { freeRegions: Math.max(freeRegions, 10_000) })
+    this.powerOn()
+    this.process?.resume()
+    this.start()
+    this.parts?.etcd.calmDown()
+    // A brick whose disk failed is opened anew by whoever replaced the cable.
+    if (this.parts !== null && this.parts.brick.failure !== null) {
+      this.kill()
+      this.start()
+    }
+  }
+}

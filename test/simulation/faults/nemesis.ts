@@ -1,0 +1,49 @@
+import type { World } from '../cluster/world.ts'
+import { Random } from '../world/random.ts'
+import { FAULTS, type FaultKind } from './faults.ts'
+
+/** Everything is undone this long after the last operation began, at the latest. */
+const CALM_AFTER_MS = 3_000
+
+/** Breaks things while clients work, and mends them again. */
+export class Nemesis {
+  readonly #world: World
+  readonly #random: Random
+  readonly #kinds: readonly FaultKind[]
+  #active = true
+
+  constructor(world: World, kinds: readonly FaultKind[]) {
+    this.#world = world
+    this.#random = new Random(world.seed, 'nemesis')
+    this.#kinds = kinds
+  }
+
+  /** One more fault. */
+  strike(): void {
+    const kind = this.#random.pick(this.#kinds)
+    const { tally, trace } = this.#world
+    const said = FAULTS[kind](this.#world, this.#random, this.#later)
+    if (said === null) return
+    tally.add(`fault ${kind}`)
+    tally.add('faults')
+    trace.say('nemesis', `${kind}: ${said}`)
+  }
+
+  /** Mends everything, now and whatever is still to come. */
+  calm(): void {
+    if (!this.#active) return
+    this.#active = false
+    this.#world.trace.say('nemesis', 'mends everything')
+    this.#world.network.calmDown()
+    for (const peer of this.#world.peers) peer.heal()
+    this.#world.loop.after(CALM_AFTER_MS, () => {
+      for (const peer of this.#world.peers) peer.heal()
+    })
+  }
+
+  readonly #later = (ms: number, mend: () => void): void => {
+    this.#world.loop.after(ms, () => {
+      if (this.#active) mend()
+    })
+  }
+}

@@ -1,0 +1,118 @@
+import type {
+  PeerIdentity,
+  PeerLink,
+  PeerNetwork,
+  PeerRequestHandler,
+} from '../../../src/replication/peer-network.ts'
+import { type EventLoop, SimulationError } from '../world/event-loop.ts'
+import type { Random } from '../world/random.ts'
+import type { SimProcess } from '../world/sim-process.ts'
+import type { Tally } from '../world/tally.ts'
+import { SimLink } from './sim-link.ts'
+
+/** How messages travel at present. */
+export interface Weather {
+  minDelayMs: number
+  maxDelayMs: number
+  /** Chance per message of a delay of up to `spikeMs`. */
+  spikeChance: number
+  spikeMs: number
+}
+
+const CALM: Weather = { minDelayMs: 0.05, maxDelayMs: 0.4, spikeChance: 0.001, spikeMs: 40 }
+
+/** The wires between all peers: who cannot hear whom, and how slowly the others do. */
+export class SimNetwork {
+  readonly loop: EventLoop
+  readonly random: Random
+  readonly tally: Tally
+  readonly weather: Weather = { ...CALM }
+  readonly #nodes = new Map<number, SimNode>()
+  readonly #blocked = new Set<string>()
+
+  constructor(loop: EventLoop, random: Random, tally: Tally) {
+    this.loop = loop
+    this.random = random
+    this.tally = tally
+  }
+
+  /** A process comes up under a peer number; the one before it is gone. */
+  attach(process: SimProcess, self: PeerIdentity): SimNode {
+    const node = new SimNode(this, process, self)
+    this.#nodes.set(self.peerNumber, node)
+    return node
+  }
+
+  node(peerNumber: number): SimNode | undefined {
+    return this.#nodes.get(peerNumber)
+  }
+
+  nodes(): SimNode[] {
+    return [...this.#nodes.values()]
+  }
+
+  calmDown(): void {
+    Object.assign(this.weather, CALM)
+    this.#blocked.clear()
+    for (const node of this.#nodes.values()) node.pathsChanged()
+  }
+
+  /** Nothing that `from` sends reaches `to`, until healed. The other direction stays. */
+  block(from: number, to: number): void {
+    this.#blocked.add(`${from}>${to}`)
+  }
+
+  isBlocked(from: number, to: number): boolean {
+    return this.#blocked.has(`${from}>${to}`)
+  }
+
+  heal(): void {
+    this.#blocked.clear()
+    for (const node of this.#nodes.values()) node.pathsChanged()
+  }
+
+  delayMs(): number {
+    const { minDelayMs, maxDelayMs, spikeChance, spikeMs } = this.weather
+    const base = this.random.between(minDelayMs, maxDelayMs)
+    return this.random.chance(spikeChance) ? base + this.random.between(0, spikeMs) : base
+  }
+}
+
+/** One process on the network. */
+export class SimNode implements PeerNetwork {
+  readonly self: PeerIdentity
+  readonly process: SimProcess
+  readonly network: SimNetwork
+  handler: PeerRequestHandler | null = null
+  readonly #links = new Map<number, SimLink>()
+
+  constructor(network: SimNetwork, process: SimProcess, self: PeerIdentity) {
+    this.network = network
+    this.process = process
+    this.self = self
+  }
+
+  link(peerNumber: number): PeerLink {
+    if (peerNumber === this.self.peerNumber) throw new SimulationError('a link to oneself')
+    let link = this.#links.get(peerNumber)
+    if (link === undefined) {
+      link = new SimLink(this, peerNumber)
+      this.#links.set(peerNumber, link)
+      link.begin()
+    }
+    return link
+  }
+
+  serve(handler: PeerRequestHandler): void {
+    if (this.handler !== null) throw new SimulationError('serve() is called once')
+    this.handler = handler
+  }
+
+  links(): SimLink[] {
+    return [...this.#links.values()]
+  }
+
+  pathsChanged(): void {
+    for (const link of this.#links.values()) link.pathsChanged()
+  }
+}

@@ -1,0 +1,179 @@
+import { OperationMaker, OperationNumbers } from './clients/operation-maker.ts'
+import { SimClient, type Workload } from './clients/sim-client.ts'
+import type { StartDaemon } from './cluster/sim-peer.ts'
+import { type Shape, shapeOf, World } from './cluster/world.ts'
+import type { FaultKind } from './faults/faults.ts'
+import { Nemesis } from './faults/nemesis.ts'
+import { Random } from './world/random.ts'
+import { Violation } from './world/violation.ts'
+
+/** A seed's client operations and faults, at least. */
+export const OPERATIONS_PER_SEED = 2_000
+export const FAULTS_PER_SEED_MIN = 5
+const FAULTS_PER_SEED_MAX = 11
+const CLIENTS = 5
+
+/** Time for the world to come up before the first fault, and to come to rest after the last. */
+const LOOK_EVERY_MS = 211
+const REST_MS_MAX = 180_000
+const RUN_MS_MAX = 900_000
+const STORY_LINES = 14
+const EVENTS_MAX = 3_000_000
+
+export interface SeedOptions {
+  readonly seed: number
+  readonly start: StartDaemon
+  readonly faults: readonly FaultKind[]
+  readonly shape?: Partial<Shape>
+  readonly operations?: number
+  /** Every line of the trace as it comes; null: none is made. */
+  readonly print: ((line: string) => void) | null
+  /** Whether all members must be back and equal in the end. */
+  readonly mustSettle: boolean
+}
+
+export interface SeedResult {
+  readonly seed: number
+  /** null: every promise held. */
+  readonly violation: { readonly rule: string; readonly message: string } | null
+  readonly tally: Readonly<Record<string, number>>
+  readonly virtualMs: number
+  readonly events: number
+  /** Changes with every decision of the run: two runs of a seed must have the same. */
+  readonly fingerprint: string
+}
+
+/** Runs one seed from beginning to end. Must be called from a macrotask; it blocks until the end. */
+export function runSeed(options: SeedOptions): SeedResult {
+  const { seed, start, print, operations = OPERATIONS_PER_SEED } = options
+  const shape = { ...shapeOf(seed), ...options.shape }
+  const world = new World(seed, shape, start, print)
+  let violation: SeedResult['violation'] = null
+  const failed = (error: unknown) => {
+    if (violation !== null) return
+    violation =
+      error instanceof Violation
+        ? { rule: error.rule, message: error.message }
+        : { rule: 'crash', message: error instanceof Error ? (error.stack ?? error.message) : String(error) }
+    world.loop.stop()
+  }
+  process.on('unhandledRejection', failed)
+  try {
+    new Run(world, options, operations).begin()
+    const end = world.loop.run({ untilMs: RUN_MS_MAX, events: EVENTS_MAX })
+    if (violation === null && end !== 'stopped')
+      throw new Violation('I15', `the run never came to rest (${end})`)
+    if (violation === null) checkHistory(world)
+  } catch (error) {
+    failed(error)
+  } finally {
+    process.off('unhandledRejection', failed)
+  }
+  for (const peer of world.peers) world.countInside(peer)
+  return {
+    seed,
+    violation,
+    tally: world.tally.counts,
+    virtualMs: Math.round(world.loop.nowMs),
+    events: world.loop.events,
+    fingerprint: `${world.loop.events}-${world.loop.nowMs.toFixed(6)}-${world.etcd.revision}-${world.random.next32()}`,
+  }
+}
+
+/** The course of one seed: clients work, faults strike, everything is mended, everything must come right. */
+class Run {
+  readonly #world: World
+  readonly #options: SeedOptions
+  readonly #nemesis: Nemesis
+  readonly #random: Random
+  readonly #operations: number
+  readonly #strikes: number[]
+  #taken = 0
+  #mendedAtMs = 0
+
+  constructor(world: World, options: SeedOptions, operations: number) {
+    this.#world = world
+    this.#options = options
+    this.#operations = operations
+    this.#random = new Random(world.seed, 'run')
+    this.#nemesis = new Nemesis(world, options.faults)
+    const count = FAULTS_PER_SEED_MIN + this.#random.below(FAULTS_PER_SEED_MAX - FAULTS_PER_SEED_MIN + 1)
+    this.#strikes = Array.from({ length: count }, () =>
+      Math.floor(this.#random.between(0.06, 0.97) * operations),
+    )
+    this.#strikes.sort((a, b) => a - b)
+  }
+
+  begin(): void {
+    const world = this.#world
+    for (const peer of world.peers) peer.start()
+    const numbers = new OperationNumbers()
+    const workload: Workload = { take: () => this.#take(), thinkMs: this.#random.pick([2, 15, 40]) }
+    for (let i = 0; i < CLIENTS; i++) {
+      const volume = world.volumes[i % world.volumes.length]!
+      const random = new Random(world.seed, `client ${i}`)
+      const maker = new OperationMaker(volume, random, numbers)
+      const name = `c${i}`
+      const identity =
+        i % 2 === 0
+          ? ({
+              protocol: 'iscsi',
+              initiatorName: `iqn.2026-11.test:${name}`,
+              isid: '000000000001',
+              targetPortalGroupTag: 1,
+            } as const)
+          : ({ protocol: 'nbd', name } as const)
+      world.clients.push(new SimClient(world, name, identity, volume, maker, workload, random))
+    }
+    for (const client of world.clients) client.begin()
+    this.#look()
+  }
+
+  #take(): boolean {
+    if (this.#taken >= this.#operations) return false
+    this.#taken++
+    while (this.#strikes.length > 0 && this.#taken >= this.#strikes[0]!) {
+      this.#strikes.shift()
+      this.#world.loop.after(0, () => this.#nemesis.strike())
+    }
+    return true
+  }
+
+  #look(): void {
+    const { loop, judge, clients } = this.#world
+    judge.look()
+    loop.after(LOOK_EVERY_MS, () => this.#look())
+    if (this.#taken < this.#operations) return
+    if (this.#mendedAtMs === 0) {
+      this.#mendedAtMs = loop.nowMs
+      this.#nemesis.calm()
+      return
+    }
+    const busy = clients.filter(client => client.isBusy)
+    const unsettled = this.#options.mustSettle ? judge.settled() : null
+    if (busy.length === 0 && unsettled === null) return this.#end()
+    if (loop.nowMs - this.#mendedAtMs > REST_MS_MAX) {
+      const waits = busy.map(client => client.name).join(' ')
+      throw new Violation(
+        'I15',
+        `no rest ${REST_MS_MAX / 1000} s after everything was mended: ${unsettled ?? waits}`,
+      )
+    }
+  }
+
+  #end(): void {
+    this.#world.loop.stop()
+  }
+}
+
+function checkHistory(world: World): void {
+  const found = world.history.contradiction()
+  if (found === null) return
+  const { volume, sector, at, story } = found
+  const end = story.indexOf(at.label) + 4
+  const around = story.slice(Math.max(0, end - STORY_LINES), end).map(line => `\n    ${line}`)
+  throw new Violation(
+    'I4',
+    `sector ${sector} of vol-${volume}: no order explains ${at.label}${around.join('')}`,
+  )
+}
