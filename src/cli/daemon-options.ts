@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander'
 import type { ConfigField } from '../config/fields.ts'
+import { gather } from './commands/arguments.ts'
 
 /** What the contract names is listed by itself; the rest under a heading of its own. */
 const COMMON = new Set([
@@ -47,10 +48,6 @@ export function configFlags(command: Command, fields: readonly ConfigField[]): R
     if (value !== undefined) flags[field.key] = value
   }
   return flags
-}
-
-function gather(text: string, before: string[] | undefined): string[] {
-  return [...(before ?? []), text]
 }
 
 function describe(field: ConfigField): string {

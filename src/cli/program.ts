@@ -1,7 +1,9 @@
 import { Command } from 'commander'
 import type { ConfigField } from '../config/fields.ts'
+import { addClusterCommands } from './commands/cluster.ts'
 import { addDaemonCommands } from './commands/daemon.ts'
 import { addOperationCommands } from './commands/operations.ts'
+import { addPeerCommands } from './commands/peer.ts'
 import { addScrubCommands } from './commands/scrub.ts'
 import { addTargetCommands } from './commands/target.ts'
 import { addVolumeCommands } from './commands/volume.ts'
@@ -9,7 +11,7 @@ import { addClientOptions } from './context.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Commands whose options are the configuration's fields. */
-const CONFIGURED = new Set(['dev', 'serve', 'config', 'help'])
+const CONFIGURED = new Set(['dev', 'serve', 'config', 'cluster', 'help'])
 
 /** The whole command line. Fields of the configuration are loaded only when a command has them as options. */
 export async function buildProgram(
@@ -35,6 +37,8 @@ export async function buildProgram(
   addVolumeCommands(program, terminal)
   addTargetCommands(program, terminal)
   addOperationCommands(program, terminal)
+  addPeerCommands(program, terminal)
   addScrubCommands(program, terminal)
+  addClusterCommands(program, terminal, fields)
   return program
 }

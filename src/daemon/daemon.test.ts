@@ -92,7 +92,7 @@ test('run: what is up is printed, and a signal stops it cleanly', async () => {
       return () => {}
     },
   }
-  const running = runDaemon(config({ 'log.level': 'fatal' }), terminal, { demo: true, json: true })
+  const running = runDaemon(config({ 'log.level': 'fatal' }), terminal, { demo: true, json: true, peers: 1 })
   const [line] = await once(stdout, 'data')
   const served = JSON.parse(String(line))
   expect(served).toMatchObject({ version: '0.1.0', volumes: [{ name: 'demo' }] })

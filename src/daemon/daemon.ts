@@ -24,6 +24,8 @@ export interface DaemonOptions {
   readonly version: string
   /** Make the volume `demo` when the data directory is new. */
   readonly demo: boolean
+  /** In this process, each with a brick; only with the metadata in the data directory. */
+  readonly peers?: number
 }
 
 const DEMO = { name: 'demo', sizeBytes: 2 ** 30 } as const

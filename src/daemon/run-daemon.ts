@@ -24,14 +24,14 @@ const DEFAULT_API_URL = 'http://127.0.0.1:9280'
 export async function runDaemon(
   config: Config,
   terminal: Terminal,
-  options: { readonly demo: boolean; readonly json: boolean },
+  options: { readonly demo: boolean; readonly json: boolean; readonly peers: number },
 ): Promise<void> {
   const log = createLog(config.log)
   const version = readVersion()
   const signals = new StopSignals(terminal)
   try {
     const daemon = await Promise.race([
-      Daemon.start({ config, log, version, demo: options.demo }),
+      Daemon.start({ config, log, version, demo: options.demo, peers: options.peers }),
       // Nothing is served yet, and a start may be left at any point.
       signals.first.then(signal => refuse(`stopped by ${signal} before it was up`)),
     ])

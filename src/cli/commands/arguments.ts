@@ -5,3 +5,8 @@ export function parseCount(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It is a whole number.')
   return Number(text)
 }
+
+/** Collects what a repeatable option was given. */
+export function gather(text: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), text]
+}

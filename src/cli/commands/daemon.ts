@@ -1,10 +1,14 @@
 import { type Command, Option } from 'commander'
 import type { ConfigField } from '../../config/fields.ts'
 import type { Config } from '../../config/schema.ts'
-import { addConfigOptions, configFlags } from '../daemon-options.ts'
+import { addConfigOptions } from '../daemon-options.ts'
 import { CliError, ExitCode } from '../exit-codes.ts'
+import { loadConfiguration } from '../load-configuration.ts'
 import type { Terminal } from '../terminal.ts'
 import { parseCount } from './arguments.ts'
+
+/** In one process more would only share the same two disks. */
+const PEERS_MAX = 16
 
 interface DaemonFlags {
   readonly config?: string
@@ -22,15 +26,16 @@ export function addDaemonCommands(
   const dev = program
     .command('dev')
     .description('everything in one process: metadata, one brick, iSCSI and the API')
-    .option('--peers <count>', 'bricks in this process: 1', parseCount)
+    .option('--peers <count>', 'peers in this process, each with a brick: 1 to 16 (1)', parseCount)
     .option('--no-demo', "don't make the 1 GiB volume 'demo' in a new data directory")
     .addOption(new Option('--json', 'print JSON'))
   addConfigOptions(dev, fields).action(async (flags: DaemonFlags, command: Command) => {
-    if (flags.peers !== undefined && flags.peers !== 1) {
-      throw new CliError(ExitCode.usage, `this version keeps one copy: --peers takes 1, not ${flags.peers}`)
+    const peers = flags.peers ?? 1
+    if (peers < 1 || peers > PEERS_MAX) {
+      throw new CliError(ExitCode.usage, `--peers takes 1 to ${PEERS_MAX}, not ${peers}`)
     }
-    const config = await load(command, terminal, fields, undefined)
-    await run(terminal, config, { demo: flags.demo !== false, json: flags.json === true })
+    const config = await loadConfiguration(command, terminal, fields, undefined)
+    await run(terminal, config, { demo: flags.demo !== false, json: flags.json === true, peers })
   })
 
   const serve = program
@@ -39,8 +44,13 @@ export function addDaemonCommands(
     .option('--config <file>', 'configuration, YAML or JSON (HOLDFAST_CONFIG)')
     .addOption(new Option('--json', 'print JSON'))
   addConfigOptions(serve, fields).action(async (flags: DaemonFlags, command: Command) => {
-    const config = await load(command, terminal, fields, flags.config)
-    await run(terminal, config, { demo: false, json: flags.json === true })
+    const config = await loadConfiguration(
+      command,
+      terminal,
+      fields,
+      flags.config ?? terminal.environment.HOLDFAST_CONFIG,
+    )
+    await run(terminal, config, { demo: false, json: flags.json === true, peers: 1 })
   })
 
   const config = program.command('config').description('the configuration')
@@ -50,7 +60,12 @@ export function addDaemonCommands(
     .option('--config <file>', 'configuration, YAML or JSON (HOLDFAST_CONFIG)')
     .addOption(new Option('--json', 'print JSON instead of YAML'))
   addConfigOptions(printing, fields).action(async (flags: DaemonFlags, command: Command) => {
-    const effective = await load(command, terminal, fields, flags.config)
+    const effective = await loadConfiguration(
+      command,
+      terminal,
+      fields,
+      flags.config ?? terminal.environment.HOLDFAST_CONFIG,
+    )
     const { printableConfig } = await import('../../config/print-config.ts')
     const printable = printableConfig(effective)
     if (command.optsWithGlobals<DaemonFlags>().json)
@@ -59,25 +74,10 @@ export function addDaemonCommands(
   })
 }
 
-async function load(
-  command: Command,
-  terminal: Terminal,
-  fields: readonly ConfigField[],
-  file: string | undefined,
-): Promise<Config> {
-  const { loadConfig } = await import('../../config/load-config.ts')
-  const { environment } = terminal
-  return loadConfig({
-    environment,
-    flags: configFlags(command, fields),
-    file: file ?? (command.name() === 'dev' ? undefined : environment.HOLDFAST_CONFIG),
-  })
-}
-
 async function run(
   terminal: Terminal,
   config: Config,
-  options: { demo: boolean; json: boolean },
+  options: { demo: boolean; json: boolean; peers: number },
 ): Promise<void> {
   const { runDaemon } = await import('../../daemon/run-daemon.ts')
   await runDaemon(config, terminal, options)

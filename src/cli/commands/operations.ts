@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { DaemonStatus, Finding } from '../../api/backend.ts'
+import type { Finding } from '../../api/backend.ts'
 import type { ClusterEvent } from '../../control/control.ts'
 import { formatSize } from '../../lib/sizes.ts'
 import { segment } from '../api-client.ts'
@@ -9,7 +9,8 @@ import { type Column, formatDetails, formatTable } from '../output.ts'
 import type { Terminal } from '../terminal.ts'
 import { parseCount } from './arguments.ts'
 import { addChapOptions, type ChapFlags, readChap } from './chap-options.ts'
-import { formatShare, type PeerInfo, type SessionInfo } from './shown.ts'
+import { balance } from './peer.ts'
+import { type DaemonStatus, formatShare, type SessionInfo } from './shown.ts'
 
 const SESSION_COLUMNS: readonly Column<SessionInfo>[] = [
   { title: 'ID', value: session => session.id },
@@ -21,14 +22,6 @@ const SESSION_COLUMNS: readonly Column<SessionInfo>[] = [
   { title: 'WRITTEN', align: 'right', value: session => formatSize(session.writtenBytes) },
   { title: 'IN FLIGHT', align: 'right', value: session => session.commandsInFlight },
   { title: 'DIGESTS', value: digests },
-]
-const PEER_COLUMNS: readonly Column<PeerInfo>[] = [
-  { title: 'PEER', value: peer => peer.id },
-  { title: 'NUMBER', align: 'right', value: peer => peer.number },
-  { title: 'STATE', value: peer => peer.state },
-  { title: 'USED', value: peer => formatShare(peer.usedBytes, peer.capacityBytes) },
-  { title: 'LABELS', value: labels },
-  { title: 'ADDRESSES', value: peer => peer.addresses.join(',') || '-' },
 ]
 const EVENT_COLUMNS: readonly Column<ClusterEvent>[] = [
   { title: 'TIME', value: event => event.at },
@@ -44,7 +37,6 @@ const FINDING_COLUMNS: readonly Column<Finding>[] = [
 
 export function addOperationCommands(program: Command, terminal: Terminal): void {
   addSessionCommands(program, terminal)
-  addPeerCommands(program, terminal)
   addDiscoveryCommands(program, terminal)
 
   addClientOptions(program.command('status').description('how the daemon is')).action(
@@ -95,31 +87,6 @@ function addSessionCommands(program: Command, terminal: Terminal): void {
   })
 }
 
-function addPeerCommands(program: Command, terminal: Terminal): void {
-  const peer = addClientOptions(program.command('peer').description('daemons with a brick'))
-  addClientOptions(peer.command('list').description('all peers')).action(async (_flags, command: Command) => {
-    const context = contextOf(command, terminal)
-    const peers = await context.client.get<PeerInfo[]>('peers')
-    context.print(peers, () => formatTable(PEER_COLUMNS, peers))
-  })
-  addClientOptions(peer.command('show <peer>').description('one peer')).action(
-    async (id: string, _flags, command: Command) => {
-      const context = contextOf(command, terminal)
-      const shown = await context.client.get<PeerInfo>(`peers/${segment(id)}`)
-      context.print(shown, () =>
-        formatDetails([
-          ['peer', shown.id],
-          ['number', String(shown.number)],
-          ['state', shown.state],
-          ['used', formatShare(shown.usedBytes, shown.capacityBytes)],
-          ['labels', labels(shown)],
-          ['addresses', shown.addresses],
-        ]),
-      )
-    },
-  )
-}
-
 function addDiscoveryCommands(program: Command, terminal: Terminal): void {
   const discovery = addClientOptions(program.command('discovery').description('how initiators find targets'))
   const chap = addClientOptions(discovery.command('chap').description('authentication of discovery'))
@@ -140,7 +107,7 @@ function addDiscoveryCommands(program: Command, terminal: Terminal): void {
 }
 
 function statusText(status: DaemonStatus): string {
-  const { brick } = status
+  const { brick, cluster } = status
   const listeners = (all: DaemonStatus['portals']) =>
     all.map(({ address, advertised }) =>
       advertised === null ? address : `${address}, advertised as ${advertised}`,
@@ -152,7 +119,10 @@ function statusText(status: DaemonStatus): string {
     ['since', status.startedAt],
     ['iSCSI', listeners(status.portals)],
     ['NBD', listeners(status.nbd)],
-    ['volumes', String(status.volumes)],
+    ['peers', `${cluster.peersUp} of ${cluster.peers} up`],
+    ['volumes', volumesText(cluster.volumes)],
+    ['placement', balance(cluster)],
+    ['metadata', cluster.metadata],
     ['sessions', String(status.sessions)],
     ['brick', brick.failure === null ? brick.state : `failed: ${brick.failure}`],
     ['used', formatShare(brick.usedBytes, brick.limitBytes)],
@@ -161,12 +131,11 @@ function statusText(status: DaemonStatus): string {
   ])
 }
 
-function labels(peer: PeerInfo): string {
-  return (
-    Object.entries(peer.labels)
-      .map(([key, value]) => `${key}=${value}`)
-      .join(',') || '-'
-  )
+function volumesText({ ok, degraded, waiting }: DaemonStatus['cluster']['volumes']): string {
+  const parts = [`${ok} ok`]
+  if (degraded > 0) parts.push(`${degraded} degraded: a replica is missing`)
+  if (waiting > 0) parts.push(`${waiting} waiting: too few replicas to serve`)
+  return parts.join(', ')
 }
 
 function digests(session: SessionInfo): string {

@@ -1,6 +1,7 @@
 import { formatSize } from '../../lib/sizes.ts'
 
 /** The answers of the API that commands print; src/api/schemas.ts holds their full shapes. */
+export type { DaemonStatus } from '../../api/backend.ts'
 export type { Job, VolumeShown } from '../../control/control.ts'
 export type { PeerInfo, SessionInfo } from '../../control/records.ts'
 

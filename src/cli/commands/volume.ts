@@ -6,7 +6,7 @@ import { CliError, ExitCode } from '../exit-codes.ts'
 import { followJob } from '../follow-job.ts'
 import { type Column, formatDetails, formatTable } from '../output.ts'
 import type { Terminal } from '../terminal.ts'
-import { parseCount } from './arguments.ts'
+import { gather, parseCount } from './arguments.ts'
 import { formatShare, type Job, type VolumeShown, yesNo } from './shown.ts'
 import type { ManifestFlags } from './volume-manifest.ts'
 
@@ -18,7 +18,11 @@ const COLUMNS: readonly Column<VolumeShown>[] = [
   { title: 'REPLICAS', align: 'right', value: volume => volume.replicas },
   { title: 'SESSIONS', align: 'right', value: volume => volume.sessions },
   { title: 'ACCESS', value: volume => (volume.readOnly ? 'read-only' : 'read-write') },
-  { title: 'STATE', value: volume => volume.state },
+  { title: 'OWNER', value: volume => volume.replication.owner ?? '-' },
+  {
+    title: 'STATE',
+    value: volume => (volume.state === 'deleting' ? 'deleting' : volume.replication.health),
+  },
 ]
 
 interface CreateFlags {
@@ -28,6 +32,13 @@ interface CreateFlags {
   readonly readOnly?: boolean
   readonly removable?: boolean
   readonly allowDegraded?: boolean
+}
+
+interface SetFlags {
+  readonly readOnly?: boolean
+  readonly nbd?: string
+  readonly replicas?: number
+  readonly minReplicas?: number
 }
 
 export function addVolumeCommands(program: Command, terminal: Terminal): void {
@@ -79,13 +90,15 @@ export function addVolumeCommands(program: Command, terminal: Terminal): void {
       .command('set <name>')
       .description('change a volume')
       .option('--read-only <on|off>', 'refuse writes', parseSwitch)
+      .option('--replicas <count>', 'copies to keep; made or freed while the volume is used', parseCount)
+      .option('--min-replicas <count>', 'copies that an acknowledged write needs', parseCount)
       .option('--nbd <off|open|tls[:IDENTITY,…]>', 'who may use it over NBD'),
-  ).action(async (name: string, flags: { readOnly?: boolean; nbd?: string }, command: Command) => {
-    const { readOnly, nbd } = flags
-    if (readOnly === undefined && nbd === undefined)
-      throw new CliError(ExitCode.usage, 'nothing to change: give --read-only on|off or --nbd off|open|tls')
+  ).action(async (name: string, flags: SetFlags, command: Command) => {
+    const { readOnly, nbd, replicas, minReplicas } = flags
+    const body = { readOnly, nbd, replicas, minReplicas }
+    if (Object.values(body).every(value => value === undefined))
+      throw new CliError(ExitCode.usage, 'nothing to change: give --read-only, --replicas or --nbd')
     const context = contextOf(command, terminal)
-    const body = { readOnly, nbd }
     printVolume(context, await context.client.patch<VolumeShown>(`volumes/${segment(name)}`, body))
   })
 
@@ -96,6 +109,17 @@ export function addVolumeCommands(program: Command, terminal: Terminal): void {
     const path = `volumes/${segment(name)}/resize`
     const resized = await context.client.post<VolumeShown>(path, { sizeBytes: parseSize(size) })
     context.print(resized, () => `volume '${resized.name}' has ${formatSize(resized.sizeBytes)} now\n`)
+  })
+
+  addClientOptions(
+    volume
+      .command('recover <name>')
+      .description('go on without peers that are off; what only they have is lost')
+      .requiredOption('--off <peer>', 'a peer whose brick will not come back as it is (repeatable)', gather),
+  ).action(async (name: string, { off }: { off: string[] }, command: Command) => {
+    const context = contextOf(command, terminal)
+    const path = `volumes/${segment(name)}/recover`
+    printVolume(context, await context.client.post<VolumeShown>(path, { off }))
   })
 
   addClientOptions(
@@ -169,13 +193,32 @@ function printVolume(context: CommandContext, volume: VolumeShown): void {
       ['removable', yesNo(volume.removable)],
       ['NBD', volume.nbd],
       ['NAA', volume.naa],
-      ['state', volume.state],
+      ['state', volume.state === 'deleting' ? 'deleting' : volume.replication.health],
+      ['owner', volume.replication.owner ?? '-'],
+      ['epoch', `${volume.epoch}, sets ${volume.setVersion}, losses ${volume.replication.lossGeneration}`],
+      ['members', volume.replication.members.map(memberText)],
+      ['placement', volume.placement.map(placementText)],
       ['made', volume.createdAt],
       ['sessions', String(volume.sessions)],
       ['targets', targets],
       ['attach', volume.uris],
     ]),
   )
+}
+
+function memberText({
+  peer,
+  state,
+  ranges,
+  behindRanges,
+}: VolumeShown['replication']['members'][number]): string {
+  const behind = behindRanges > 0 ? `, ${behindRanges} of them not up to date` : ''
+  return `${peer}: ${state}, ${ranges} range${ranges === 1 ? '' : 's'} of 4GiB${behind}`
+}
+
+function placementText({ firstRange, lastRange, peers, why }: VolumeShown['placement'][number]): string {
+  const ranges = firstRange === lastRange ? `range ${firstRange}` : `ranges ${firstRange}-${lastRange}`
+  return `${ranges} on ${peers.join(', ')}: ${why}`
 }
 
 function parseBlockSize(text: string): 512 | 4096 {

@@ -132,9 +132,33 @@ test('scrub: start takes a bandwidth, status and stop show the state', async () 
   expect((await served.run('scrub stop')).out).toMatch(/scrub: +ended/)
 })
 
-test('dev: what this version has not is refused as usage', async () => {
-  const peer = await cli(['dev', '--peer', '127.0.0.1:9281'])
-  expect([peer.code, peer.err]).toEqual([2, expect.stringContaining("unknown option '--peer'")])
-  const peers = await cli(['dev', '--peers', '3'])
-  expect([peers.code, peers.err]).toEqual([2, expect.stringContaining('--peers takes 1')])
+test('dev: a number of peers that no process should have is refused as usage', async () => {
+  const peers = await cli(['dev', '--peers', '17'])
+  expect([peers.code, peers.err]).toEqual([2, expect.stringContaining('--peers takes 1 to 16')])
+})
+
+test('cluster: without etcd, and without a name to join by, the sentence says what is missing', async () => {
+  const init = await cli(['cluster', 'init'])
+  expect([init.code, init.err]).toEqual([1, expect.stringContaining('give --etcd URL')])
+  const file = join(directory, 'token')
+  await writeFile(file, 'holdfast-token\n')
+  const join_ = await cli(['cluster', 'join', '--etcd', 'http://127.0.0.1:1', '--token-file', file])
+  expect([join_.code, join_.err]).toEqual([1, expect.stringContaining('--peer-name')])
+})
+
+test('peer: list says whether the cluster is balanced; drain, undrain and remove', async () => {
+  expect((await served.run('peer list')).out).toMatch(/peer-1 +1 +up[\s\S]*\nbalanced\n$/)
+  expect((await served.run('peer drain peer-1')).out).toMatch(/state: +draining/)
+  expect((await served.run('peer undrain peer-1')).out).toMatch(/state: +up/)
+  expect((await served.run('peer remove peer-1 --force')).out).toBe("peer 'peer-1' removed\n")
+  expect(served.daemon.calls.at(-1)).toEqual(['removePeer', 'peer-1', { force: true }])
+  const missing = await served.run('peer show peer-9')
+  expect([missing.code, missing.err]).toEqual([1, "holdfast: there is no peer 'peer-9'\n"])
+})
+
+test('volume recover: names the peers that are off', async () => {
+  await served.run('volume create lost 1MiB')
+  expect((await served.run('volume recover lost')).code).toBe(2)
+  expect((await served.run('volume recover lost --off peer-2 --off peer-3')).out).toMatch(/owner: +peer-1/)
+  expect(served.daemon.calls.at(-1)).toEqual(['recoverVolume', 'lost', { off: ['peer-2', 'peer-3'] }])
 })

@@ -1,0 +1,64 @@
+import { type Command, Option } from 'commander'
+import type { ConfigField } from '../../config/fields.ts'
+import { addConfigOptions } from '../daemon-options.ts'
+import { loadConfiguration } from '../load-configuration.ts'
+import { print } from '../output.ts'
+import { readSecret } from '../secret.ts'
+import type { Terminal } from '../terminal.ts'
+
+interface ClusterFlags {
+  readonly config?: string
+  readonly json?: boolean
+}
+
+/** `cluster`: before there is a daemon, so these speak to etcd and write the data directory themselves. */
+export function addClusterCommands(
+  program: Command,
+  terminal: Terminal,
+  fields: readonly ConfigField[],
+): void {
+  const cluster = program.command('cluster').description('several daemons on one etcd')
+  const verb = (name: string, description: string) =>
+    addConfigOptions(
+      cluster
+        .command(name)
+        .description(description)
+        .option('--config <file>', 'configuration, YAML or JSON (HOLDFAST_CONFIG)')
+        .addOption(new Option('--json', 'print JSON')),
+      fields,
+    )
+  const configOf = (flags: ClusterFlags, command: Command) =>
+    loadConfiguration(command, terminal, fields, flags.config ?? terminal.environment.HOLDFAST_CONFIG)
+  const asJson = (command: Command) => command.optsWithGlobals<ClusterFlags>().json
+
+  verb('init', 'found a cluster in etcd, and print the token that joining needs').action(
+    async (flags: ClusterFlags, command: Command) => {
+      const config = await configOf(flags, command)
+      const { foundCluster } = await import('../../daemon/cluster-setup.ts')
+      const founded = await foundCluster(config)
+      const text = `cluster ${founded.clusterId} founded; joining it needs this token:\n${founded.token}\n`
+      print(terminal.stdout, asJson(command), founded, () => text)
+    },
+  )
+
+  verb('join', 'make the data directory that of a peer; then start the daemon with serve')
+    .requiredOption('--token-file <file>', 'the token of cluster init or cluster token; - for standard input')
+    .action(async (flags: ClusterFlags & { tokenFile: string }, command: Command) => {
+      const config = await configOf(flags, command)
+      const token = await readSecret(flags.tokenFile, terminal.stdin)
+      const { joinWithToken } = await import('../../daemon/cluster-setup.ts')
+      const { clusterId, peerId, peerNumber } = await joinWithToken(config, token)
+      const joined = { clusterId, peer: peerId, number: peerNumber }
+      const text = `peer '${peerId}' joined cluster ${clusterId} as number ${peerNumber}\n`
+      print(terminal.stdout, asJson(command), joined, () => text)
+    })
+
+  verb('token', 'print a new token; the one before is worth nothing then').action(
+    async (flags: ClusterFlags, command: Command) => {
+      const config = await configOf(flags, command)
+      const { renewToken } = await import('../../daemon/cluster-setup.ts')
+      const renewed = await renewToken(config)
+      print(terminal.stdout, asJson(command), renewed, () => `${renewed.token}\n`)
+    },
+  )
+}

@@ -1,0 +1,57 @@
+import { randomBytes } from 'node:crypto'
+import { admitPeer, initCluster, replaceToken } from '../cluster/admission.ts'
+import { readClusterFile, writeClusterFile } from '../cluster/cluster-file.ts'
+import { makeToken } from '../cluster/token.ts'
+import type { Config } from '../config/schema.ts'
+import type { Cluster } from '../control/cluster.ts'
+import { HoldfastError } from '../errors/holdfast-error.ts'
+import type { MetadataStore } from '../metadata/metadata-store.ts'
+import { openMetadata } from './metadata.ts'
+
+/** Who attempts the changes of `holdfast cluster`. */
+const OPERATOR = 'operator'
+
+/** Founds a cluster in etcd. The token that it answers is kept nowhere else. */
+export async function foundCluster(config: Config): Promise<{ clusterId: string; token: string }> {
+  const token = makeToken(randomBytes)
+  return withEtcd(config, async store => ({ clusterId: await initCluster(store, token), token }))
+}
+
+/** A new token; the old one is worth nothing from then on. */
+export async function renewToken(config: Config): Promise<{ token: string }> {
+  const token = makeToken(randomBytes)
+  return withEtcd(config, async store => {
+    await replaceToken(store, token)
+    return { token }
+  })
+}
+
+/** Makes the data directory one of a peer of the cluster. Idempotent for the same cluster and name. */
+export async function joinWithToken(config: Config, token: string): Promise<Cluster> {
+  const { name } = config.peer
+  if (name === null) {
+    throw new HoldfastError('ERR_CONFIG_INVALID', 'joining needs a name for this peer: give --peer-name')
+  }
+  const before = await readClusterFile(config.data)
+  if (before !== null && before.peer !== name) {
+    const message = `${config.data} is that of peer '${before.peer}' already`
+    throw new HoldfastError('ERR_CLUSTER_EXISTS', message)
+  }
+  return withEtcd(config, async store => {
+    const cluster = await admitPeer(store, { id: name, token })
+    await writeClusterFile(config.data, { clusterId: cluster.clusterId, peer: name })
+    return cluster
+  })
+}
+
+async function withEtcd<T>(config: Config, work: (store: MetadataStore) => Promise<T>): Promise<T> {
+  if (config.etcd.urls.length === 0) {
+    throw new HoldfastError('ERR_CONFIG_INVALID', 'a cluster of several daemons needs etcd: give --etcd URL')
+  }
+  const { settled } = await openMetadata(config, OPERATOR)
+  try {
+    return await work(settled)
+  } finally {
+    await settled[Symbol.asyncDispose]()
+  }
+}
