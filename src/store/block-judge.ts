@@ -4,6 +4,7 @@ import type { BrickParts } from './brick-parts.ts'
 import { isInDoubt, standsAlone } from './doubt.ts'
 import { BLOCK_BYTES, BLOCKS_PER_SEGMENT, entryOf, FIRST_PRESENT, indexOf, slotDataAt } from './layout.ts'
 import type { CachedPage } from './page-cache.ts'
+import { runHolds } from './run-checksum.ts'
 
 /**
  * Says whether blocks hold what their checksums say. A block that differs in a segment in doubt after an unclean
@@ -37,6 +38,8 @@ export class BlockJudge {
     into: Buffer,
     at: number,
   ): number {
+    const count = end - from
+    if (count > 1 && runHolds(page.words, from % BLOCKS_PER_SEGMENT, count, into, at)) return -1
     for (let block = from; block < end; block++) {
       const target = at + (block - from) * BLOCK_BYTES
       const entry = page.words[block % BLOCKS_PER_SEGMENT]!
