@@ -1,5 +1,5 @@
 import { HoldfastError } from '../errors/holdfast-error.ts'
-import { normalizeIscsiName, parseTargetName } from '../lib/names.ts'
+import { parseTargetName } from '../lib/names.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Cluster } from './cluster.ts'
@@ -335,23 +335,13 @@ export class ClusterControl implements Control {
     return sessions
   }
 
-  /** `name` as normalizeIscsiName has it; sessions carry it as it was sent. */
   async #kickInitiator(name: string, targets: readonly string[], reason: string): Promise<void> {
-    const sessions = this.#parts.sessions
-      .list()
-      .filter(
-        ({ target, initiator }) => target !== null && targets.includes(target) && sameName(initiator, name),
-      )
-    await this.#kickAll(sessions, reason)
+    await this.#kickAll(this.#parts.sessions.ofInitiator(name, targets), reason)
   }
 
   async #kickAll(sessions: readonly SessionInfo[], reason: string): Promise<void> {
     await this.#parts.sessions.kickAll(sessions, reason)
   }
-}
-
-function sameName(sent: string, name: string): boolean {
-  return normalizeIscsiName(sent) === name
 }
 
 function sessionCount(sessions: readonly SessionInfo[]): string {

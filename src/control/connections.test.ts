@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { ControlWorld } from '../../test/lib/control-world.ts'
+import { ControlWorld, FakeHost, FakeSessions } from '../../test/lib/control-world.ts'
 
 const GIB = 2 ** 30
 const DEMO = 'iqn.2026-11.io.holdfast:demo'
@@ -137,6 +137,17 @@ describe('connections', () => {
     await connect(ALICE)
     await world.control.disconnect('demo', ALICE)
     expect(await world.control.showTarget('demo')).toMatchObject({ openToAll: false, acl: [] })
+  })
+
+  test('disconnect: the sessions at other gateways end too', async () => {
+    await connect(ALICE)
+    const plane = await world.openPlane('peer-2', world.store, new FakeHost())
+    const there = new FakeSessions()
+    plane.addSessions(there)
+    for (const initiator of [ALICE, BOB]) there.add({ target: DEMO, initiator })
+    await world.control.disconnect('demo', ALICE)
+    await expect.poll(() => there.list.map(({ initiator }) => initiator)).toEqual([BOB])
+    await plane[Symbol.asyncDispose]()
   })
 
   test('connect and disconnect at once: the end is that of one of the two orders', async () => {

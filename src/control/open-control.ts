@@ -11,6 +11,7 @@ import { CatalogueDirectory } from './directory.ts'
 import { EventSource } from './events.ts'
 import { CatalogueExports } from './exports.ts'
 import { Jobs } from './jobs.ts'
+import { LostRights } from './lost-rights.ts'
 import { PeerOperations } from './peer-operations.ts'
 import { PeerWatch } from './peer-watch.ts'
 import type {
@@ -82,6 +83,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
   const peerWatch = new PeerWatch({ ...common, peerId, log })
   const serving = new Serving({ catalogue, host, targetFactory, log })
   const sessions = new Sessions()
+  const lostRights = new LostRights({ catalogue, sessions, log })
   const exports = new CatalogueExports(catalogue, serving, options.nbdDefaultExport ?? null)
   const jobs = new Jobs(brick)
   const targets = new TargetOperations(common)
@@ -119,6 +121,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
     async [Symbol.asyncDispose]() {
       await serving[Symbol.asyncDispose]()
       peerWatch[Symbol.dispose]()
+      lostRights[Symbol.dispose]()
       await catalogue[Symbol.asyncDispose]()
     },
   }

@@ -1,4 +1,5 @@
 import { HoldfastError } from '../errors/holdfast-error.ts'
+import { normalizeIscsiName } from '../lib/names.ts'
 import type { SessionSource } from './ports.ts'
 import type { SessionInfo } from './records.ts'
 
@@ -23,6 +24,14 @@ export class Sessions {
       if (session.kind !== 'normal' || session.target === null) return false
       return session.protocol === 'nbd' ? session.target === volume : targets.has(session.target)
     })
+  }
+
+  /** `name` as normalizeIscsiName has it; sessions carry it as it was sent. */
+  ofInitiator(name: string, targets: readonly string[]): SessionInfo[] {
+    return this.list().filter(
+      ({ target, initiator }) =>
+        target !== null && targets.includes(target) && normalizeIscsiName(initiator) === name,
+    )
   }
 
   /** Resolves when nothing of them is in flight; throws ERR_BLOCK_UNAVAILABLE when that takes over 30 s. */

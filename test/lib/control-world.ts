@@ -109,7 +109,7 @@ export class FakeTarget {
 }
 
 /** Sessions that a test puts there. */
-class FakeSessions implements SessionSource {
+export class FakeSessions implements SessionSource {
   readonly kicked: string[] = []
   list: SessionInfo[] = []
 
