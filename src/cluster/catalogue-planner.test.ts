@@ -1,0 +1,115 @@
+import { beforeEach, expect, test } from 'vitest'
+import type { Catalogue } from '../control/catalogue.ts'
+import { encodeValue, type Kind, keys, type PeerValue, type Values } from '../control/layout.ts'
+import { Model, noChange } from '../control/model.ts'
+import { CataloguePlanner } from './catalogue-planner.ts'
+
+const UUID = '0a4d55a8-d778-4022-9f2c-1a9c5a9e5a11'
+let model: Model
+let revision: bigint
+let nowMs: number
+let planner: CataloguePlanner
+
+function put<K extends Kind>(kind: K, key: string, value: Values[K] | null): void {
+  revision++
+  const entry =
+    value === null
+      ? null
+      : {
+          key,
+          value: encodeValue(kind, value),
+          createRevision: 1n,
+          modRevision: revision,
+          version: 1n,
+          lease: 0n,
+        }
+  model.apply(key, entry, revision, noChange())
+}
+
+function putPeer(number: number, more: Partial<PeerValue> = {}, usedBytes: number | null = 0): void {
+  const id = `p${number}`
+  put('peer', keys.peer(id), { number, addresses: [], labels: {}, capacityBytes: 100, ...more })
+  const registration = {
+    number,
+    incarnation: id,
+    bootId: '',
+    brick: `b${number}`,
+    openCounter: 1,
+    capacityBytes: 100,
+    usedBytes: usedBytes ?? 0,
+    peerAddress: '',
+    portals: [],
+    nbd: [],
+    formats: { brick: 1, wire: [1, 1] as const },
+    startedAt: '',
+  }
+  put('registration', keys.registration(id), usedBytes === null ? null : registration)
+}
+
+function putVolume(replicas: number, ranges: number[][]): void {
+  put('volume', keys.head('v'), {
+    uuid: UUID,
+    state: 'ready',
+    epoch: 1,
+    replicas,
+    minReplicas: 1,
+    generation: 1,
+    setVersion: 1,
+    lossGeneration: 0,
+    pending: null,
+    out: [],
+    sizeBytes: ranges.length * 2 ** 32,
+    blockSizeBytes: 512,
+    readOnly: false,
+    removable: false,
+    naa: '',
+    createdAt: '',
+  })
+  put('placement', keys.page('v', 0), { ranges })
+}
+
+beforeEach(() => {
+  model = new Model()
+  revision = 0n
+  nowMs = 0
+  planner = new CataloguePlanner({ model } as Catalogue, () => nowMs)
+  for (let number = 1; number <= 4; number++) putPeer(number)
+})
+
+test('planner: a drain is asked of the owner of the volume, and of no other', () => {
+  putVolume(2, [[1, 2]])
+  putPeer(1, { draining: true })
+  const [change] = planner.wanted(UUID)
+  expect(change).toMatchObject({ range: 0, leaves: 1 })
+  expect([3, 4]).toContain(change?.joins)
+  expect(planner.wanted('another')).toEqual([])
+})
+
+test('planner: nothing is sent to a peer that is away or nearly full', () => {
+  putVolume(2, [[1, 2]])
+  putPeer(1, { draining: true })
+  putPeer(3, {}, null)
+  putPeer(4, {}, 85)
+  expect(planner.wanted(UUID)).toEqual([])
+})
+
+test('planner: the plan is made anew when it has become old', () => {
+  putVolume(2, [[1, 2]])
+  expect(planner.wanted(UUID)).toEqual([])
+  putPeer(1, { draining: true })
+  expect(planner.wanted(UUID)).toEqual([])
+  nowMs = 1001
+  expect(planner.wanted(UUID)).toHaveLength(1)
+})
+
+test('planner: a lost brick is replaced on another host, unless more than a quarter of the peers are away', () => {
+  putVolume(3, [[1, 2, 3]])
+  putPeer(3, {}, null)
+  expect(planner.substitute(UUID, 0, 3)).toBe(4)
+  putPeer(2, {}, null)
+  expect(planner.substitute(UUID, 0, 3)).toBeNull()
+  putPeer(2)
+  putPeer(4, { labels: { host: 'one' } })
+  putPeer(1, { labels: { host: 'one' } })
+  expect(planner.substitute(UUID, 0, 3)).toBeNull()
+})
