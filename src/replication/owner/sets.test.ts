@@ -9,6 +9,8 @@ const names = {
 }
 const head = { out: [], minReplicas: 2, generation: 5, setVersion: 9 } as unknown as VolumeHead
 
+const leaver = (peer: number, full = false) => ({ peer, full })
+
 test('sets: nobody is out of a new volume', () => {
   expect(inSyncSets(head, [[1, 2, 3]], names)).toEqual([[1, 2, 3]])
 })
@@ -19,7 +21,7 @@ test('sets: a member leaves where M remain and stays in sync where they would no
     [2, 3],
     [1, 3],
   ]
-  const removal = removeMembers(head, placement, names, [2])!
+  const removal = removeMembers(head, placement, names, [leaver(2)])!
   expect(inSyncSets(removal.head, placement, names)).toEqual([
     [1, 3],
     [2, 3],
@@ -29,13 +31,13 @@ test('sets: a member leaves where M remain and stays in sync where they would no
 })
 
 test('sets: of two that should leave at once only so many do that M remain', () => {
-  const removal = removeMembers(head, [[1, 2, 3]], names, [2, 3])!
+  const removal = removeMembers(head, [[1, 2, 3]], names, [leaver(2), leaver(3)])!
   expect(removal.left).toEqual([2])
   expect(inSyncSets(removal.head, [[1, 2, 3]], names)).toEqual([[1, 3]])
 })
 
 test('sets: nobody leaves a set of M', () => {
-  expect(removeMembers(head, [[1, 2]], names, [2])).toBeNull()
+  expect(removeMembers(head, [[1, 2]], names, [leaver(2)])).toBeNull()
 })
 
 test('sets: whoever leaves again somewhere else keeps the older generation', () => {
@@ -43,9 +45,9 @@ test('sets: whoever leaves again somewhere else keeps the older generation', () 
     [1, 2, 3],
     [1, 2],
   ]
-  const first = removeMembers(head, placement, names, [2])!.head
+  const first = removeMembers(head, placement, names, [leaver(2)])!.head
   const wider = [placement[0]!, [1, 2, 4]]
-  const second = removeMembers({ ...first, generation: 8 }, wider, names, [2])!
+  const second = removeMembers({ ...first, generation: 8 }, wider, names, [leaver(2)])!
   expect(second.head.out).toEqual([{ uuid: 'b2', since: 6, inSync: '00' }])
   expect(second.since).toBe(9)
 })
@@ -55,7 +57,7 @@ test('sets: a brick that joined everywhere is out no more', () => {
     [1, 2, 3],
     [1, 2, 3],
   ]
-  const { head: without } = removeMembers(head, placement, names, [3])!
+  const { head: without } = removeMembers(head, placement, names, [leaver(3)])!
   const half = addMember(without, placement, names, 'b3', new Set([1]))
   expect(inSyncSets(half, placement, names)).toEqual([
     [1, 2],
@@ -71,4 +73,9 @@ test('sets: a bitmap of many ranges reads as it was written', () => {
   const out = { uuid: 'b1', since: 1, inSync }
   for (let range = 0; range < 70; range++) expect(isInSync(out, range)).toBe(range % 7 === 3)
   expect(isInSync(out, 500)).toBe(false)
+})
+
+test('sets: whoever lost what it held returns by a full comparison', () => {
+  const removal = removeMembers(head, [[1, 2, 3]], names, [leaver(3, true)])!
+  expect(removal.head.out).toEqual([{ uuid: 'b3', since: 0, inSync: '00' }])
 })

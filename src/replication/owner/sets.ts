@@ -25,6 +25,12 @@ export function encodeInSync(ranges: number, has: (range: number) => boolean): s
   return bytes.toString('hex')
 }
 
+/** A member that is to leave. `full`: nothing that it holds can be built on, it returns by a full comparison. */
+export interface Leaver {
+  readonly peer: number
+  readonly full: boolean
+}
+
 export interface Removal {
   readonly head: VolumeHead
   /** Generation that the members that remain stamp their active segments with. PROTOCOL rule 12. */
@@ -41,13 +47,13 @@ export function removeMembers(
   head: VolumeHead,
   placement: Placement,
   names: BrickNames,
-  peers: readonly number[],
+  leavers: readonly Leaver[],
 ): Removal | null {
   const sets = inSyncSets(head, placement, names)
   const since = head.generation + 1
   const left: number[] = []
   let out = [...head.out]
-  for (const peer of peers) {
+  for (const { peer, full } of leavers) {
     const uuid = names.brickOf(peer)
     if (uuid === null) continue
     const gone = new Set<number>()
@@ -62,7 +68,10 @@ export function removeMembers(
       placement.length,
       range => !gone.has(range) && (before === undefined || isInSync(before, range)),
     )
-    out = [...out.filter(entry => entry.uuid !== uuid), { uuid, since: before?.since ?? since, inSync }]
+    out = [
+      ...out.filter(entry => entry.uuid !== uuid),
+      { uuid, since: full ? 0 : (before?.since ?? since), inSync },
+    ]
     left.push(peer)
   }
   if (left.length === 0) return null

@@ -13,17 +13,20 @@ export class CopyFailure extends Error {
   override readonly name = 'CopyFailure'
 }
 
+/** What copying a region asks of the owner. */
+export type CopyScene = Pick<ResyncOwner, 'sizeBytes' | 'generation' | 'ended' | 'members' | 'hold'>
+
 /** Brings regions of a joiner in line with the members, under block locks. PROTOCOL rule 13. */
 export class RegionCopier {
   copiedBytes = 0
-  readonly #owner: ResyncOwner
+  readonly #owner: CopyScene
   readonly #joiner: MemberPort
   /** Regions that this returns for a range member are no source there. */
   readonly #isSuspect: (member: MemberPort, segment: number) => boolean
   readonly #buffer = Buffer.allocUnsafeSlow(REGION_BYTES)
 
   constructor(
-    owner: ResyncOwner,
+    owner: CopyScene,
     joiner: MemberPort,
     isSuspect: (member: MemberPort, segment: number) => boolean,
   ) {

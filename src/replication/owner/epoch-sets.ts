@@ -1,0 +1,244 @@
+import { BlockStatus } from '../../block/block-status.ts'
+import {
+  encodeValue,
+  keys,
+  type PlacementPage,
+  RANGES_PER_PAGE,
+  type VolumeHead,
+} from '../../control/layout.ts'
+import type { Operation } from '../../metadata/metadata-store.ts'
+import type { EarnedChange } from '../resync/resync-ports.ts'
+import type { Timers } from '../timers.ts'
+import type { ChangeOutcome, HeadKeeper } from './head-keeper.ts'
+import type { Member } from './member.ts'
+import type { Orders } from './orders.ts'
+import type { ReplicatedExtents } from './replicated-extents.ts'
+import { classifyRanges, type SetClass } from './set-class.ts'
+import { addMember, type BrickNames, inSyncSets, type Leaver, type Placement, removeMembers } from './sets.ts'
+
+/** How long a member may take to stamp its active segments before it is asked to leave as well. */
+const ANNOUNCE_TIMEOUT_MS = 1_000
+const ANNOUNCE_RETRY_MS = 100
+
+export interface EpochSetsOptions {
+  readonly name: string
+  readonly keeper: HeadKeeper
+  readonly placement: Placement
+  readonly names: BrickNames
+  readonly extents: ReplicatedExtents
+  readonly orders: Orders
+  readonly timers: Timers
+  readonly member: (peerNumber: number) => Member
+  readonly ended: () => boolean
+  /** After every change: events, statistics, whoever follows the head. */
+  readonly changed: (left: readonly Member[]) => void
+}
+
+/** The in-sync sets of an owned volume, and the one way to change them. Calls must not overlap. PROTOCOL rule 8. */
+export class EpochSets {
+  readonly #options: EpochSetsOptions
+  #placement: Placement
+  #served: boolean[]
+  #sets: number[][]
+  #joining: Member | null = null
+
+  constructor(options: EpochSetsOptions) {
+    this.#options = options
+    this.#placement = options.placement
+    this.#sets = inSyncSets(this.head, this.#placement, options.names)
+    this.#served = this.#placement.map(() => false)
+  }
+
+  get head(): VolumeHead {
+    return this.#options.keeper.head
+  }
+
+  get placement(): Placement {
+    return this.#placement
+  }
+
+  /** S(r), by range: small numbers. */
+  get current(): readonly (readonly number[])[] {
+    return this.#sets
+  }
+
+  get joining(): Member | null {
+    return this.#joining
+  }
+
+  /** Everybody who is in the set of some range. */
+  get everybody(): Member[] {
+    const peers = [...new Set(this.#sets.flat())].sort((a, b) => a - b)
+    return peers.map(peer => this.#options.member(peer))
+  }
+
+  isServed(range: number): boolean {
+    return this.#served[range] ?? false
+  }
+
+  serve(ranges: readonly number[]): void {
+    for (const range of ranges) this.#served[range] = true
+    this.#install(null, [])
+  }
+
+  /** The volume grew, or pages were rewritten by whoever may: what is placed is read anew. */
+  replaced(placement: Placement): void {
+    this.#placement = placement
+    this.#sets = inSyncSets(this.head, placement, this.#options.names)
+    this.#served = placement.map((_, range) => this.#served[range] ?? false)
+    this.#install(null, [])
+  }
+
+  /**
+   * Takes members out where M remain. When it resolves with changed, those that remain have stamped their active
+   * segments and nobody waits for the ones that left. PROTOCOL rule 12.
+   */
+  async remove(leavers: readonly Leaver[]): Promise<ChangeOutcome> {
+    const { names, keeper } = this.#options
+    const plan = removeMembers(this.head, this.#placement, names, leavers)
+    if (plan === null) return 'unchanged'
+    const before = this.#sets
+    this.#sets = inSyncSets(plan.head, this.#placement, names)
+    this.#install(before, [])
+    const outcome = await keeper.change(head => {
+      const removal = removeMembers(head, this.#placement, names, leavers)
+      return removal === null ? null : { head: removal.head }
+    })
+    this.#sets = inSyncSets(this.head, this.#placement, names)
+    if (outcome === 'superseded' || outcome === 'ended') return outcome
+    await this.#announce(true)
+    this.#install(null, this.#leftSince(before))
+    return outcome
+  }
+
+  /** What copying has earned; false when it was refused. */
+  async earn(change: EarnedChange): Promise<ChangeOutcome> {
+    const { names, keeper, member, extents } = this.#options
+    const ranges = new Set(change.ranges)
+    const joiner = change.joins === null ? null : member(change.joins)
+    const before = this.#sets
+    const placed = this.#placement.map((peers, range) => (ranges.has(range) ? moved(peers, change) : peers))
+    const next = (head: VolumeHead) =>
+      joiner === null
+        ? { ...head, setVersion: head.setVersion + 1 }
+        : joined(head, placed, names, joiner.brickUuid, ranges)
+    this.#joining = joiner
+    this.#sets = inSyncSets(next(this.head), placed, names)
+    this.#install(before, [])
+    const outcome = await keeper.change(head => ({ head: next(head), also: this.#pages(placed) }))
+    this.#joining = null
+    if (outcome === 'changed') {
+      this.#placement = placed
+      extents.reserved.clear()
+    }
+    this.#sets = inSyncSets(this.head, this.#placement, names)
+    const left = this.#leftSince(before)
+    if (outcome !== 'changed' && joiner !== null) left.push(joiner)
+    this.#install(null, left)
+    if (outcome === 'changed') await this.#announce(false)
+    return outcome
+  }
+
+  /** Tells everybody the setVersion and generation; members that do not answer have to leave too. */
+  async #announce(withStamps: boolean): Promise<void> {
+    let stampActive = withStamps
+    const { timers, names, keeper, ended } = this.#options
+    while (!ended()) {
+      const due = this.everybody.filter(member => member.fenced && member.setVersion < this.head.setVersion)
+      if (due.length === 0) return
+      const answers = await Promise.all(due.map(member => this.#tell(member, stampActive)))
+      const silent = due.filter((_, i) => !answers[i])
+      if (silent.length === 0) continue
+      const leavers = silent.map(({ peerNumber }) => ({ peer: peerNumber, full: false }))
+      if (removeMembers(this.head, this.#placement, names, leavers) !== null) {
+        stampActive = true
+        await keeper.change(head => {
+          const removal = removeMembers(head, this.#placement, names, leavers)
+          return removal === null ? null : { head: removal.head }
+        })
+        this.#sets = inSyncSets(this.head, this.#placement, names)
+      }
+      await new Promise<void>(resolve => {
+        timers.after(ANNOUNCE_RETRY_MS, resolve)
+      })
+    }
+  }
+
+  /** For a new epoch: members that are out must find what they miss by its stamps. */
+  async stampAll(): Promise<void> {
+    for (const member of this.everybody) member.setVersion = 0
+    await this.#announce(true)
+  }
+
+  async #tell(member: Member, stampActive: boolean): Promise<boolean> {
+    const { orders, extents } = this.#options
+    const { generation, setVersion } = this.head
+    const terms = { volumeUuid: extents.volumeUuid, epoch: extents.epoch, setVersion }
+    const order = {
+      what: 'setVersion',
+      generation,
+      stampActive: stampActive ? generation : null,
+    } as const
+    const { status } = await orders.ask(member.peerNumber, terms, order, ANNOUNCE_TIMEOUT_MS)
+    if (status !== BlockStatus.ok) return false
+    member.setVersion = Math.max(member.setVersion, setVersion)
+    return true
+  }
+
+  #install(before: readonly (readonly number[])[] | null, left: readonly Member[]): void {
+    const { extents, member, changed } = this.#options
+    const asMembers = (sets: readonly (readonly number[])[]) => sets.map(set => set.map(member))
+    const classes: SetClass[] = classifyRanges(
+      asMembers(this.#sets),
+      before === null ? null : asMembers(before),
+      this.head.minReplicas,
+      range => this.isServed(range),
+    )
+    for (const cls of classes) {
+      const [old, now] = cls.quorums
+      cls.frozen = now !== undefined && old!.some(one => !now.includes(one)) && this.#joining === null
+    }
+    const everybody = new Set([...this.everybody, ...asMembers(before ?? []).flat()])
+    extents.generation = this.head.generation
+    extents.setClasses(classes, [...everybody], left)
+    if (before === null) changed(left)
+  }
+
+  #leftSince(before: readonly (readonly number[])[]): Member[] {
+    const left = new Set<number>()
+    for (const [range, set] of before.entries()) {
+      for (const peer of set) if (!this.#sets[range]?.includes(peer)) left.add(peer)
+    }
+    return [...left].map(peer => this.#options.member(peer))
+  }
+
+  /** The pages in which a placement differs from the present one. */
+  #pages(placed: Placement): Operation[] {
+    const pages: Operation[] = []
+    for (let first = 0; first < placed.length; first += RANGES_PER_PAGE) {
+      const ranges = placed.slice(first, first + RANGES_PER_PAGE)
+      if (ranges.every((peers, i) => peers === this.#placement[first + i])) continue
+      const key = keys.page(this.#options.name, first / RANGES_PER_PAGE)
+      const page: PlacementPage = { ranges }
+      pages.push({ do: 'put', key, value: encodeValue('placement', page) })
+    }
+    return pages
+  }
+}
+
+function moved(peers: readonly number[], { joins, leaves }: EarnedChange): readonly number[] {
+  const kept = peers.filter(peer => peer !== leaves)
+  const placed = joins === null || kept.includes(joins) ? kept : [...kept, joins]
+  return placed.length === peers.length && placed.every((peer, i) => peer === peers[i]) ? peers : placed
+}
+
+function joined(
+  head: VolumeHead,
+  placed: Placement,
+  names: BrickNames,
+  brickUuid: string,
+  ranges: ReadonlySet<number>,
+): VolumeHead {
+  const changed = addMember(head, placed, names, brickUuid, ranges)
+  return changed === head ? { ...head, setVersion: head.setVersion + 1 } : changed
+}

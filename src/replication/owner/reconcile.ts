@@ -1,0 +1,119 @@
+import { RANGE_BYTES } from '../../control/layout.ts'
+import { REGION_BYTES, REGIONS_PER_SEGMENT, SEGMENT_BYTES } from '../../store/layout.ts'
+import { type CopyScene, RegionCopier } from '../resync/region-copier.ts'
+import type { HeldBlocks, MemberPort } from '../resync/resync-ports.ts'
+import type { Timers } from '../timers.ts'
+import type { SpanHold } from './span-hold.ts'
+
+const RETRY_MS = 200
+const HELD: HeldBlocks = { release: () => {} }
+
+export interface ReconcileOptions {
+  readonly sizeBytes: number
+  readonly timers: Timers
+  readonly generation: () => number
+  readonly ended: () => boolean
+  /** S(r) now: members whose process kept its memory and page cache first. */
+  readonly members: (range: number) => readonly MemberPort[]
+  /** Segments that no source may be read from on this member. */
+  readonly isSuspect: (member: MemberPort, segment: number) => boolean
+  /** A span is reconciled and its members are alike. */
+  readonly reconciled: (regions: number) => void
+}
+
+/**
+ * Makes the members alike again where an owner's death, or a reboot, may have left them different: span by span,
+ * each held from before the first client's operation on, those that somebody waits for first. PROTOCOL rule 16.
+ */
+export class Reconcile {
+  readonly #options: ReconcileOptions
+  readonly #waiting: SpanHold[]
+
+  constructor(options: ReconcileOptions, holds: readonly SpanHold[]) {
+    this.#options = options
+    this.#waiting = [...holds]
+  }
+
+  get regionsLeft(): number {
+    let left = 0
+    for (const span of this.#waiting) left += regionsOf(span).count
+    return left
+  }
+
+  add(holds: readonly SpanHold[]): void {
+    this.#waiting.push(...holds)
+  }
+
+  /** Resolves when nothing is left or the epoch has ended; what fails is tried again. */
+  async run(): Promise<void> {
+    const { ended, timers, reconciled } = this.#options
+    while (this.#waiting.length > 0 && !ended()) {
+      const hold = this.#next()
+      try {
+        await hold.begun
+        await this.#reconcile(hold)
+      } catch {
+        await new Promise<void>(resolve => {
+          timers.after(RETRY_MS, resolve)
+        })
+        continue
+      }
+      this.#waiting.splice(this.#waiting.indexOf(hold), 1)
+      hold.release()
+      reconciled(regionsOf(hold).count)
+    }
+  }
+
+  /** One that keeps an operation waiting, else the first. */
+  #next(): SpanHold {
+    const wanted = this.#waiting.find(hold => {
+      for (let entry = hold.nextEntry; entry !== null; entry = entry.nextEntry) {
+        if (entry.waiting && entry.startBytes < hold.endBytes && entry.endBytes > hold.startBytes) return true
+      }
+      return false
+    })
+    return wanted ?? this.#waiting[0]!
+  }
+
+  async #reconcile(hold: SpanHold): Promise<void> {
+    const { members, isSuspect } = this.#options
+    const range = Math.floor(hold.startBytes / RANGE_BYTES)
+    const segment = Math.floor(hold.startBytes / SEGMENT_BYTES)
+    const { first, count } = regionsOf(hold)
+    const set = members(range)
+    const source = set.find(member => !isSuspect(member, segment))
+    if (source === undefined || set.length === 1) return
+    for (const target of set) {
+      if (target === source) continue
+      const copier = new RegionCopier(this.#sceneOf(range, source), target, isSuspect)
+      const different = await copier.compare(first, count, () => {})
+      for (const region of different) await copier.copy(region, () => {})
+    }
+  }
+
+  /** The copier's view: the span is held already, and one member is the source for all others. */
+  #sceneOf(range: number, source: MemberPort): CopyScene {
+    const { sizeBytes, generation, members, ended } = this.#options
+    const others = members(range).filter(member => member !== source)
+    return {
+      sizeBytes,
+      get generation() {
+        return generation()
+      },
+      get ended() {
+        return ended()
+      },
+      members: () => [source, ...others],
+      hold: () => Promise.resolve(HELD),
+    }
+  }
+}
+
+function regionsOf({ startBytes, endBytes }: { startBytes: number; endBytes: number }): {
+  first: number
+  count: number
+} {
+  const first = Math.floor(startBytes / REGION_BYTES)
+  const count = Math.floor((endBytes - 1) / REGION_BYTES) - first + 1
+  return { first, count: Math.min(count, REGIONS_PER_SEGMENT) }
+}

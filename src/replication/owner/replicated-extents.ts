@@ -1,0 +1,303 @@
+import type { BlockExtent } from '../../block/block-device.ts'
+import type { BlockOperation } from '../../block/block-operation.ts'
+import { BlockStatus } from '../../block/block-status.ts'
+import { RANGE_BYTES } from '../../control/layout.ts'
+import { HoldfastError } from '../../errors/holdfast-error.ts'
+import type { VolumeExtents } from '../../store/brick.ts'
+import type { PeerStatus } from '../peer-network.ts'
+import type { JoinGate } from '../resync/resync-ports.ts'
+import type { Timers } from '../timers.ts'
+import { CommitWindow } from './commit-window.ts'
+import type { Member } from './member.ts'
+import { OperationSlot, type SlotOwner } from './operation-slot.ts'
+import { ReservedRegions } from './reserved-regions.ts'
+import { SetClass } from './set-class.ts'
+
+/** Finished slots kept for the next operations. */
+const IDLE_SLOTS_MAX = 1024
+/** An operation that has waited so long to begin fails with unavailable: hosts try again. */
+export const WAIT_MS_MAX = 5_000
+
+/** What the write path asks of, and tells, whoever runs the epoch. */
+export interface EpochRunner {
+  readonly setVersion: number
+  memberFailed(member: Member, status: PeerStatus): void
+  repair(member: Member, offsetBytes: number): void
+  superseded(): void
+  mustHave(joiner: Member): boolean
+  clear(segments: readonly number[]): Promise<void>
+}
+
+export interface ReplicatedExtentsOptions {
+  readonly volumeUuid: string
+  readonly epoch: number
+  readonly timers: Timers
+  readonly runner: EpochRunner
+  /** The own brick, when it holds a replica. */
+  readonly own: Member | null
+}
+
+const NOBODY = new SetClass([], 1, false)
+
+/**
+ * A volume's extents on the bricks of its in-sync sets, for one epoch. Above it the owner's queue keeps
+ * overlapping operations apart; below it are the own brick and the links to the others.
+ */
+export class ReplicatedExtents implements VolumeExtents, SlotOwner {
+  readonly volumeUuid: string
+  readonly epoch: number
+  readonly reserved = new ReservedRegions()
+  readonly #timers: Timers
+  readonly #runner: EpochRunner
+  readonly #own: Member | null
+  readonly #window = new CommitWindow()
+  readonly #idle: OperationSlot[] = []
+  readonly #active = new Set<OperationSlot>()
+  #parked: OperationSlot[] = []
+  #classes: readonly SetClass[] = []
+  #everybody: readonly Member[] = []
+  #gates: readonly { readonly member: Member; readonly gate: JoinGate }[] = []
+  #generation = 0
+  #ended = false
+  #flushesWait = false
+  #failedAtBytes = 0
+  #whenEmpty: (() => void)[] = []
+
+  constructor(options: ReplicatedExtentsOptions) {
+    this.volumeUuid = options.volumeUuid
+    this.epoch = options.epoch
+    this.#timers = options.timers
+    this.#runner = options.runner
+    this.#own = options.own
+  }
+
+  get failedAtBytes(): number {
+    return this.#failedAtBytes
+  }
+
+  get usedBytes(): number {
+    return this.#own?.local?.replica.volume.usedBytes ?? 0
+  }
+
+  get generation(): number {
+    return this.#generation
+  }
+
+  /** The owner of the epoch raises it with its orders to the members; here it is only shown. */
+  set generation(generation: number) {
+    if (generation > this.#generation) this.#generation = generation
+  }
+
+  get setVersion(): number {
+    return this.#runner.setVersion
+  }
+
+  get watermark(): number {
+    return this.#window.watermark
+  }
+
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  get everybody(): readonly Member[] {
+    return this.#everybody
+  }
+
+  get gates(): readonly { readonly member: Member; readonly gate: JoinGate }[] {
+    return this.#gates
+  }
+
+  get flushesWait(): boolean {
+    return this.#flushesWait
+  }
+
+  get classes(): readonly SetClass[] {
+    return this.#classes
+  }
+
+  get operationsInFlight(): number {
+    return this.#active.size
+  }
+
+  readNow(offsetBytes: number, lengthBytes: number, into: Buffer, at: number): BlockStatus {
+    const cls = this.#classOfSpan(offsetBytes, lengthBytes)
+    if (cls?.local == null || !cls.served || this.#ended) return BlockStatus.wouldBlock
+    const { volume } = cls.local.local!.replica
+    const status = volume.readNow(offsetBytes, lengthBytes, into, at)
+    if (status !== BlockStatus.ok) return BlockStatus.wouldBlock
+    // Sampled first, checked after: PROTOCOL rule 4.
+    return this.#timers.bootMs() < cls.readUntilMs ? status : BlockStatus.wouldBlock
+  }
+
+  writeNow(offsetBytes: number, lengthBytes: number, from: Buffer, at: number): BlockStatus {
+    const cls = this.#classOfSpan(offsetBytes, lengthBytes)
+    if (cls?.local == null || cls.members.length !== 1 || !cls.served || cls.frozen)
+      return BlockStatus.wouldBlock
+    if (this.#ended || this.#gates.length > 0) return BlockStatus.wouldBlock
+    const { replica } = cls.local.local!
+    if (replica.admit(this.epoch, this.setVersion) !== BlockStatus.ok) return BlockStatus.wouldBlock
+    cls.local.changes++
+    return replica.volume.writeNow(offsetBytes, lengthBytes, from, at)
+  }
+
+  submit(operation: BlockOperation): void {
+    const slot = this.#idle.pop() ?? new OperationSlot(this)
+    this.#active.add(slot)
+    slot.start(operation)
+  }
+
+  /** As the own brick knows them; elsewhere everything counts as mapped. */
+  async extents(offsetBytes: number, lengthBytes: number): Promise<BlockExtent[]> {
+    const cls = this.#classOfSpan(offsetBytes, lengthBytes)
+    if (cls?.local == null) return [{ offsetBytes, lengthBytes, mapped: true }]
+    const found = await cls.local.local!.replica.volume.extents(offsetBytes, lengthBytes)
+    if (this.#timers.bootMs() >= cls.readUntilMs || this.#ended)
+      throw new HoldfastError('ERR_BLOCK_UNAVAILABLE')
+    return found
+  }
+
+  quietSegments(quietSinceMs: number, atMost: number): number[] {
+    return this.#own?.local?.replica.volume.quietSegments(quietSinceMs, atMost) ?? []
+  }
+
+  clearSegments(segments: readonly number[]): Promise<void> {
+    return this.#runner.clear(segments)
+  }
+
+  nowMs(): number {
+    return this.#timers.bootMs()
+  }
+
+  classOf(range: number): SetClass {
+    return this.#classes[range] ?? NOBODY
+  }
+
+  nextNumber(): number {
+    return this.#window.next()
+  }
+
+  numberEnded(number: number): void {
+    this.#window.end(number)
+    if (this.#parked.length > 0) this.resumeParked()
+  }
+
+  park(slot: OperationSlot): void {
+    this.#parked.push(slot)
+  }
+
+  memberFailed(member: Member, status: PeerStatus): void {
+    this.#runner.memberFailed(member, status)
+  }
+
+  repair(member: Member, offsetBytes: number): void {
+    this.#runner.repair(member, offsetBytes)
+  }
+
+  superseded(): void {
+    this.#runner.superseded()
+  }
+
+  mustHave(joiner: Member): boolean {
+    return this.#runner.mustHave(joiner)
+  }
+
+  slotDone(slot: OperationSlot): void {
+    const { operation } = slot
+    if (operation.status === BlockStatus.mediumError) this.#failedAtBytes = operation.failedAtBytes
+    this.#active.delete(slot)
+    const at = this.#parked.indexOf(slot)
+    if (at >= 0) this.#parked.splice(at, 1)
+    if (this.#idle.length < IDLE_SLOTS_MAX) this.#idle.push(slot)
+    operation.completion.blockDone(operation)
+    if (this.#whenEmpty.length > 0) this.#tellEnded()
+  }
+
+  /** The sets are these from now on; what waits looks again, and nobody waits for those that left. */
+  setClasses(classes: readonly SetClass[], everybody: readonly Member[], left: readonly Member[]): void {
+    this.#classes = classes
+    this.#everybody = everybody
+    for (const member of left) for (const slot of [...this.#active]) slot.memberLeft(member)
+    this.resumeParked()
+  }
+
+  setGates(gates: readonly { readonly member: Member; readonly gate: JoinGate }[]): void {
+    this.#gates = gates
+  }
+
+  setFlushesWait(wait: boolean): void {
+    this.#flushesWait = wait
+    if (!wait) this.resumeParked()
+  }
+
+  /** Grants have come, or sets have changed. */
+  resumeParked(): void {
+    if (this.#parked.length === 0) return
+    const parked = this.#parked
+    this.#parked = []
+    for (const slot of parked) slot.resume()
+  }
+
+  refreshGrants(): void {
+    let before: SetClass | null = null
+    for (const cls of this.#classes) {
+      if (cls !== before) cls.refresh()
+      before = cls
+    }
+    this.resumeParked()
+  }
+
+  /** Every operation that waits for members, with the bootMs since when. */
+  eachAwaited(each: (member: Member, isOut: boolean, sinceMs: number) => void): void {
+    for (const slot of this.#active) slot.awaited((member, isOut) => each(member, isOut, slot.sinceMs))
+  }
+
+  /** Sends again what connections lost; ends what has waited too long to begin. */
+  tick(): void {
+    const now = this.#timers.bootMs()
+    for (const slot of [...this.#active]) {
+      if (slot.parked && now - slot.sinceMs > WAIT_MS_MAX) slot.stop()
+      else slot.sendAgain()
+    }
+  }
+
+  memberLeft(member: Member): void {
+    for (const slot of [...this.#active]) slot.memberLeft(member)
+  }
+
+  /** Resolves when every operation that has begun before this call has ended. */
+  async begunOperationsEnded(): Promise<void> {
+    const begun = [...this.#active].filter(slot => slot.begun).map(slot => ({ slot, use: slot.use }))
+    while (begun.some(({ slot, use }) => slot.use === use && this.#active.has(slot))) await this.#nextEnd()
+  }
+
+  /** Resolves when nothing is in flight. */
+  async drained(): Promise<void> {
+    while (this.#active.size > 0) await this.#nextEnd()
+  }
+
+  /** Refuses everything from now on; what is in flight ends with unavailable once its buffers are back. */
+  end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    queueMicrotask(() => {
+      for (const slot of [...this.#active]) slot.stop()
+    })
+  }
+
+  #nextEnd(): Promise<void> {
+    return new Promise(resolve => this.#whenEmpty.push(resolve))
+  }
+
+  #tellEnded(): void {
+    const waiting = this.#whenEmpty
+    this.#whenEmpty = []
+    for (const resolve of waiting) resolve()
+  }
+
+  #classOfSpan(offsetBytes: number, lengthBytes: number): SetClass | null {
+    const range = Math.floor(offsetBytes / RANGE_BYTES)
+    if (offsetBytes + lengthBytes > (range + 1) * RANGE_BYTES) return null
+    return this.#classes[range] ?? null
+  }
+}
