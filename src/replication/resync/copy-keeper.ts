@@ -84,6 +84,7 @@ export class CopyKeeper {
       nowMs: timers.bootMs(),
       outs: owner.outMembers(),
       planner,
+      isPlaced: (peer, range) => owner.isPlaced(peer, range),
       restsUntilMs: this.#restsUntilMs,
     })
     if (order !== null) return () => (order.kind === 'leave' ? this.#leave(order) : this.#copyOver(order))

@@ -18,6 +18,7 @@ export interface CopyPlanFacts {
   readonly nowMs: number
   readonly outs: readonly OutMember[]
   readonly planner: CopyPlanner
+  readonly isPlaced: (peerNumber: number, range: number) => boolean
   /** By peer: the time before which no copy is tried onto it, since one failed. */
   readonly restsUntilMs: ReadonlyMap<number, number>
 }
@@ -37,14 +38,16 @@ function nextReturn({ outs, nowMs, restsUntilMs }: CopyPlanFacts): CopyOrder | n
   return null
 }
 
-function nextRecreation({ outs, planner, volumeUuid, nowMs, restsUntilMs }: CopyPlanFacts): CopyOrder | null {
+function nextRecreation(facts: CopyPlanFacts): CopyOrder | null {
+  const { outs, planner, volumeUuid, nowMs, restsUntilMs, isPlaced } = facts
   for (const { peerNumber: leaves, awayMs, ranges } of outs) {
     if (awayMs < RECREATE_AFTER_MS) continue
     let joins: number | null = null
     const some: number[] = []
     for (const range of ranges) {
       const substitute = planner.substitute(volumeUuid, range, leaves)
-      if (substitute === null || nowMs < (restsUntilMs.get(substitute) ?? 0)) continue
+      if (substitute === null || isPlaced(substitute, range)) continue
+      if (nowMs < (restsUntilMs.get(substitute) ?? 0)) continue
       joins ??= substitute
       if (substitute === joins && some.length < RANGES_PER_COPY) some.push(range)
     }
@@ -54,11 +57,14 @@ function nextRecreation({ outs, planner, volumeUuid, nowMs, restsUntilMs }: Copy
 }
 
 function nextMove(facts: CopyPlanFacts): CopyOrder | LeaveOrder | null {
-  const { outs, planner, volumeUuid, nowMs, restsUntilMs } = facts
+  const { outs, planner, volumeUuid, nowMs, restsUntilMs, isPlaced } = facts
   // Repairs before moves: a range with a member missing is healed, not moved.
   const broken = new Set(outs.flatMap(({ ranges }) => ranges))
-  const wanted = planner.wanted(volumeUuid).filter(({ range, joins }) => {
-    return !broken.has(range) && nowMs >= (restsUntilMs.get(joins ?? -1) ?? 0)
+  const wanted = planner.wanted(volumeUuid).filter(({ range, joins, leaves }) => {
+    if (broken.has(range) || nowMs < (restsUntilMs.get(joins ?? leaves ?? -1) ?? 0)) return false
+    // Who plans may not have heard yet that it is done.
+    if (joins !== null && isPlaced(joins, range)) return false
+    return leaves === null || isPlaced(leaves, range)
   })
   const [first] = wanted
   if (first === undefined) return null

@@ -1,0 +1,134 @@
+import { expect, test } from 'vitest'
+import { CopyKeeper } from '../../../src/replication/resync/copy-keeper.ts'
+import { freeLeftovers } from '../../../src/replication/resync/leftovers.ts'
+import type { OutMember, WantedChange } from '../../../src/replication/resync/resync-ports.ts'
+import { FakeBrick } from './fake-bricks.ts'
+import { FakeOwner, FakeTimers } from './fake-owner.ts'
+
+const REGIONS_PER_RANGE = 16384
+const OUT: OutMember = { peerNumber: 3, since: 5, ranges: [0], answers: true, awayMs: 0, notBeforeMs: 0 }
+
+function aKeeper() {
+  const bricks = [1, 2, 3].map(number => new FakeBrick(number))
+  const owner = new FakeOwner(bricks, bricks.slice(0, 2))
+  const timers = new FakeTimers()
+  const events: string[] = []
+  const wanted: WantedChange[] = []
+  const keeper = new CopyKeeper({
+    owner,
+    volume: 'disk',
+    planner: { wanted: () => wanted, substitute: () => null },
+    timers,
+    budget: { take: () => Promise.resolve() },
+    tellEvent: (kind, _subject, message) => events.push(`${kind}: ${message}`),
+  })
+  return { bricks, owner, timers, events, wanted, keeper }
+}
+
+const settled = () => new Promise(resolve => setTimeout(resolve, 20))
+
+test('keeper: a brick that answers is brought back at once, and there is nothing to do then', async () => {
+  const { owner, keeper, events } = aKeeper()
+  owner.outs = [OUT]
+  keeper.look()
+  await settled()
+  expect(owner.changes).toEqual([{ ranges: [0], joins: 3, leaves: null }])
+  expect(events).toEqual([expect.stringMatching(/^copy.done: resync onto peer 3/)])
+  expect(keeper.progress).toBeNull()
+})
+
+test('keeper: a joiner that dies rests, longer each time, and comes back in the end', async () => {
+  const { owner, bricks, keeper, timers, events } = aKeeper()
+  owner.outs = [OUT]
+  let failures = 3
+  bricks[2]!.turn = async () => {
+    if (failures-- > 0) throw new Error('the link is gone')
+  }
+  keeper.look()
+  for (const ms of [1000, 2000, 4000]) {
+    await settled()
+    const before = events.length
+    timers.pass(ms - 1)
+    keeper.look()
+    await settled()
+    expect(events).toHaveLength(before)
+    timers.pass(1)
+    keeper.look()
+    await settled()
+  }
+  expect(events.map(event => event.split(':')[0])).toEqual([
+    'copy.ended',
+    'copy.ended',
+    'copy.ended',
+    'copy.done',
+  ])
+  expect(owner.inSync).toHaveLength(3)
+})
+
+test('keeper: who connects again does not rest', async () => {
+  const { owner, bricks, keeper } = aKeeper()
+  owner.outs = [OUT]
+  let away = true
+  bricks[2]!.turn = async () => {
+    if (away) throw new Error('the link is gone')
+  }
+  keeper.look()
+  await settled()
+  away = false
+  keeper.connected(3)
+  await settled()
+  expect(owner.inSync).toHaveLength(3)
+})
+
+test('keeper: after a move the one that left gives its slots back, by the placement that holds then', async () => {
+  const { owner, bricks, keeper, wanted } = aKeeper()
+  for (const brick of bricks.slice(0, 2)) brick.put(5, 55, 3)
+  wanted.push({ range: 0, joins: 3, leaves: 2 })
+  owner.placed = (peer, _range) => owner.inSync.some(({ peerNumber }) => peerNumber === peer)
+  const { change } = owner
+  owner.change = order => {
+    wanted.length = 0
+    return change.call(owner, order)
+  }
+  keeper.look()
+  await settled()
+  expect(owner.changes).toEqual([{ ranges: [0], joins: 3, leaves: 2 }])
+  expect([bricks[0]!.freed, bricks[1]!.freed, bricks[2]!.freed]).toEqual([[], [0], []])
+})
+
+test('keeper: a change that is refused is not asked for again at once', async () => {
+  const { owner, keeper, wanted } = aKeeper()
+  wanted.push({ range: 0, joins: null, leaves: 2 })
+  owner.answerToChange = false
+  keeper.look()
+  await settled()
+  expect(owner.changes).toEqual([{ ranges: [0], joins: null, leaves: 2 }])
+})
+
+test('keeper: a stopped one orders nothing more, and says nothing of what it broke off', async () => {
+  const { owner, bricks, keeper, events } = aKeeper()
+  owner.outs = [OUT]
+  let goOn: () => void = () => undefined
+  bricks[2]!.turn = () =>
+    new Promise(resolve => {
+      goOn = resolve
+    })
+  keeper.look()
+  const stopped = keeper.stop('the epoch is over')
+  goOn()
+  await stopped
+  keeper.look()
+  await settled()
+  expect([owner.changes, events, owner.gates.size]).toEqual([[], [], 0])
+})
+
+test('leftovers: exactly the ranges that hold something and are not placed there are freed', async () => {
+  const brick = new FakeBrick(2)
+  for (const range of [0, 3, 4, 700]) brick.stamps.set(range * REGIONS_PER_RANGE + 9, 1)
+  const asked = () => brick.calls.filter(call => call === 'regionsSince').length
+  const freed = await freeLeftovers(brick, 1000 * 4 * 1024 ** 3, range => range === 3)
+  expect(freed).toEqual([0, 4, 700])
+  expect(brick.freed).toEqual([0, 4, 700])
+  expect(asked()).toBeLessThan(8)
+  expect(await freeLeftovers(brick, 1000 * 4 * 1024 ** 3, range => range === 3)).toEqual([])
+})
