@@ -189,7 +189,7 @@ export class SimVolume implements ReplicaVolume {
     const digests: RegionDigest[] = []
     const end = Math.min(this.image.regions, firstRegion + count)
     for (let region = firstRegion; region < end; region++) {
-      digests.push({ stamp: this.image.stamp(region), hash: this.#hash(region) })
+      digests.push({ stamp: this.image.stamp(region), hash: hashOfEntries(this.#entries(region)) })
     }
     return digests
   }
@@ -444,22 +444,17 @@ export class SimVolume implements ReplicaVolume {
     return this.image.active.has(Math.floor(region / REGIONS_PER_SEGMENT))
   }
 
+  /** Where the data may be other than its checksums say it is read: what differs equals nothing. */
   #entries(region: number): Uint32Array {
-    const entries = new Uint32Array(BLOCKS_PER_REGION)
-    for (let i = 0; i < BLOCKS_PER_REGION; i++) entries[i] = this.image.entry(region * BLOCKS_PER_REGION + i)
-    return entries
-  }
-
-  #hash(region: number): string {
-    const segment = Math.floor(region / REGIONS_PER_SEGMENT)
-    const entries = this.#entries(region)
-    if (!this.#suspect.has(segment) && !this.#inDoubt.has(segment)) return hashOfEntries(entries)
     const first = region * BLOCKS_PER_REGION
+    const isRead = this.isSuspect(first) || this.isInDoubt(first)
+    const entries = new Uint32Array(BLOCKS_PER_REGION)
     for (let i = 0; i < BLOCKS_PER_REGION; i++) {
-      if (entries[i]! >= Entry.firstPresent && this.image.verified(first + i) === null)
-        return this.#brick.process.random.bytes(16).toString('hex')
+      const entry = this.image.entry(first + i)
+      const differs = isRead && entry >= Entry.firstPresent && this.image.verified(first + i) === null
+      entries[i] = differs ? ~entry >>> 0 : entry
     }
-    return hashOfEntries(entries)
+    return entries
   }
 }
 

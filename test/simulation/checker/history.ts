@@ -15,6 +15,8 @@ export interface ClientOperation {
   readonly sectors: number
   /** What the sectors hold afterwards; 0 for zeroes. */
   readonly value: number
+  /** The write is durable before it is acknowledged. */
+  readonly fua: boolean
   /** compareAndWrite: per sector, what must be there. */
   readonly expected: readonly number[]
   readonly invokedMs: number
@@ -106,9 +108,11 @@ export class History {
     return values
   }
 
-  /** The write of this value to this sector; undefined for zeroes. */
-  writeOf(volume: number, sector: number, value: number): ClientOperation | undefined {
-    return this.#cell(volume, sector).writes.find(write => write.value === value)
+  /** Whether a sector that holds `value` holds `operation`, something later or something at the same time. */
+  isAtLeast(operation: ClientOperation, sector: number, value: number): boolean {
+    return this.#cell(operation.volume, sector).writes.some(
+      write => write.value === value && (write.outcome !== 'ok' || write.respondedMs >= operation.invokedMs),
+    )
   }
 
   /** The first sector whose history contradicts itself. */
@@ -124,8 +128,9 @@ export class History {
 
   #couldHold(volume: number, sector: number, value: number): boolean {
     if (value === 0) return true
-    const write = this.writeOf(volume, sector, value)
-    return write !== undefined && write.outcome !== 'refused'
+    return this.#cell(volume, sector).writes.some(
+      write => write.value === value && write.outcome !== 'refused',
+    )
   }
 
   #newestLoss(volume: number): number {

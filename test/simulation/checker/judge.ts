@@ -112,6 +112,7 @@ export class Judge implements BrickWitness {
       const sector = operation.firstSector + i
       const range = Math.floor((sector * SECTOR_BYTES) / RANGE_BYTES)
       for (const uuid of view.members[range] ?? []) {
+        if (operation.fua) this.#checkForced(operation, uuid, volume, sector)
         if (!this.#hasSeen(uuid, volume, sector, operation)) {
           throw new Violation(
             'I2',
@@ -121,6 +122,19 @@ export class Judge implements BrickWitness {
         }
       }
     }
+  }
+
+  /** I6: what was written with FUA is on the platter of every member. */
+  #checkForced(operation: ClientOperation, uuid: string, volume: TestedVolume, sector: number): void {
+    const data = this.#image(uuid, volume)?.verifiedOnDisk(Math.floor(sector / SECTORS_PER_BLOCK))
+    if (data === null || data === undefined) return
+    const value = sectorValueQuick(data, (sector % SECTORS_PER_BLOCK) * SECTOR_BYTES)
+    if (this.history.isAtLeast(operation, sector, value)) return
+    throw new Violation(
+      'I6',
+      `${operation.client} #${operation.id} was acknowledged with FUA, on the platter of ${uuid.slice(0, 8)} ` +
+        `sector ${sector} holds ${value}`,
+    )
   }
 
   /** I6: what a flush covers is on the platter of every member. */
@@ -246,9 +260,7 @@ export class Judge implements BrickWitness {
     if (data === undefined) return false
     if (data === null) return true
     const value = sectorValueQuick(data, (sector % SECTORS_PER_BLOCK) * SECTOR_BYTES)
-    if (value === operation.value) return true
-    const other = this.history.writeOf(volume.index, sector, value)
-    return other !== undefined && (other.outcome !== 'ok' || other.respondedMs >= operation.invokedMs)
+    return this.history.isAtLeast(operation, sector, value)
   }
 
   #image(uuid: string, volume: TestedVolume): VolumeImage | undefined {

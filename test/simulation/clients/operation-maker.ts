@@ -70,6 +70,7 @@ export class OperationMaker {
       firstSector,
       sectors,
       value,
+      fua: kind === 'write' && random.chance(FUA_CHANCE),
       expected,
       invokedMs: nowMs,
       respondedMs: Number.POSITIVE_INFINITY,
@@ -108,13 +109,13 @@ export class OperationMaker {
     return Array.from({ length: sectors }, (_, i) => this.#known.get(firstSector + i) ?? 0)
   }
 
-  #block({ kind, firstSector, sectors, value, expected }: ClientOperation): BlockOperation {
+  #block({ kind, firstSector, sectors, value, fua, expected }: ClientOperation): BlockOperation {
     const block = new BlockOperation({ blockDone: () => {} })
     const lengthBytes = sectors * SECTOR_BYTES
     block.kind = KIND[kind]
     block.offsetBytes = firstSector * SECTOR_BYTES
     block.lengthBytes = lengthBytes
-    block.fua = kind === 'write' && this.#random.chance(FUA_CHANCE)
+    block.fua = fua
     if (kind === 'read') block.data = Buffer.alloc(lengthBytes, 0xdd)
     const { index } = this.#volume
     if (kind === 'write') {

@@ -7,7 +7,7 @@ import {
   type VolumeHead,
 } from '../../../src/control/layout.ts'
 import type { Operation } from '../../../src/metadata/metadata-store.ts'
-import { BLOCK_BYTES, BLOCKS_PER_REGION, BLOCKS_PER_SEGMENT } from '../brick/volume-image.ts'
+import { BLOCK_BYTES, BLOCKS_PER_REGION, BLOCKS_PER_SEGMENT, VolumeImage } from '../brick/volume-image.ts'
 import { History } from '../checker/history.ts'
 import { Judge, type JudgedPeer, type TestedVolume } from '../checker/judge.ts'
 import type { SimClient } from '../clients/sim-client.ts'
@@ -30,6 +30,8 @@ export interface Shape {
 }
 
 const MIB = 2 ** 20
+/** As `volume create` writes it. */
+const FIRST_EPOCH = 1
 /** All volumes together. */
 const BLOCKS_IN_USE = 64
 const CLUSTER_OF_BLOCKS = 8
@@ -78,6 +80,7 @@ export class World {
     )
     for (let number = 1; number <= shape.peers; number++) this.peers.push(new SimPeer(this, number, start))
     this.#writeMetadata()
+    this.#makeDescriptors()
   }
 
   /** Rule 1: the open counter is raised in brick and metadata together. */
@@ -137,7 +140,7 @@ export class World {
     return {
       uuid: volume.uuid,
       state: 'ready',
-      epoch: 1,
+      epoch: FIRST_EPOCH,
       replicas: this.shape.replicas,
       minReplicas: this.shape.minReplicas,
       generation: 1,
@@ -151,6 +154,16 @@ export class World {
       removable: false,
       naa: '0'.repeat(32),
       createdAt: '2026-01-01T00:00:00.000Z',
+    }
+  }
+
+  #makeDescriptors(): void {
+    for (const volume of this.volumes) {
+      const { uuid, sizeBytes } = volume
+      for (const number of new Set(this.placementOf(volume).flat())) {
+        const image = new VolumeImage(uuid, sizeBytes, { epoch: FIRST_EPOCH, setVersion: 1 })
+        this.peers[number - 1]!.disk.images.set(uuid, image)
+      }
     }
   }
 

@@ -36,6 +36,10 @@ function losePower(peers: readonly SimPeer[], random: Random, later: Later): str
   return peers.map(peer => peer.machine.name).join(' ')
 }
 
+function tellPaths(world: World): void {
+  for (const node of world.network.nodes()) node.pathsChanged()
+}
+
 /** Every kind of fault, by the name under which a run counts it. */
 export const FAULTS = {
   kill: onPeer((peer, _world, random, later) => {
@@ -64,13 +68,13 @@ export const FAULTS = {
       world.network.heal()
       for (const other of world.peers) other.parts?.etcd.calmDown()
     })
-    world.network.nodes().forEach(node => node.pathsChanged())
+    tellPaths(world)
     return `${peer.machine.name} from ${cut.map(other => other.machine.name).join(' ')}`
   }),
   oneWayPartition: onPeer((peer, world, random, later) => {
     const other = random.pick(world.peers.filter(one => one !== peer))
     world.network.block(peer.number, other.number)
-    world.network.nodes().forEach(node => node.pathsChanged())
+    tellPaths(world)
     later(duration(random), () => world.network.heal())
     return `${peer.machine.name} is not heard by ${other.machine.name}`
   }),

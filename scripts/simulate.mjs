@@ -1,0 +1,84 @@
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { ROOT, runVisible } from './lib/run.mjs'
+import { bugNames, huntBug, runSeeds, SEEDS_PER_BUG, Totals } from './lib/simulation.mjs'
+
+const USAGE = `npm run simulate -- [--seed N [--trace]] [--seeds FROM-TO] [--bugs all|NAME]
+  --seed N         one seed, exactly as it always runs; --trace prints everything that happens
+  --seeds FROM-TO  many, on every core
+  --faults A,B     only these kinds of faults
+  --model NAME     replicated (default), or single-owner: what the checker itself is tried on
+  --bugs NAME      a seeded bug, or all of them: each must be found within ${SEEDS_PER_BUG} seeds
+  --jobs N         processes at a time`
+
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        seed: { type: 'string' },
+        seeds: { type: 'string' },
+        trace: { type: 'boolean', default: false },
+        faults: { type: 'string' },
+        model: { type: 'string', default: 'replicated' },
+        bugs: { type: 'string' },
+        jobs: { type: 'string' },
+        help: { type: 'boolean', default: false },
+      },
+    })
+    if (values.help) {
+      console.log(USAGE)
+      process.exit(0)
+    }
+    return values
+  } catch (error) {
+    console.error(`${error.message}\n${USAGE}`)
+    process.exit(2)
+  }
+}
+
+function sayFailure({ seed, message }) {
+  console.log(`seed ${seed} FAILED  ${message}\n  replay: npm run simulate -- --seed ${seed} --trace`)
+}
+
+async function runMany(from, to, args, jobs) {
+  const totals = new Totals()
+  const seeds = Array.from({ length: to - from + 1 }, (_, i) => from + i)
+  await runSeeds({
+    seeds,
+    args,
+    jobs,
+    each: result => {
+      totals.add(result)
+      if (result.violation !== null) sayFailure({ seed: result.seed, ...result.violation })
+      return true
+    },
+  })
+  totals.print(console.log)
+  return totals.failures.length === 0 ? 0 : 1
+}
+
+async function runBugs(names, jobs) {
+  let missed = 0
+  for (const name of names) {
+    const { found, tried } = await huntBug(name, { jobs })
+    if (found === null) missed++
+    const how =
+      found === null ? `NOT FOUND in ${tried} seeds` : `seed ${found.seed}: ${found.message.split('\n')[0]}`
+    console.log(`${name}: ${how}`)
+  }
+  return missed === 0 ? 0 : 1
+}
+
+const options = readOptions()
+const jobs = options.jobs === undefined ? undefined : Number(options.jobs)
+const args = ['--model', options.model, ...(options.faults === undefined ? [] : ['--faults', options.faults])]
+if (options.bugs !== undefined) {
+  process.exitCode = await runBugs(options.bugs === 'all' ? bugNames() : [options.bugs], jobs)
+} else if (options.seed !== undefined && options.trace) {
+  const file = join(ROOT, 'test/simulation/worker.ts')
+  const seed = ['--seed', options.seed, '--trace']
+  process.exitCode = await runVisible(process.execPath, ['--import', 'tsx', file, ...args, ...seed])
+} else {
+  const [from, to] = (options.seeds ?? `${options.seed ?? 1}-${options.seed ?? 100}`).split('-').map(Number)
+  process.exitCode = await runMany(from, to, args, jobs)
+}
