@@ -84,6 +84,12 @@ const nbd = z.strictObject({
     reason:
       'The volume that a client gets who names no export. None by default: a client says what it wants.',
   }),
+  resize: field(flag().default(false), {
+    value: 'on|off',
+    unit: 'switch',
+    reason:
+      'NBD clients may grow volumes whose NBD access says +resize. Off by default: few clients know that they could.',
+  }),
 })
 
 const api = z.strictObject({

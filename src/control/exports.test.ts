@@ -56,6 +56,31 @@ describe('NBD exports', () => {
     await expect(control.setVolume('demo', { nbd: 'sometimes' })).rejects.toThrow("not 'sometimes'")
   })
 
+  test('resize: only where it is configured, for those who may, and as long as they may', async () => {
+    const { control } = world
+    const resizeOf = (client: typeof plain | typeof alice) => {
+      const lookup = world.plane.exports.find('demo', client)
+      return lookup.found === 'yes' ? lookup.export.resize : null
+    }
+    await control.setVolume('demo', { nbd: 'open+resize' })
+    expect(resizeOf(plain)).toBe(null)
+    world.nbdResize = true
+    await world.restart()
+    await resizeOf(plain)!(2 * 2 ** 30)
+    expect(world.plane.serving.volume('demo')?.sizeBytes).toBe(2 * 2 ** 30)
+    await expect(resizeOf(plain)!(2 ** 30)).rejects.toMatchObject({ code: 'ERR_VOLUME_SHRINK' })
+    await expect(resizeOf(plain)!(2 ** 30 + 1)).rejects.toMatchObject({ code: 'ERR_SIZE_INVALID' })
+    const opened = resizeOf(plain)!
+    await world.control.setVolume('demo', { nbd: 'tls:alice+resize,bob' })
+    await expect(opened(3 * 2 ** 30)).rejects.toMatchObject({ code: 'ERR_RESIZE_FORBIDDEN' })
+    expect(resizeOf({ ...alice, identity: 'bob' })).toBe(null)
+    await resizeOf(alice)!(3 * 2 ** 30)
+    expect(await world.control.showVolume('demo')).toMatchObject({
+      nbd: 'tls:alice+resize,bob',
+      sizeBytes: 3 * 2 ** 30,
+    })
+  })
+
   test('a volume that is being deleted is no export', async () => {
     await world.control.deleteVolume('demo', { force: false })
     expect([find(plain), listed(plain)]).toEqual(['no', []])
@@ -63,10 +88,21 @@ describe('NBD exports', () => {
 })
 
 test('access: every written form is read back, others are refused', () => {
-  for (const text of ['off', 'open', 'tls', 'tls:a', 'tls:a,b']) {
+  for (const text of ['off', 'open', 'open+resize', 'tls', 'tls:a', 'tls+resize:a,b', 'tls:a+resize,b']) {
     expect(formatNbdAccess(parseNbdAccess(text))).toBe(text)
   }
-  for (const text of ['', 'on', 'open:a', 'off:', 'tls:', 'tls:a,', 'tls:a:b', 'tls:a b']) {
+  for (const text of [
+    '',
+    'on',
+    'open:a',
+    'off:',
+    'off+resize',
+    'tls:',
+    'tls:+resize',
+    'tls:a,',
+    'tls:a:b',
+    'tls:a b',
+  ]) {
     expect(() => parseNbdAccess(text)).toThrow('NBD access is')
   }
 })

@@ -1,20 +1,32 @@
+import { HoldfastError } from '../errors/holdfast-error.ts'
 import { formatSize } from '../lib/sizes.ts'
 import type { ExportDescription, ExportDirectory, ExportLookup, NbdClient } from '../nbd/export-directory.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { VolumeHead } from './layout.ts'
-import { effectiveAccess, type NbdAccess, permitsNbd } from './nbd-access.ts'
+import { effectiveAccess, type NbdAccess, permitsNbd, permitsNbdResize } from './nbd-access.ts'
 import type { Serving } from './serving.ts'
+
+/** Durable in the metadata when it resolves; rejects as Control.resizeVolume does. */
+export type ResizeVolume = (name: string, sizeBytes: number) => Promise<void>
 
 /** Answers NBD clients from the catalogue and from what is open here. An export has its volume's name. */
 export class CatalogueExports implements ExportDirectory {
   readonly #catalogue: Catalogue
   readonly #serving: Serving
   readonly #defaultExport: string | null
+  readonly #resize: ResizeVolume | null
 
-  constructor(catalogue: Catalogue, serving: Serving, defaultExport: string | null) {
+  /** `resize` is null where no NBD client may change a size, whatever a volume says. */
+  constructor(
+    catalogue: Catalogue,
+    serving: Serving,
+    defaultExport: string | null,
+    resize: ResizeVolume | null,
+  ) {
     this.#catalogue = catalogue
     this.#serving = serving
     this.#defaultExport = defaultExport
+    this.#resize = resize
   }
 
   list(client: NbdClient): readonly ExportDescription[] {
@@ -34,7 +46,21 @@ export class CatalogueExports implements ExportDirectory {
     if (!permitsNbd(this.accessTo(name, head), client.identity)) return { found: 'no' }
     const volume = this.#serving.volume(name)
     if (volume === null) return { found: 'unavailable' }
-    return { found: 'yes', export: { name, description: describe(head), volume, readOnly: false } }
+    const resize = this.#mayResize(name, client) ? (to: number) => this.#resizeFor(client, name, to) : null
+    return { found: 'yes', export: { name, description: describe(head), volume, readOnly: false, resize } }
+  }
+
+  #mayResize(name: string, { identity }: NbdClient): boolean {
+    const head = this.#catalogue.model.volume(name)
+    if (this.#resize === null || head?.state !== 'ready') return false
+    return permitsNbdResize(this.accessTo(name, head), identity)
+  }
+
+  /** Rights may have changed since the export was opened. */
+  async #resizeFor(client: NbdClient, name: string, sizeBytes: number): Promise<void> {
+    if (!this.#mayResize(name, client)) throw new HoldfastError('ERR_RESIZE_FORBIDDEN')
+    await this.#resize!(name, sizeBytes)
+    await this.#serving.settled()
   }
 
   onChange(listener: () => void): () => void {

@@ -44,6 +44,8 @@ export interface ControlOptions {
   readonly nbdPortals?: () => readonly NbdPortal[]
   /** The volume for NBD clients that name none. */
   readonly nbdDefaultExport?: string | null
+  /** NBD clients may grow those volumes that say so. */
+  readonly nbdResize?: boolean
   readonly log: Log
   /** Six hex digits; of volumes made from now on. */
   readonly naaCompanyId?: string
@@ -84,7 +86,13 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
   const serving = new Serving({ catalogue, host, targetFactory, log })
   const sessions = new Sessions()
   const lostRights = new LostRights({ catalogue, sessions, log })
-  const exports = new CatalogueExports(catalogue, serving, options.nbdDefaultExport ?? null)
+  const resize = (name: string, sizeBytes: number) => volumes.resize(name, sizeBytes)
+  const exports = new CatalogueExports(
+    catalogue,
+    serving,
+    options.nbdDefaultExport ?? null,
+    options.nbdResize === true ? resize : null,
+  )
   const jobs = new Jobs(brick)
   const targets = new TargetOperations(common)
   const connections = new ConnectionOperations({ ...common, randomBytes })

@@ -123,6 +123,7 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
     portals,
     nbdPortals,
     nbdDefaultExport: config.nbd.defaultExport,
+    nbdResize: config.nbd.resize,
     log: log.child({ area: 'control' }),
     naaCompanyId: config.scsi.companyId,
   })

@@ -19,6 +19,11 @@ export interface NbdExport extends ExportDescription {
   readonly volume: Volume
   /** Read-only here, whatever the volume is. */
   readonly readOnly: boolean
+  /**
+   * For a client that may change the size; null for all others. Resolves when requests up to the new size are
+   * valid; rejects with a HoldfastError whose cause has an NBD errno.
+   */
+  readonly resize: ((sizeBytes: number) => Promise<void>) | null
 }
 
 export type ExportLookup =

@@ -151,6 +151,8 @@ export class ControlWorld {
   readonly targets = new Map<string, FakeTarget>()
   portals: Portal[] = [{ listener: 0, address: '127.0.0.1:3260', advertised: null }]
   nowMs = Date.UTC(2026, 10, 21)
+  /** As configured; from the next start on. */
+  nbdResize = false
   readonly #directory: string
   store!: MetadataStore
   plane!: ControlPlane
@@ -192,6 +194,7 @@ export class ControlWorld {
         return target as unknown as ServedTarget
       },
       portals: () => this.portals,
+      nbdResize: this.nbdResize,
       log: silentLog,
       now: () => this.nowMs++,
     })

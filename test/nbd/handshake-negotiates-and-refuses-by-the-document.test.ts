@@ -56,6 +56,20 @@ test('info: gives every item that is asked for', async () => {
   expect(byType.size).toBe(4)
 })
 
+test('transmission flags: resizing is offered to who may, and not where nothing may be written', async () => {
+  await using served = await serveMemory()
+  const offered = async () => {
+    using client = await NbdClient.connect(served.port)
+    const flags = (await client.info('disk'))[0]!.data.readUInt16BE(10)
+    return (flags & TransmissionFlag.SEND_RESIZE) !== 0
+  }
+  expect(await offered()).toBe(false)
+  served.exports.makeResizable('disk')
+  expect(await offered()).toBe(true)
+  served.volume.setReadOnly(true)
+  expect(await offered()).toBe(false)
+})
+
 test('transmission flags: a read-only export says so and offers nothing that writes', async () => {
   await using served = await serveMemory({ readOnly: true })
   using client = await NbdClient.connect(served.port)

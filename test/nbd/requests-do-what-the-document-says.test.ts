@@ -2,12 +2,13 @@ import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { BlockKind } from '../../src/block/block-operation.ts'
 import { BlockStatus } from '../../src/block/block-status.ts'
+import { HoldfastError } from '../../src/errors/holdfast-error.ts'
 import { CommandFlag, NbdCommand, NbdError, ReplyType } from '../../src/nbd/wire/constants.ts'
 import { NbdClient, type Request, type Style } from '../lib/nbd-client/nbd-client.ts'
 import { serveMemory } from './serve-memory.ts'
 
 const MIB = 2 ** 20
-const { READ, WRITE, FLUSH, TRIM, CACHE, WRITE_ZEROES, BLOCK_STATUS } = NbdCommand
+const { READ, WRITE, FLUSH, TRIM, CACHE, WRITE_ZEROES, BLOCK_STATUS, RESIZE } = NbdCommand
 const STYLES: readonly Style[] = ['simple', 'structured', 'extended']
 
 describe.each(STYLES)('%s replies', style => {
@@ -22,6 +23,16 @@ describe.each(STYLES)('%s replies', style => {
         expect((await client.readAt(1024, length)).equals(data)).toBe(true)
       }
     }
+  })
+
+  test('resize: the range that was added is there at once, for who may', async () => {
+    await using served = await serveMemory()
+    served.exports.makeResizable('disk')
+    using client = await NbdClient.open(served.port, style)
+    expect((await client.request({ command: RESIZE, offset: 17 * MIB })).error).toBe(0)
+    const data = randomBytes(4096)
+    expect(await client.writeAt(17 * MIB - 4096, data)).toBe(0)
+    expect((await client.readAt(17 * MIB - 4096, 4096)).equals(data)).toBe(true)
   })
 
   test('read: what is zero comes back as zero around data', async () => {
@@ -228,6 +239,28 @@ test('extended headers: a write that does not announce its payload is refused', 
   expect((await client.request({ command: TRIM, payload: Buffer.alloc(512) })).error).toBe(NbdError.EINVAL)
   expect((await client.request({ command: READ, length: 2 ** 33 })).error).toBe(NbdError.EOVERFLOW)
   expect((await client.readAt(0, 512)).length).toBe(512)
+})
+
+test('resize: refused for who may not, on a read-only volume, and with the reason of the server', async () => {
+  await using served = await serveMemory()
+  const resize = async () => {
+    using client = await NbdClient.open(served.port)
+    return (await client.request({ command: RESIZE, offset: 32 * MIB })).error
+  }
+  expect(await resize()).toBe(NbdError.EPERM)
+  for (const [code, error] of [
+    ['ERR_BLOCK_NO_SPACE', NbdError.ENOSPC],
+    ['ERR_VOLUME_SHRINK', NbdError.EPERM],
+    ['ERR_SIZE_INVALID', NbdError.EINVAL],
+    ['ERR_METADATA_UNAVAILABLE', NbdError.EIO],
+  ] as const) {
+    served.exports.makeResizable('disk', () => new HoldfastError(code))
+    expect([code, await resize()]).toEqual([code, error])
+  }
+  served.exports.makeResizable('disk')
+  served.volume.setReadOnly(true)
+  expect(await resize()).toBe(NbdError.EPERM)
+  expect(served.volume.sizeBytes).toBe(16 * MIB)
 })
 
 test('several connections: a write through one is read through the other', async () => {

@@ -17,7 +17,13 @@ export class MemoryExports implements ExportDirectory {
   add(options: MemoryVolumeOptions & { readonly clients?: readonly string[] } = {}): MemoryVolume {
     const { clients, ...rest } = options
     const volume = new MemoryVolume({ name: 'disk', ...rest })
-    const entry = { name: volume.name, description: `about ${volume.name}`, volume, readOnly: false }
+    const entry = {
+      name: volume.name,
+      description: `about ${volume.name}`,
+      volume,
+      readOnly: false,
+      resize: null,
+    }
     this.exports.push(clients === undefined ? entry : { ...entry, clients })
     return volume
   }
@@ -29,6 +35,18 @@ export class MemoryExports implements ExportDirectory {
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  /** Lets clients change the size; `refusal` is what they get instead. */
+  makeResizable(name: string, refusal: () => Error | null = () => null): void {
+    const at = this.exports.findIndex(entry => entry.name === name)
+    const entry = this.exports[at]!
+    const resize = async (sizeBytes: number) => {
+      const error = refusal()
+      if (error !== null) throw error
+      entry.volume.resize(sizeBytes)
+    }
+    this.exports[at] = { ...entry, resize }
   }
 
   /** From now on only these may open `name`. */

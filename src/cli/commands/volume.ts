@@ -92,7 +92,7 @@ export function addVolumeCommands(program: Command, terminal: Terminal): void {
       .option('--read-only <on|off>', 'refuse writes', parseSwitch)
       .option('--replicas <count>', 'copies to keep; made or freed while the volume is used', parseCount)
       .option('--min-replicas <count>', 'copies that an acknowledged write needs', parseCount)
-      .option('--nbd <off|open|tls[:IDENTITY,…]>', 'who may use it over NBD'),
+      .option('--nbd <off|open|tls[:IDENTITY,…]>', 'who may use it over NBD; +resize: and grow it'),
   ).action(async (name: string, flags: SetFlags, command: Command) => {
     const { readOnly, nbd, replicas, minReplicas } = flags
     const body = { readOnly, nbd, replicas, minReplicas }

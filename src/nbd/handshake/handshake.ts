@@ -274,7 +274,9 @@ export class Handshake {
 
   #flagsOf(chosen: NbdExport, name: string): number {
     const readOnly = chosen.readOnly || chosen.volume.readOnly
-    return transmissionFlags({ readOnly, style: this.#style, blockStatus: this.#contextFor === name })
+    const resizable = chosen.resize !== null
+    const blockStatus = this.#contextFor === name
+    return transmissionFlags({ readOnly, resizable, style: this.#style, blockStatus })
   }
 
   #transmit(chosen: NbdExport, name: string): void {

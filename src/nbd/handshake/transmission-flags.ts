@@ -13,13 +13,15 @@ const WRITING =
 
 export interface FlagFacts {
   readonly readOnly: boolean
+  readonly resizable: boolean
   readonly style: ReplyStyle
   readonly blockStatus: boolean
 }
 
 /** "Transmission flags" of an export under what was negotiated. */
-export function transmissionFlags({ readOnly, style, blockStatus }: FlagFacts): number {
+export function transmissionFlags({ readOnly, resizable, style, blockStatus }: FlagFacts): number {
   let flags = ALWAYS | (readOnly ? TransmissionFlag.READ_ONLY : WRITING)
+  if (resizable && !readOnly) flags |= TransmissionFlag.SEND_RESIZE
   if (style !== ReplyStyle.simple) flags |= TransmissionFlag.SEND_DF
   if (style === ReplyStyle.extended && blockStatus) flags |= TransmissionFlag.BLOCK_STATUS_PAYLOAD
   return flags

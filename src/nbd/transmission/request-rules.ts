@@ -10,6 +10,8 @@ export interface RequestContext {
   readonly style: ReplyStyle
   /** base:allocation was selected. */
   readonly blockStatus: boolean
+  /** The client may change the size. */
+  readonly resizable: boolean
 }
 
 /** "Command flags": which go with which command. FUA goes with all of them. */
@@ -33,8 +35,9 @@ function flagsAllowed(command: number, context: RequestContext): number {
 /** The error that a request deserves before anything is done, or NONE. DISC is not asked about. */
 export function refusalOf(request: NbdRequest, context: RequestContext): NbdError {
   const { command, flags } = request
-  if (command > NbdCommand.BLOCK_STATUS) return NbdError.EINVAL
+  if (command > NbdCommand.RESIZE) return NbdError.EINVAL
   if ((flags & ~flagsAllowed(command, context)) !== 0) return NbdError.EINVAL
+  if (command === NbdCommand.RESIZE) return context.resizable ? NbdError.NONE : NbdError.EPERM
   if (command === NbdCommand.FLUSH) {
     return request.offsetBytes === 0 && request.lengthBytes === 0 ? NbdError.NONE : NbdError.EINVAL
   }

@@ -1,6 +1,8 @@
 import { BlockKind } from '../../block/block-operation.ts'
 import { BlockStatus } from '../../block/block-status.ts'
 import { causeOfBlockStatus } from '../../errors/block-causes.ts'
+import { type Cause, causes } from '../../errors/causes.ts'
+import { HoldfastError } from '../../errors/holdfast-error.ts'
 import { IoStats } from '../../lib/io-stats.ts'
 import type { PassTimer } from '../../lib/pass-timer.ts'
 import type { BufferPool } from '../../net/buffer-pool.ts'
@@ -81,6 +83,10 @@ export class Transmission implements RequestSink, SlotOwner, RequestContext {
 
   get readOnly(): boolean {
     return this.agreement.export.readOnly || this.device.readOnly
+  }
+
+  get resizable(): boolean {
+    return this.agreement.export.resize !== null && !this.readOnly
   }
 
   get requestsInFlight(): number {
@@ -217,6 +223,7 @@ export class Transmission implements RequestSink, SlotOwner, RequestContext {
     this.#busyBytes += buffer === null ? 0 : buffer.length
     this.stats.inFlight++
     if (slot.command === NbdCommand.BLOCK_STATUS) void this.#reportStatus(slot)
+    else if (slot.command === NbdCommand.RESIZE) void this.#resize(slot)
     else this.#submitNext(slot)
   }
 
@@ -286,6 +293,21 @@ export class Transmission implements RequestSink, SlotOwner, RequestContext {
     }
   }
 
+  async #resize(slot: RequestSlot): Promise<void> {
+    try {
+      await this.agreement.export.resize!(slot.offsetBytes)
+      if (!this.#isOpen) return
+      this.#replies.acknowledge(slot)
+      this.stats.others++
+      this.#timer.end(this.stats, slot.startedAtMs)
+    } catch (error) {
+      const code = error instanceof HoldfastError ? error.code : 'ERR_BLOCK_IO'
+      if (this.#isOpen) this.#failed(slot, slot.startedAtMs, causes[code], null)
+    } finally {
+      this.#release(slot)
+    }
+  }
+
   #release(slot: RequestSlot): void {
     if (slot.buffer !== null) {
       this.#busyBytes -= slot.buffer.length
@@ -315,7 +337,16 @@ export class Transmission implements RequestSink, SlotOwner, RequestContext {
   ): void {
     const cause = causeOfBlockStatus(status)
     const known = status === BlockStatus.mediumError && request.command !== NbdCommand.CACHE
-    this.#replies.fail(request, cause.nbd ?? NbdError.EIO, cause.says, known ? failedAtBytes : null)
+    this.#failed(request, startedAtMs, cause, known ? failedAtBytes : null)
+  }
+
+  #failed(
+    request: NbdRequest | RequestSlot,
+    startedAtMs: number,
+    cause: Cause,
+    failedAtBytes: number | null,
+  ): void {
+    this.#replies.fail(request, cause.nbd ?? NbdError.EIO, cause.says, failedAtBytes)
     this.stats.errors++
     this.#timer.end(this.stats, startedAtMs)
   }
@@ -335,7 +366,7 @@ export class Transmission implements RequestSink, SlotOwner, RequestContext {
 
 /** For people: structured errors carry a sentence. */
 const EXPLANATIONS: Partial<Record<NbdError, string>> = {
-  [NbdError.EPERM]: 'the export is read-only',
+  [NbdError.EPERM]: 'the export is read-only, or not to be resized by this client',
   [NbdError.EINVAL]: 'the command, its flags or its range are not valid for this export',
   [NbdError.ENOSPC]: 'the range ends past the end of the export',
   [NbdError.EOVERFLOW]: 'the read is longer than the maximum payload',

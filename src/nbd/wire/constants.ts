@@ -24,6 +24,8 @@ export const TransmissionFlag = {
   SEND_WRITE_ZEROES: 1 << 6,
   SEND_DF: 1 << 7,
   CAN_MULTI_CONN: 1 << 8,
+  /** extension-resize branch. */
+  SEND_RESIZE: 1 << 9,
   SEND_CACHE: 1 << 10,
   SEND_FAST_ZERO: 1 << 11,
   BLOCK_STATUS_PAYLOAD: 1 << 12,
@@ -73,6 +75,8 @@ export const NbdCommand = {
   CACHE: 5,
   WRITE_ZEROES: 6,
   BLOCK_STATUS: 7,
+  /** extension-resize branch: the field `offset` is the new size. */
+  RESIZE: 8,
 } as const
 
 /** "Command flags". */
