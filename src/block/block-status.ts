@@ -27,5 +27,9 @@ export const BlockStatus = {
   sanitizing: 11,
   /** A sanitize failed: the volume stays shut until one succeeds or its failure is accepted. */
   sanitizeFailed: 12,
+  /** The owner died meanwhile: whether this took effect cannot be known. */
+  inDoubt: 13,
+  /** Of a flush: something that was acknowledged before it is gone. */
+  writesLost: 14,
 } as const
 export type BlockStatus = (typeof BlockStatus)[keyof typeof BlockStatus]

@@ -13,6 +13,8 @@ const CAUSE_OF: Partial<Record<BlockStatus, CauseCode>> = {
   [BlockStatus.unavailable]: 'ERR_BLOCK_UNAVAILABLE',
   [BlockStatus.sanitizing]: 'ERR_BLOCK_SANITIZING',
   [BlockStatus.sanitizeFailed]: 'ERR_BLOCK_SANITIZE_FAILED',
+  [BlockStatus.inDoubt]: 'ERR_BLOCK_IN_DOUBT',
+  [BlockStatus.writesLost]: 'ERR_BLOCK_WRITES_LOST',
 }
 
 /** The row of the one error table for a block operation that failed. */

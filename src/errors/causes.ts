@@ -78,6 +78,18 @@ export const causes = {
     nbd: EIO,
     says: 'a sanitize of the volume failed; sanitize it again',
   },
+  ERR_BLOCK_IN_DOUBT: {
+    http: 503,
+    sense: [0xb, 0x00, 0x06],
+    nbd: EIO,
+    says: 'the owner of the volume died meanwhile; whether this was done is unknown',
+  },
+  ERR_BLOCK_WRITES_LOST: {
+    http: 500,
+    sense: [0x3, 0x0c, 0x00],
+    nbd: EIO,
+    says: 'writes that were acknowledged but not flushed were lost with the last member that had them',
+  },
 
   ERR_NAME_INVALID: { http: 400, says: 'the name is not allowed' },
   ERR_SIZE_INVALID: { http: 400, nbd: EINVAL, says: 'the size is not allowed' },

@@ -54,14 +54,21 @@ export class OwnedVolume implements Volume {
   #readOnly: boolean
   #failedAtBytes = 0
   #serving = true
-  readonly #queue = new OperationQueue()
+  readonly #queue: OperationQueue
   readonly #idleTasks: VolumeTask[] = []
   readonly #subBlock: SubBlockIo
   readonly #taskOwner: TaskOwner
   readonly #handles = new Set<OwnedVolumeHandle>()
   readonly #listeners = new Set<(change: VolumeChange) => void>()
 
-  constructor(description: VolumeDescription, extents: VolumeExtents, state: VolumeState) {
+  /** `queue`: where others hold ranges too, such as replication while it copies them. */
+  constructor(
+    description: VolumeDescription,
+    extents: VolumeExtents,
+    state: VolumeState,
+    queue: OperationQueue = new OperationQueue(),
+  ) {
+    this.#queue = queue
     this.name = description.name
     this.uuid = description.uuid
     this.naa = description.naa

@@ -11,12 +11,14 @@ export type VolumeReservations = Pick<
   | 'permits'
   | 'isUnitReserved'
   | 'isUnitReservedFrom'
-  | 'reserveUnit'
   | 'releaseUnit'
   | 'endUnitReservation'
   | 'listen'
   | 'change'
->
+> & {
+  /** RESERVE (6): false for a conflict. Waits where the owner is in another daemon; rejects when it cannot be asked. */
+  reserveUnit(client: ClientIdentity): boolean | Promise<boolean>
+}
 
 /** The same for sanitizing. */
 export type VolumeSanitization = Pick<

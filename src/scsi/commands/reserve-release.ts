@@ -1,3 +1,4 @@
+import { causes } from '../../errors/causes.ts'
 import type { CommandDefinition } from '../command-definition.ts'
 import { ScsiStatus } from '../scsi-command.ts'
 import { CommandPhase } from '../scsi-target.ts'
@@ -23,8 +24,11 @@ export const reserve6: CommandDefinition = {
   usage: [],
   execute: (task: Task) => {
     const { client, unit } = task.link
-    if (unit.volume.reservations.reserveUnit(client)) task.good()
-    else task.failStatus(ScsiStatus.reservationConflict)
+    const answer = (isReserved: boolean) =>
+      isReserved ? task.good() : task.failStatus(ScsiStatus.reservationConflict)
+    const isReserved = unit.volume.reservations.reserveUnit(client)
+    if (typeof isReserved === 'boolean') return void answer(isReserved)
+    isReserved.then(answer, () => void task.fail(causes.ERR_BLOCK_UNAVAILABLE.sense))
   },
 }
 

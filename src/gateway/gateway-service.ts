@@ -1,0 +1,115 @@
+import { HoldfastError } from '../errors/holdfast-error.ts'
+import {
+  type IncomingRequest,
+  type PeerIdentity,
+  type PeerRequestHandler,
+  PeerRequestKind,
+  PeerStatus,
+} from '../replication/peer-network.ts'
+import type { ReplicationLog } from '../replication/replication.ts'
+import { asClientIdentity } from './client-key.ts'
+import { ForwardTask } from './forward-task.ts'
+import {
+  asGatewayBody,
+  type GatewayCall,
+  type GatewayEvent,
+  OWNER_CALLS,
+  type OwnerEvent,
+} from './messages.ts'
+import type { OwnedService } from './owned-service.ts'
+
+/** Forwarded operations kept for the next use. */
+const IDLE_TASKS_MAX = 1024
+
+export interface GatewayServiceOptions {
+  readonly log: ReplicationLog
+  /** What a gateway's requests are not for: the replicas of this daemon. */
+  readonly replicas: PeerRequestHandler
+  /** An owner's event for a volume that is served here. */
+  readonly event: (volume: string, epoch: number, event: OwnerEvent) => Promise<void>
+}
+
+/**
+ * What other daemons' gateways ask of the volumes that are owned here, and what owners tell the gateway here; all
+ * else goes on to the replicas.
+ */
+export class GatewayService implements PeerRequestHandler {
+  readonly #options: GatewayServiceOptions
+  /** By volume uuid. */
+  readonly #services = new Map<string, OwnedService>()
+  readonly #idle: ForwardTask[] = []
+  readonly #recycle = (task: ForwardTask): void => {
+    if (this.#idle.length < IDLE_TASKS_MAX) this.#idle.push(task)
+  }
+
+  constructor(options: GatewayServiceOptions) {
+    this.#options = options
+  }
+
+  add(service: OwnedService): void {
+    this.#services.set(service.uuid, service)
+  }
+
+  remove(service: OwnedService): void {
+    if (this.#services.get(service.uuid) === service) this.#services.delete(service.uuid)
+  }
+
+  find(uuid: string): OwnedService | null {
+    return this.#services.get(uuid) ?? null
+  }
+
+  received(request: IncomingRequest): void {
+    if (request.kind === PeerRequestKind.forward) return this.#forward(request)
+    const body = request.kind === PeerRequestKind.control ? asGatewayBody(request.body) : null
+    if (body === null) this.#options.replicas.received(request)
+    else void this.#answer(request, body)
+  }
+
+  connected(from: PeerIdentity, connection: number): Promise<void> {
+    return this.#options.replicas.connected(from, connection)
+  }
+
+  disconnected(from: PeerIdentity, connection: number): void {
+    for (const service of this.#services.values()) service.disconnected(from.peerNumber)
+    this.#options.replicas.disconnected(from, connection)
+  }
+
+  #forward(request: IncomingRequest): void {
+    const service = this.#services.get(request.volume)
+    if (service === undefined || service.epoch !== request.epoch) return request.reply(PeerStatus.notOwner)
+    const task = this.#idle.pop() ?? new ForwardTask(this.#recycle)
+    task.run(request, service)
+  }
+
+  async #answer(request: IncomingRequest, body: GatewayCall | GatewayEvent): Promise<void> {
+    const { volume } = request
+    try {
+      const says =
+        body.what === 'gatewayCall' ? await this.#call(request, body) : await this.#tell(request, body)
+      request.reply(0, { body: says ?? null })
+    } catch (error) {
+      if (!(error instanceof HoldfastError))
+        this.#options.log.error({ volume, err: error }, 'a gateway was not answered')
+      const { code, message } = error instanceof HoldfastError ? error : new HoldfastError('ERR_INTERNAL')
+      request.reply(PeerStatus.refused, { body: { code, message } })
+    }
+  }
+
+  #call({ volume, from }: IncomingRequest, { call, args }: GatewayCall): Promise<unknown> {
+    const service = this.#services.get(volume)
+    if (service === undefined)
+      throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', 'the volume is owned elsewhere')
+    if (!OWNER_CALLS.includes(call) || !Array.isArray(args)) throw new HoldfastError('ERR_ARGUMENT_INVALID')
+    const isAboutClient = CLIENT_CALLS.includes(call)
+    if (isAboutClient && asClientIdentity(args[0]) === null) throw new HoldfastError('ERR_ARGUMENT_INVALID')
+    const method = service.portFor(from.peerNumber)[call] as (...args: unknown[]) => Promise<unknown>
+    return method(...args)
+  }
+
+  async #tell({ volume }: IncomingRequest, { epoch, event }: GatewayEvent): Promise<null> {
+    await this.#options.event(volume, epoch, event)
+    return null
+  }
+}
+
+const CLIENT_CALLS: readonly GatewayCall['call'][] = ['openClient', 'reserve', 'reserveUnit', 'releaseUnit']

@@ -1,0 +1,44 @@
+import type { ClientIdentity } from '../volume/client-identity.ts'
+import type { StreamKey } from './client-key.ts'
+
+export const StreamState = {
+  /** No owner has numbered it, or it has to be named to a new one. */
+  idle: 0,
+  /** An owner is being asked. */
+  asking: 1,
+  /** Numbered after a takeover: only what was in doubt is sent. */
+  settling: 2,
+  open: 3,
+  /** Another gateway has the client's writes now, or it was named too late. PROTOCOL rule 17. */
+  dead: 4,
+} as const
+export type StreamState = (typeof StreamState)[keyof typeof StreamState]
+
+/** The writes of one initiator, or of all of NBD, to one volume as they come by this gateway. */
+export class GatewayStream {
+  readonly key: StreamKey
+  /** One of those whose stream it is. */
+  readonly client: ClientIdentity
+  state: StreamState = StreamState.idle
+  /** Given by the owner of `epoch`; 0: by none yet. */
+  number = 0
+  epoch = 0
+  /** What was in doubt when that owner took over has been repeated. */
+  hasSettled = true
+  #sequence = 0
+
+  constructor(key: StreamKey, client: ClientIdentity) {
+    this.key = key
+    this.client = client
+  }
+
+  numbered(number: number, epoch: number): void {
+    this.number = number
+    this.epoch = epoch
+    this.#sequence = 0
+  }
+
+  nextSequence(): number {
+    return ++this.#sequence
+  }
+}

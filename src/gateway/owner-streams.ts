@@ -1,0 +1,203 @@
+import { HoldfastError } from '../errors/holdfast-error.ts'
+import type { RecentOperation } from '../replication/replication.ts'
+import type { Timers } from '../replication/timers.ts'
+import type { StreamKey } from './client-key.ts'
+import { type GatewayLimits, STREAMS_PER_VOLUME_MAX } from './limits.ts'
+import type { ResumeAnswer, ResumedStream } from './messages.ts'
+import { OwnerStream } from './owner-stream.ts'
+
+/** Stream numbers of one epoch. An epoch later they are higher: the newest of two is the one to believe. */
+const NUMBERS_PER_EPOCH = 2 ** 24
+
+const DEAD: ResumeAnswer = { number: null, found: [] }
+
+interface Resuming {
+  readonly gateway: number
+  readonly stream: ResumedStream
+  readonly answer: (answer: ResumeAnswer) => void
+}
+
+export interface OwnerStreamsOptions {
+  readonly epoch: number
+  readonly timers: Timers
+  readonly limits: GatewayLimits
+  /** What members of the volume remember of streams. */
+  readonly recent: readonly RecentOperation[]
+  /** Nobody can have a stream from before: there is no window. */
+  readonly isFirst: boolean
+  /** Its gateway should hear of it. */
+  readonly killed: (stream: OwnerStream) => void
+}
+
+/**
+ * The client streams of a volume, as its owner numbers them. PROTOCOL rules 17 and 18: one live stream per key;
+ * after a takeover first a window in which gateways name the streams that they still have, then time to repeat
+ * what is in doubt, and only then anything new.
+ */
+export class OwnerStreams {
+  readonly #options: OwnerStreamsOptions
+  readonly #live = new Map<number, OwnerStream>()
+  readonly #byKey = new Map<StreamKey, OwnerStream>()
+  /** By the number that the former owner had given. */
+  readonly #resumed = new Map<number, OwnerStream>()
+  readonly #dying: OwnerStream[] = []
+  readonly #found: ReadonlySet<string>
+  /** Registrations of one key, one after the other. */
+  readonly #registering = new Map<StreamKey, Promise<unknown>>()
+  #resuming: Resuming[] | null = []
+  #count = 0
+  #isClosed = false
+  readonly #opened: Promise<void>
+  #open!: () => void
+  #isOpen = false
+  #isOpening = false
+
+  constructor(options: OwnerStreamsOptions) {
+    this.#options = options
+    this.#found = new Set(options.recent.map(({ stream, sequence }) => `${stream} ${sequence}`))
+    this.#opened = new Promise(resolve => {
+      this.#open = resolve
+    })
+    if (options.isFirst) this.#windowEnded()
+    else options.timers.after(options.limits.resumeWindowMs, () => this.#windowEnded())
+  }
+
+  /** A live stream by its number, or null. */
+  find(number: number): OwnerStream | null {
+    return this.#live.get(number) ?? null
+  }
+
+  /** New operations are let through: the time after a takeover is over. */
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** `gateway` still has this stream, which a former owner numbered. Latecomers find it dead. */
+  async resume(gateway: number, stream: ResumedStream): Promise<ResumeAnswer> {
+    if (this.#resuming === null || this.#isClosed) return this.#resumedBefore(gateway, stream)
+    const answer = await new Promise<ResumeAnswer>(resolve => {
+      this.#resuming?.push({ gateway, stream, answer: resolve })
+    })
+    if (answer.number !== null && stream.inDoubt === 0) await this.#opened
+    return answer
+  }
+
+  /** The answer to the same question may have been lost with a connection. */
+  #resumedBefore(gateway: number, { number, asks }: ResumedStream): ResumeAnswer {
+    const resumed = this.#resumed.get(number)
+    if (resumed === undefined || resumed.isDead || resumed.gateway !== gateway) return DEAD
+    return { number: resumed.number, found: this.#foundOf(number, asks) }
+  }
+
+  #foundOf(number: number, asks: readonly number[]): number[] {
+    return asks.filter(sequence => this.#found.has(`${number} ${sequence}`))
+  }
+
+  /** Resolves when new operations of the stream may begin; false when it is dead. */
+  async settled(gateway: number, number: number): Promise<boolean> {
+    const stream = this.#live.get(number)
+    if (stream === undefined || stream.gateway !== gateway) return false
+    stream.isSettled = true
+    void this.#openWhenSettled()
+    await this.#opened
+    return !stream.isDead && !this.#isClosed
+  }
+
+  /** Rejects with ERR_BLOCK_UNAVAILABLE when the epoch ends first, or too many streams are alive. */
+  register(gateway: number, key: StreamKey): Promise<number> {
+    const before = this.#registering.get(key) ?? Promise.resolve()
+    const registered = before.then(() => this.#register(gateway, key))
+    const settled = registered.catch(() => {})
+    this.#registering.set(key, settled)
+    void settled.then(() => {
+      if (this.#registering.get(key) === settled) this.#registering.delete(key)
+    })
+    return registered
+  }
+
+  /** The epoch is over. */
+  close(): void {
+    this.#isClosed = true
+    for (const { answer } of this.#resuming ?? []) answer(DEAD)
+    this.#resuming = null
+    this.#open()
+  }
+
+  async #register(gateway: number, key: StreamKey): Promise<number> {
+    await this.#opened
+    const older = this.#byKey.get(key)
+    if (older !== undefined) {
+      this.#kill(older)
+      await older.drained()
+    }
+    if (this.#isClosed) throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', 'the volume has another owner')
+    if (this.#live.size >= STREAMS_PER_VOLUME_MAX) {
+      throw new HoldfastError(
+        'ERR_BLOCK_UNAVAILABLE',
+        `${STREAMS_PER_VOLUME_MAX} clients write this volume already`,
+      )
+    }
+    return this.#add(gateway, key, true).number
+  }
+
+  #add(gateway: number, key: StreamKey, isSettled: boolean): OwnerStream {
+    const number = this.#options.epoch * NUMBERS_PER_EPOCH + ++this.#count
+    const stream = new OwnerStream(key, number, gateway, isSettled)
+    this.#live.set(number, stream)
+    this.#byKey.set(key, stream)
+    return stream
+  }
+
+  #kill(stream: OwnerStream): void {
+    stream.isDead = true
+    this.#live.delete(stream.number)
+    if (this.#byKey.get(stream.key) === stream) this.#byKey.delete(stream.key)
+    this.#options.killed(stream)
+  }
+
+  #windowEnded(): void {
+    const resuming = this.#resuming
+    if (resuming === null) return
+    this.#resuming = null
+    for (const winner of newestOfEachKey(resuming)) {
+      const { gateway, stream } = winner
+      const resumed = this.#add(gateway, stream.key, stream.inDoubt === 0)
+      this.#resumed.set(stream.number, resumed)
+      winner.answer({ number: resumed.number, found: this.#foundOf(stream.number, stream.asks) })
+    }
+    // Whoever was answered already hears nothing of this.
+    for (const { answer } of resuming) answer(DEAD)
+    const { timers, limits } = this.#options
+    if (this.#unsettled.length > 0) timers.after(limits.settleMs, () => this.#killUnsettled())
+    void this.#openWhenSettled()
+  }
+
+  get #unsettled(): OwnerStream[] {
+    return [...this.#live.values()].filter(({ isSettled }) => !isSettled)
+  }
+
+  #killUnsettled(): void {
+    for (const stream of this.#unsettled) {
+      this.#kill(stream)
+      this.#dying.push(stream)
+    }
+    void this.#openWhenSettled()
+  }
+
+  async #openWhenSettled(): Promise<void> {
+    if (this.#isOpening || this.#resuming !== null || this.#unsettled.length > 0) return
+    this.#isOpening = true
+    await Promise.all(this.#dying.map(stream => stream.drained()))
+    this.#isOpen = true
+    this.#open()
+  }
+}
+
+function newestOfEachKey(resuming: readonly Resuming[]): Resuming[] {
+  const newest = new Map<StreamKey, Resuming>()
+  for (const one of resuming) {
+    const other = newest.get(one.stream.key)
+    if (other === undefined || one.stream.number > other.stream.number) newest.set(one.stream.key, one)
+  }
+  return [...newest.values()]
+}

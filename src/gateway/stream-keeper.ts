@@ -1,0 +1,213 @@
+import { BlockKind } from '../block/block-operation.ts'
+import { BlockStatus } from '../block/block-status.ts'
+import type { StreamKey } from './client-key.ts'
+import { type GatewayStream, StreamState } from './gateway-stream.ts'
+import type { Outcome, OwnerPort, ResumeAnswer } from './messages.ts'
+import { type RoutedOperation, RoutedState } from './routed-operation.ts'
+
+/** The volume whose streams are kept. */
+export interface StreamKeeperVolume {
+  readonly streams: Iterable<GatewayStream>
+  readonly epoch: number
+  readonly generation: number
+  readonly port: OwnerPort | null
+  operationsOf(stream: GatewayStream): RoutedOperation[]
+  /** A change of it waits. */
+  isWanted(stream: GatewayStream): boolean
+  repeat(routed: RoutedOperation): void
+  end(routed: RoutedOperation, status: BlockStatus, failedAtBytes: number): void
+  streamDied(stream: GatewayStream): void
+  advance(): void
+  /** A short while. */
+  pause(): Promise<void>
+}
+
+/**
+ * Keeps the streams of one volume's clients known to its owner, whoever that is, and finds out what became of
+ * operations whose answers were lost. PROTOCOL rules 17 and 18.
+ */
+export class StreamKeeper {
+  readonly #volume: StreamKeeperVolume
+
+  constructor(volume: StreamKeeperVolume) {
+    this.#volume = volume
+  }
+
+  /** Whether this change may be sent now; sees to it that it may be, later. */
+  lets(routed: RoutedOperation): boolean {
+    const { stream } = routed.handle
+    if (stream.state === StreamState.open) return true
+    if (stream.state === StreamState.settling) return routed.isRepeat
+    if (stream.state === StreamState.idle) void this.#ask(stream)
+    return false
+  }
+
+  /** The owner answers: a new one, or the same one by a new connection. */
+  attached(): void {
+    for (const stream of this.#volume.streams) {
+      if (stream.number > 0 || this.#volume.isWanted(stream)) void this.#ask(stream)
+    }
+  }
+
+  /** Nothing is known of the owner any more. */
+  detached(): void {
+    for (const stream of this.#volume.streams) {
+      if (stream.state !== StreamState.dead) stream.state = StreamState.idle
+    }
+  }
+
+  /** An operation of the stream has become doubtful. */
+  doubted(stream: GatewayStream): void {
+    if (stream.state === StreamState.open || stream.state === StreamState.settling) {
+      stream.state = StreamState.idle
+      void this.#ask(stream)
+    }
+  }
+
+  /** An operation that was repeated has ended. */
+  repeated(stream: GatewayStream): void {
+    if (stream.state === StreamState.settling) void this.#settle(stream)
+  }
+
+  /** The owner has given the client's writes to another gateway. */
+  killed(key: StreamKey, number: number): void {
+    for (const stream of this.#volume.streams) {
+      if (stream.key === key && stream.number === number) return this.#die(stream)
+    }
+  }
+
+  #die(stream: GatewayStream): void {
+    if (stream.state === StreamState.dead) return
+    stream.state = StreamState.dead
+    this.#volume.streamDied(stream)
+  }
+
+  async #ask(stream: GatewayStream): Promise<void> {
+    const { generation, port, epoch } = this.#volume
+    if (port === null || stream.state !== StreamState.idle) return
+    stream.state = StreamState.asking
+    const isCurrent = () => generation === this.#volume.generation && stream.state === StreamState.asking
+    while (isCurrent()) {
+      try {
+        if (stream.number === 0) await this.#register(stream, port, epoch, isCurrent)
+        else if (stream.epoch === epoch) await this.#catchUp(stream, port, isCurrent)
+        else await this.#resume(stream, port, epoch, isCurrent)
+      } catch {
+        await this.#volume.pause()
+      }
+    }
+  }
+
+  async #register(
+    stream: GatewayStream,
+    port: OwnerPort,
+    epoch: number,
+    isCurrent: () => boolean,
+  ): Promise<void> {
+    const number = await port.register(stream.key)
+    if (!isCurrent()) return
+    stream.numbered(number, epoch)
+    this.#open(stream)
+  }
+
+  /** The same owner, by a new connection: it remembers how operations ended whose answers were lost. */
+  async #catchUp(stream: GatewayStream, port: OwnerPort, isCurrent: () => boolean): Promise<void> {
+    const doubts = this.#doubts(stream)
+    const outcomes = await port.outcomes(
+      stream.number,
+      doubts.map(({ sequence }) => sequence),
+    )
+    if (!isCurrent()) return
+    for (let index = doubts.length - 1; index >= 0; index--) this.#conclude(doubts[index]!, outcomes[index]!)
+    if (stream.hasSettled) return this.#open(stream)
+    stream.state = StreamState.settling
+    this.#volume.advance()
+    await this.#settle(stream)
+  }
+
+  #conclude(routed: RoutedOperation, outcome: Outcome): void {
+    if (outcome === 'unknown') return this.#volume.end(routed, BlockStatus.inDoubt, 0)
+    if (outcome === null) return this.#repeat(routed)
+    const [status, failedAtBytes] = outcome
+    this.#volume.end(routed, status as BlockStatus, failedAtBytes)
+  }
+
+  /** A new owner: the stream is named to it, and what may or may not have been carried out is carried out now. */
+  async #resume(
+    stream: GatewayStream,
+    port: OwnerPort,
+    epoch: number,
+    isCurrent: () => boolean,
+  ): Promise<void> {
+    const { key, number } = stream
+    // What a former owner in this process still has ends soon: it refuses already.
+    while (isCurrent() && this.#isStillOut(stream, epoch)) await this.#volume.pause()
+    if (!isCurrent()) return
+    const doubts = this.#doubts(stream)
+    const asks = doubts.filter(needsProof).map(({ sequence }) => sequence)
+    const answer = await port.resume({ key, number, inDoubt: doubts.length, asks })
+    if (!isCurrent()) return
+    if (answer.number === null) return this.#die(stream)
+    stream.numbered(answer.number, epoch)
+    stream.hasSettled = doubts.length === 0
+    for (const routed of doubts.reverse()) this.#decide(routed, answer)
+    if (stream.hasSettled) return this.#open(stream)
+    stream.state = StreamState.settling
+    this.#volume.advance()
+    await this.#settle(stream)
+  }
+
+  #decide(routed: RoutedOperation, { found }: ResumeAnswer): void {
+    if (!needsProof(routed)) return this.#repeat(routed)
+    if (!found.includes(routed.sequence)) return this.#volume.end(routed, BlockStatus.inDoubt, 0)
+    routed.isRedo = true
+    this.#repeat(routed)
+  }
+
+  #repeat(routed: RoutedOperation): void {
+    if (routed.isCancelled) this.#volume.end(routed, BlockStatus.aborted, 0)
+    else this.#volume.repeat(routed)
+  }
+
+  /** Tells the owner, once everything that was repeated has ended. */
+  async #settle(stream: GatewayStream): Promise<void> {
+    const { generation, port } = this.#volume
+    const isCurrent = () => generation === this.#volume.generation && stream.state === StreamState.settling
+    const isBusy = this.#volume
+      .operationsOf(stream)
+      .some(({ isRepeat, state }) => isRepeat && state !== RoutedState.ended)
+    if (isBusy || port === null || !isCurrent()) return
+    try {
+      const isAlive = await port.settled(stream.number)
+      if (!isCurrent()) return
+      if (isAlive) this.#open(stream)
+      else this.#die(stream)
+    } catch {
+      await this.#volume.pause()
+      if (isCurrent()) void this.#settle(stream)
+    }
+  }
+
+  #open(stream: GatewayStream): void {
+    stream.hasSettled = true
+    stream.state = StreamState.open
+    this.#volume.advance()
+  }
+
+  #isStillOut(stream: GatewayStream, epoch: number): boolean {
+    return this.#volume
+      .operationsOf(stream)
+      .some(routed => routed.isChange && routed.state === RoutedState.sent && routed.epoch !== epoch)
+  }
+
+  /** In the order in which they were sent. */
+  #doubts(stream: GatewayStream): RoutedOperation[] {
+    const doubts = this.#volume.operationsOf(stream).filter(({ state }) => state === RoutedState.inDoubt)
+    return doubts.sort((a, b) => a.sequence - b.sequence)
+  }
+}
+
+/** What must not be carried out twice: only its write half can be repeated, once its compare has succeeded. */
+function needsProof({ operation, isRedo }: RoutedOperation): boolean {
+  return operation.kind === BlockKind.compareAndWrite && !isRedo
+}
