@@ -59,7 +59,7 @@ export async function joinCluster(
       draft.put('cluster', keys.cluster, { ...cluster, nextPeerNumber: number + 1 })
       draft.event('peer.joined', id, `peer ${id} joined as number ${number}`)
     }
-    draft.put('peer', keys.peer(id), { number, addresses: peer.addresses, labels: peer.labels })
+    draft.put('peer', keys.peer(id), { ...known, number, addresses: peer.addresses, labels: peer.labels })
     return { clusterId: cluster.id, peerId: id, peerNumber: number, founded: found === null }
   })
   return result
@@ -85,5 +85,18 @@ export async function checkInBrick(
       )
     }
     draft.put('brick', keys.brick(brick.uuid), { peer: peerId, openCounter: brick.openCounter })
+  })
+}
+
+/** What the peer's brick may hold: its weight in placement. Written when it has changed. */
+export async function recordCapacity(
+  store: MetadataStore,
+  peerId: string,
+  capacityBytes: number,
+): Promise<void> {
+  await change(store, new EventSource(Date.now, peerId), async draft => {
+    const known = await draft.read('peer', keys.peer(peerId))
+    if (known === null || known.capacityBytes === capacityBytes) return
+    draft.put('peer', keys.peer(peerId), { ...known, capacityBytes })
   })
 }

@@ -33,6 +33,8 @@ import { VolumeView } from './volume-view.ts'
 
 export interface ControlOptions {
   readonly metadata: MetadataStore
+  /** Of that metadata, when it is open already; else it is opened, and closed with the plane. */
+  readonly catalogue?: Catalogue
   /** From joinCluster: who we are. */
   readonly cluster: Cluster
   readonly host: VolumeHost
@@ -73,7 +75,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
   const { metadata, cluster, host, brick, targetFactory, portals, log, now = Date.now } = options
   const naaCompanyId = parseCompanyId(options.naaCompanyId ?? NAA_COMPANY_ID_DEFAULT)
   const events = new EventSource(now, cluster.peerId)
-  const catalogue = await Catalogue.open(metadata, log)
+  const catalogue = options.catalogue ?? (await Catalogue.open(metadata, log))
   events.startAfter(catalogue.model.eventIds.at(-1) ?? '')
   const { peerId } = cluster
   const common = { metadata, catalogue, events, now }
@@ -130,7 +132,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
       await serving[Symbol.asyncDispose]()
       peerWatch[Symbol.dispose]()
       lostRights[Symbol.dispose]()
-      await catalogue[Symbol.asyncDispose]()
+      if (options.catalogue === undefined) await catalogue[Symbol.asyncDispose]()
     },
   }
 }

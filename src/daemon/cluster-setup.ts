@@ -1,15 +1,13 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { admitPeer, initCluster, replaceToken } from '../cluster/admission.ts'
 import { readClusterFile, writeClusterFile } from '../cluster/cluster-file.ts'
 import { makeToken } from '../cluster/token.ts'
 import type { Config } from '../config/schema.ts'
 import type { Cluster } from '../control/cluster.ts'
+import { keys } from '../control/layout.ts'
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
 import { openMetadata } from './metadata.ts'
-
-/** Who attempts the changes of `holdfast cluster`. */
-const OPERATOR = 'operator'
 
 /** Founds a cluster in etcd. The token that it answers is kept nowhere else. */
 export async function foundCluster(config: Config): Promise<{ clusterId: string; token: string }> {
@@ -48,9 +46,12 @@ async function withEtcd<T>(config: Config, work: (store: MetadataStore) => Promi
   if (config.etcd.urls.length === 0) {
     throw new HoldfastError('ERR_CONFIG_INVALID', 'a cluster of several daemons needs etcd: give --etcd URL')
   }
-  const { settled } = await openMetadata(config, OPERATOR)
+  const attempter = `operator-${randomUUID()}`
+  const { settled, store } = await openMetadata(config, attempter)
   try {
-    return await work(settled)
+    const result = await work(settled)
+    await store.transact({ compare: [], success: [{ do: 'delete', key: keys.attempt(attempter) }] })
+    return result
   } finally {
     await settled[Symbol.asyncDispose]()
   }

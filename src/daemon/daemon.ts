@@ -3,6 +3,7 @@ import type { Config } from '../config/schema.ts'
 import type { VolumeShown } from '../control/control.ts'
 import { type ControlPlane, openControl } from '../control/open-control.ts'
 import type { NbdPortal, Portal } from '../control/ports.ts'
+import { HoldfastError } from '../errors/holdfast-error.ts'
 import type { IscsiTarget } from '../iscsi-target/iscsi-target.ts'
 import type { Log } from '../lib/log.ts'
 import type { NbdServer } from '../nbd/nbd-server.ts'
@@ -24,8 +25,10 @@ export interface DaemonOptions {
   readonly version: string
   /** Make the volume `demo` when the data directory is new. */
   readonly demo: boolean
-  /** In this process, each with a brick; only with the metadata in the data directory. */
-  readonly peers?: number
+  /**
+   * In this process, each with a brick; only with the metadata in the data directory. Null: as many as there are.
+   */
+  readonly peers?: number | null
 }
 
 const DEMO = { name: 'demo', sizeBytes: 2 ** 30 } as const
@@ -104,7 +107,9 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
   const { config, log, version, demo } = options
   const watchdog = new Watchdog(log)
   closers.add('watchdog', () => watchdog[Symbol.dispose]())
-  const { metadata, cluster, brick, host } = await openStorage(config, log, closers)
+  const { metadata, peers, host } = await openStorage(config, options.peers ?? null, log, closers)
+  const { cluster, brick } = peers[0]
+  if (host === null) throw new HoldfastError('ERR_CONFIG_INVALID', 'several peers are not served yet')
 
   const targets = new LocalTargets({
     identity: { vendor: config.scsi.vendor, product: config.scsi.product, revision: version },
@@ -115,7 +120,7 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
   let nbd: NbdServer | null = null
   const nbdPortals = (): readonly NbdPortal[] => nbdPortalsOf(nbd, config)
   const plane = await openControl({
-    metadata,
+    metadata: metadata.settled,
     cluster,
     host,
     brick,

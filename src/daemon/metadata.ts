@@ -17,15 +17,15 @@ export interface OpenedMetadata {
   readonly etcd: EtcdStoreOptions | null
 }
 
-/** In etcd when URLs of it are configured, else in DIR/metadata. `peerId` tells our attempts from others'. */
-export async function openMetadata(config: Config, peerId: string): Promise<OpenedMetadata> {
+/** In etcd when URLs of it are configured, else in DIR/metadata. No other process attempts changes as `attempter`. */
+export async function openMetadata(config: Config, attempter: string): Promise<OpenedMetadata> {
   if (config.etcd.urls.length === 0) {
     const store = await openEmbeddedStore({ directory: join(config.data, 'metadata') })
     return { store, settled: store, etcd: null }
   }
   const etcd = await etcdOptions(config)
   const store = openEtcdStore(etcd)
-  const attemptKey = keys.attempt(peerId)
+  const attemptKey = keys.attempt(attempter)
   return { store, settled: new SettledStore({ store, attemptKey, processId: randomUUID() }), etcd }
 }
 

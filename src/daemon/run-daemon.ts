@@ -24,7 +24,7 @@ const DEFAULT_API_URL = 'http://127.0.0.1:9280'
 export async function runDaemon(
   config: Config,
   terminal: Terminal,
-  options: { readonly demo: boolean; readonly json: boolean; readonly peers: number },
+  options: { readonly demo: boolean; readonly json: boolean; readonly peers: number | null },
 ): Promise<void> {
   const log = createLog(config.log)
   const version = readVersion()

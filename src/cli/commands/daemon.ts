@@ -26,12 +26,16 @@ export function addDaemonCommands(
   const dev = program
     .command('dev')
     .description('everything in one process: metadata, one brick, iSCSI and the API')
-    .option('--peers <count>', 'peers in this process, each with a brick: 1 to 16 (1)', parseCount)
+    .option(
+      '--peers <count>',
+      'peers in this process, each with a brick: 1 to 16 (as many as there are)',
+      parseCount,
+    )
     .option('--no-demo', "don't make the 1 GiB volume 'demo' in a new data directory")
     .addOption(new Option('--json', 'print JSON'))
   addConfigOptions(dev, fields).action(async (flags: DaemonFlags, command: Command) => {
-    const peers = flags.peers ?? 1
-    if (peers < 1 || peers > PEERS_MAX) {
+    const peers = flags.peers ?? null
+    if (peers !== null && (peers < 1 || peers > PEERS_MAX)) {
       throw new CliError(ExitCode.usage, `--peers takes 1 to ${PEERS_MAX}, not ${peers}`)
     }
     const config = await loadConfiguration(command, terminal, fields, undefined)
@@ -50,7 +54,7 @@ export function addDaemonCommands(
       fields,
       flags.config ?? terminal.environment.HOLDFAST_CONFIG,
     )
-    await run(terminal, config, { demo: false, json: flags.json === true, peers: 1 })
+    await run(terminal, config, { demo: false, json: flags.json === true, peers: null })
   })
 
   const config = program.command('config').description('the configuration')
@@ -77,7 +81,7 @@ export function addDaemonCommands(
 async function run(
   terminal: Terminal,
   config: Config,
-  options: { demo: boolean; json: boolean; peers: number },
+  options: { demo: boolean; json: boolean; peers: number | null },
 ): Promise<void> {
   const { runDaemon } = await import('../../daemon/run-daemon.ts')
   await runDaemon(config, terminal, options)

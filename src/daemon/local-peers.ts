@@ -1,0 +1,112 @@
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { enterCluster } from '../cluster/admission.ts'
+import { readClusterFile } from '../cluster/cluster-file.ts'
+import { formatHostPort } from '../config/host-port.ts'
+import type { Config } from '../config/schema.ts'
+import { type Cluster, checkInBrick, joinCluster, recordCapacity } from '../control/cluster.ts'
+import { decodeValue, keys } from '../control/layout.ts'
+import { HoldfastError } from '../errors/holdfast-error.ts'
+import type { Log } from '../lib/log.ts'
+import type { MetadataStore } from '../metadata/metadata-store.ts'
+import type { Brick } from '../store/brick.ts'
+import { defaultDirtyCapBytes } from '../store/dirty-cap.ts'
+import { openBrick } from '../store/open-brick.ts'
+
+/** A peer of this process: who it is in the cluster, and its brick. */
+export interface LocalPeer {
+  readonly cluster: Cluster
+  readonly brick: Brick
+}
+
+/** Of a data directory with metadata of its own: its peers are numbered, and so are the directories of their bricks. */
+const peerId = (number: number) => `peer-${number}`
+
+/**
+ * Who this process is in the cluster. With etcd: the one peer that `cluster join` made the data directory's. Else
+ * the peers of the data directory, founded with the first start; `wanted` more are added, never taken away.
+ */
+export async function enterPeers(
+  config: Config,
+  metadata: MetadataStore,
+  wanted: number | null,
+): Promise<Cluster[]> {
+  const addresses = [
+    ...config.advertiseIscsi,
+    ...config.iscsi.listen.slice(config.advertiseIscsi.length),
+  ].map(formatHostPort)
+  if (config.etcd.urls.length > 0) return [await enterJoined(config, metadata, addresses)]
+  const { entries } = await metadata.range(keys.peers)
+  if (wanted !== null && wanted < entries.length) {
+    const message = `${config.data} has ${entries.length} peers, and data on all of them: give --peers ${entries.length}`
+    throw new HoldfastError('ERR_CONFIG_INVALID', message)
+  }
+  const peers: Cluster[] = []
+  for (let number = 1; number <= Math.max(1, wanted ?? entries.length); number++) {
+    const labels = config.label
+    // One gateway: its portals are the first peer's.
+    peers.push(
+      await joinCluster(metadata, { id: peerId(number), addresses: number === 1 ? addresses : [], labels }),
+    )
+  }
+  return peers
+}
+
+async function enterJoined(config: Config, metadata: MetadataStore, addresses: string[]): Promise<Cluster> {
+  const file = await readClusterFile(config.data)
+  if (file === null) {
+    const message = `${config.data} has not joined the cluster in etcd: run holdfast cluster join`
+    throw new HoldfastError('ERR_CLUSTER_NOT_JOINED', message)
+  }
+  if (config.peer.name !== null && config.peer.name !== file.peer) {
+    throw new HoldfastError('ERR_CONFIG_INVALID', `${config.data} is that of peer '${file.peer}'`)
+  }
+  return enterCluster(metadata, {
+    clusterId: file.clusterId,
+    id: file.peer,
+    addresses,
+    labels: config.label,
+  })
+}
+
+export interface OpenPeerBrickOptions {
+  readonly config: Config
+  readonly cluster: Cluster
+  readonly metadata: MetadataStore
+  /** Bricks that share the memory and, unless --capacity says more, the file system. */
+  readonly bricks: number
+  readonly log: Log
+  readonly aboveActiveTarget: (activeSegments: number) => void
+}
+
+/** Opens the brick of one peer, in a directory of its name, and tells the metadata of it. */
+export async function openPeerBrick(options: OpenPeerBrickOptions): Promise<Brick> {
+  const { config, cluster, metadata, bricks, log, aboveActiveTarget } = options
+  const { peerId: id, clusterId } = cluster
+  const { capacity, store } = config
+  const limitBytes = capacity ?? (bricks === 1 ? null : Math.floor(fileSystemBytes(config.data) / bricks))
+  const brick = await openBrick({
+    directory: join(config.data, id),
+    clusterId,
+    // A brick that the metadata knows and the disk has not is lost: an empty one must not take its place.
+    create: !(await knowsBrick(metadata, id)),
+    ...(limitBytes === null ? {} : { limitBytes }),
+    dirtyCapBytes: Math.floor((store.dirtyCap ?? defaultDirtyCapBytes()) / bricks),
+    checksumCacheBytes: Math.floor(store.checksumCache / bricks),
+    notice: ({ level, message, fields }) => log[level]({ ...fields, peer: id }, message),
+    aboveActiveTarget,
+    metadataOpenCounter: opened => checkInBrick(metadata, opened, id),
+  })
+  await recordCapacity(metadata, id, brick.capacity.limitBytes)
+  return brick
+}
+
+async function knowsBrick(metadata: MetadataStore, id: string): Promise<boolean> {
+  const { entries } = await metadata.range(keys.brick(''))
+  return entries.some(({ key, value }) => decodeValue('brick', key, value).peer === id)
+}
+
+function fileSystemBytes(directory: string): number {
+  const { blocks, bsize } = fs.statfsSync(directory)
+  return blocks * bsize
+}
