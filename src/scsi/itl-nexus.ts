@@ -1,5 +1,5 @@
 import type { ClientIdentity } from '../volume/client-identity.ts'
-import { type RegistrantName, registrantOf } from '../volume/reservations/reservation-state.ts'
+import { type RegistrantName, registrantNames } from '../volume/reservations/reservation-state.ts'
 import type { VolumeHandle } from '../volume/volume.ts'
 import { CopyResults } from './copy/copy-results.ts'
 import type { LogicalUnit } from './logical-unit.ts'
@@ -12,7 +12,8 @@ export class ItlNexus {
   readonly nexus: Nexus
   readonly unit: LogicalUnit
   readonly client: ClientIdentity
-  readonly registrant: RegistrantName | null
+  /** The names under which this nexus may be registered. */
+  readonly registrants: readonly RegistrantName[]
   readonly #attentions = new AttentionQueue()
   /** An error of a command that had been answered with GOOD, to be told with the next one. SPC-5 §4.4.6. */
   deferredError: SenseCode | null = null
@@ -25,7 +26,7 @@ export class ItlNexus {
     this.nexus = nexus
     this.unit = unit
     this.client = client
-    this.registrant = registrantOf(client)
+    this.registrants = registrantNames(client)
   }
 
   /** The volume as this client sees it, opened when it is first needed. */

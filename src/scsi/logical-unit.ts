@@ -171,12 +171,12 @@ export class LogicalUnit {
 
   reservationNotice(notice: ReservationNotice): void {
     for (const link of this.#links) {
-      if (link.registrant === notice.registrant) link.establish(Attention[notice.kind])
+      if (link.registrants.includes(notice.registrant)) link.establish(Attention[notice.kind])
     }
   }
 
   async abortTasksOf(registrants: readonly RegistrantName[]): Promise<void> {
-    const isVictim = (link: ItlNexus) => link.registrant !== null && registrants.includes(link.registrant)
+    const isVictim = (link: ItlNexus) => link.registrants.some(name => registrants.includes(name))
     await new Promise<void>(resolve => this.abortTasks(task => isVictim(task.link), resolve))
     for (const link of this.#links) {
       if (!isVictim(link)) continue

@@ -1,17 +1,11 @@
-import {
-  holdsReservation,
-  type Registration,
-  type ReservationState,
-} from '../../volume/reservations/reservation-state.ts'
+import { holdsReservation, type ReservationState } from '../../volume/reservations/reservation-state.ts'
 import { USAGE_16 } from '../cdb.ts'
 import type { CommandDefinition } from '../command-definition.ts'
 import { CommandPhase } from '../scsi-target.ts'
+import { encodeTransportId } from '../transport-id.ts'
 
 const HEADER_BYTES = 8
-const PROTOCOL_ISCSI = 0x05
-/** TransportID with the initiator's name and ISID. SPC-5 §7.6.4.6. */
-const ISCSI_PORT_FORMAT = 0x40
-const TRANSPORT_ID_NAME_BYTES_MIN = 20
+const ALL_TG_PT = 0x02
 const R_HOLDER = 0x01
 
 function withHeader(state: ReservationState, body: Buffer): Buffer {
@@ -41,6 +35,8 @@ function reservation(state: ReservationState): Buffer {
   return withHeader(state, descriptor)
 }
 
+const SIP_C = 0x08
+const ATP_C = 0x04
 const PTPL_C = 0x01
 const TMV = 0x80
 /** TEST UNIT READY is let through, MODE SENSE and the like are not. SPC-5 table 216. */
@@ -52,35 +48,25 @@ const TYPE_MASK = [0xea, 0x01] as const
 /** SPC-5 §6.16.4. */
 function capabilities(state: ReservationState): Buffer {
   const active = state.persistsThroughPowerLoss ? PTPL_A : 0
-  return Buffer.of(0, 8, PTPL_C, TMV | ALLOW_COMMANDS | active, ...TYPE_MASK, 0, 0)
+  return Buffer.of(0, 8, SIP_C | ATP_C | PTPL_C, TMV | ALLOW_COMMANDS | active, ...TYPE_MASK, 0, 0)
 }
 
 /** SPC-5 §6.16.5. */
 function fullStatus(state: ReservationState): Buffer {
   const type = state.reservation?.type ?? 0
   const descriptors = state.registrations.flatMap(registration => {
-    const transportId = transportIdOf(registration)
+    const transportId = encodeTransportId(registration)
     const descriptor = Buffer.alloc(24)
     descriptor.writeBigUInt64BE(registration.key, 0)
-    if (holdsReservation(state, registration.registrant)) {
-      descriptor[12] = R_HOLDER
-      descriptor[13] = type
-    }
-    descriptor.writeUInt16BE(registration.targetPortalGroupTag, 18)
+    const { registrant, targetPortalGroupTag } = registration
+    const isHolder = holdsReservation(state, registrant)
+    descriptor[12] = (isHolder ? R_HOLDER : 0) | (targetPortalGroupTag === null ? ALL_TG_PT : 0)
+    if (isHolder) descriptor[13] = type
+    descriptor.writeUInt16BE(targetPortalGroupTag ?? 0, 18)
     descriptor.writeUInt32BE(transportId.length, 20)
     return [descriptor, transportId]
   })
   return withHeader(state, Buffer.concat(descriptors))
-}
-
-function transportIdOf({ initiatorName, isid }: Registration): Buffer {
-  const name = Buffer.from(`${initiatorName},i,0x${isid}`, 'utf8')
-  const padded = Math.max(TRANSPORT_ID_NAME_BYTES_MIN, Math.ceil((name.length + 1) / 4) * 4)
-  const transportId = Buffer.alloc(4 + padded)
-  transportId[0] = ISCSI_PORT_FORMAT | PROTOCOL_ISCSI
-  transportId.writeUInt16BE(padded, 2)
-  name.copy(transportId, 4)
-  return transportId
 }
 
 function define(

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { cdb, reserveOutList, ScsiDevice } from '../../../test/lib/scsi-device.ts'
 import type { ScsiInitiator } from '../../../test/lib/scsi-initiator.ts'
 import { ScsiStatus } from '../scsi-command.ts'
+import { decodeTransportId, encodeTransportId } from '../transport-id.ts'
 
 const Out = {
   register: 0,
@@ -97,7 +98,7 @@ test('READ KEYS, READ RESERVATION, REPORT CAPABILITIES and READ FULL STATUS tell
     1,
   ])
   const capabilities = (await one.run(cdb.reserveIn(In.capabilities))).data
-  expect([...capabilities]).toEqual([0, 8, 0x01, 0xa0, 0xea, 0x01, 0, 0])
+  expect([...capabilities]).toEqual([0, 8, 0x0d, 0xa0, 0xea, 0x01, 0, 0])
   const full = (await one.run(cdb.reserveIn(In.fullStatus))).data
   expect(full.readBigUInt64BE(8)).toBe(0x11n)
   expect([full[20], full[21], full.readUInt16BE(26)]).toEqual([1, 1, 1])
@@ -162,20 +163,97 @@ test('parameter lists and fields that are refused', async () => {
   expect(short.code).toEqual([0x5, 0x1a, 0x00])
   const cut = await one.run(cdb.reserveOut(Out.register), { dataOut: Buffer.alloc(20) })
   expect(cut.code).toEqual([0x5, 0x1a, 0x00])
-  const SPEC_I_PT = 0x08
-  const ALL_TG_PT = 0x04
-  for (const [flag, bit] of [
-    [SPEC_I_PT, 3],
-    [ALL_TG_PT, 2],
-  ] as const) {
-    const answer = await out(one, 'register', 0x11n, 0x12n, 0, flag)
-    expect(answer.code).toEqual([0x5, 0x26, 0x00])
-    expect([...answer.sense.subarray(15, 18)]).toEqual([0x88 | bit, 0, 20])
-  }
   for (const type of [0, 2, 4, 9, 0x11]) {
     expect((await out(two, 'reserve', 0x22n, 0n, type)).code).toEqual([0x5, 0x24, 0x00])
   }
   expect((await out(one, 'release', 0x11n, 0n, EXCLUSIVE_ACCESS)).code).toEqual([0x5, 0x26, 0x04])
   expect((await out(two, 'preempt', 0x22n, 0n, WRITE_EXCLUSIVE)).code).toEqual([0x5, 0x26, 0x00])
   expect((await out(two, 'preempt', 0x22n, 0x11n, 9)).code).toEqual([0x5, 0x24, 0x00])
+})
+
+const SPEC_I_PT = 0x08
+const ALL_TG_PT = 0x04
+const APTPL = 0x01
+
+function withPorts(key: bigint, newKey: bigint, ports: readonly Buffer[], flags = SPEC_I_PT): Buffer {
+  const ids = Buffer.concat(ports)
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(ids.length)
+  return Buffer.concat([reserveOutList(key, newKey, flags), length, ids])
+}
+
+const outOf = (action: number, list: Buffer) => [0x5f, action, 0, 0, 0, ...be32(list.length), 0]
+
+function be32(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(value)
+  return bytes
+}
+
+test('SPEC_I_PT registers the named initiator ports too, and READ FULL STATUS shows where', async () => {
+  const device = await ScsiDevice.serve()
+  const [one, two] = [device.initiator(), device.initiator()]
+  const list = withPorts(0n, 0x11n, [encodeTransportId(two.nexus)], SPEC_I_PT | ALL_TG_PT | APTPL)
+  expect((await one.run(outOf(Out.register, list), { dataOut: list })).status).toBe(ScsiStatus.good)
+  expect((await out(two, 'reserve', 0x11n, 0n, EXCLUSIVE_ACCESS)).status).toBe(ScsiStatus.good)
+  const full = (await one.run(cdb.reserveIn(In.fullStatus))).data
+  // R_HOLDER and ALL_TG_PT.
+  expect([full[8 + 12], full.readUInt16BE(8 + 18)]).toEqual([0x02, 0])
+  const second = 8 + 24 + full.readUInt32BE(8 + 20)
+  expect([full[second + 12], full[second + 13]]).toEqual([0x03, EXCLUSIVE_ACCESS])
+  expect(decodeTransportId(full.subarray(second + 24))?.port).toEqual({
+    initiatorName: two.nexus.initiatorName,
+    isid: two.nexus.isid,
+  })
+  expect((await one.run(cdb.read10(0, 1))).status).toBe(conflict)
+})
+
+test('SPEC_I_PT where it has no place, and lists that do not add up', async () => {
+  const device = await ScsiDevice.serve()
+  const [one, two] = [device.initiator(), device.initiator()]
+  const ignoring = await out(one, 'ignore', 0n, 0x11n, 0, SPEC_I_PT)
+  expect(ignoring.code).toEqual([0x5, 0x26, 0x00])
+  expect([...ignoring.sense.subarray(15, 18)]).toEqual([0x8b, 0, 20])
+  const id = encodeTransportId(two.nexus)
+  const whole = withPorts(0n, 0x11n, [id])
+  const send = async (list: Buffer) => (await one.run(outOf(Out.register, list), { dataOut: list })).code
+  for (const list of [whole.subarray(0, 24), whole.subarray(0, 26), whole.subarray(0, whole.length - 4)]) {
+    expect(await send(list)).toEqual([0x5, 0x1a, 0x00])
+  }
+  const nameless = Buffer.from(id)
+  nameless[0] = 0x05
+  expect(await send(withPorts(0n, 0x11n, [nameless]))).toEqual([0x5, 0x26, 0x00])
+  expect(await send(withPorts(0n, 0x11n, [id], 0))).toEqual([0x5, 0x1a, 0x00])
+  expect(await send(withPorts(0n, 0x11n, [encodeTransportId(one.nexus)]))).toEqual([0x5, 0x26, 0x00])
+  await out(one, 'register', 0n, 0x11n)
+  // Not a registration: SPEC_I_PT and ALL_TG_PT mean nothing.
+  expect((await out(one, 'reserve', 0x11n, 0n, EXCLUSIVE_ACCESS, SPEC_I_PT | ALL_TG_PT)).code).toBeNull()
+})
+
+test('REGISTER AND MOVE hands the reservation to another initiator port', async () => {
+  const { one, two, three } = await reserved(EXCLUSIVE_ACCESS)
+  const moving = (port: Buffer, targetPort = 1, flags = 0x02, newKey = 0x33n) => {
+    const list = Buffer.concat([reserveOutList(0x11n, newKey), port])
+    list.writeUInt32BE(0, 16)
+    list[17] = flags
+    list.writeUInt16BE(targetPort, 18)
+    list.writeUInt32BE(port.length, 20)
+    return list
+  }
+  const send = (initiator: ScsiInitiator, list: Buffer) => initiator.run(outOf(7, list), { dataOut: list })
+  const id = encodeTransportId(three.nexus)
+  expect((await send(two, moving(id))).status).toBe(conflict)
+  expect((await send(one, moving(id, 9))).code).toEqual([0x5, 0x26, 0x00])
+  expect((await send(one, moving(id, 1, 0, 0n))).code).toEqual([0x5, 0x26, 0x00])
+  expect((await send(one, moving(id.subarray(0, 12)))).code).toEqual([0x5, 0x26, 0x00])
+  expect((await send(one, moving(id).subarray(0, 40))).code).toEqual([0x5, 0x1a, 0x00])
+  expect((await send(one, moving(id))).status).toBe(ScsiStatus.good)
+  expect((await three.run(cdb.read10(0, 1))).status).toBe(ScsiStatus.good)
+  expect((await one.run(cdb.read10(0, 1))).status).toBe(conflict)
+  const held = (await two.run(cdb.reserveIn(In.keys))).data
+  expect([held.readUInt32BE(4), held.readBigUInt64BE(8), held.readBigUInt64BE(16)]).toEqual([
+    16,
+    0x22n,
+    0x33n,
+  ])
 })

@@ -11,14 +11,23 @@ export const ReservationType = {
 } as const
 export type ReservationType = (typeof ReservationType)[keyof typeof ReservationType]
 
-/** An I_T nexus in text: `iqn…,i,0x<isid>,t,0x<tag>`. Registrations are found by it. RFC 7143 §4.2.7.2. */
+/**
+ * An I_T nexus in text: `iqn…,i,0x<isid>,t,0x<tag>`, or without the tag an initiator port through every target
+ * port (ALL_TG_PT). RFC 7143 §4.2.7.2.
+ */
 export type RegistrantName = string
 
-export interface Registration {
-  readonly registrant: RegistrantName
+/** A SCSI initiator port by its name. */
+export interface InitiatorPort {
   readonly initiatorName: string
+  /** Twelve lower-case hex digits. */
   readonly isid: string
-  readonly targetPortalGroupTag: number
+}
+
+export interface Registration extends InitiatorPort {
+  readonly registrant: RegistrantName
+  /** null: through every target port. */
+  readonly targetPortalGroupTag: number | null
   readonly key: bigint
 }
 
@@ -48,14 +57,26 @@ export const NO_RESERVATIONS: ReservationState = {
 /** Registrations that one volume takes; a further one is refused with INSUFFICIENT REGISTRATION RESOURCES. */
 export const REGISTRATIONS_MAX = 256
 
-/** The name under which a client registers, or null for one that cannot (NBD: an unregistered nexus). */
-export function registrantOf(client: ClientIdentity): RegistrantName | null {
-  if (client.protocol !== 'iscsi') return null
-  const tag = client.targetPortalGroupTag.toString(16).padStart(4, '0')
-  return `${client.initiatorName},i,0x${client.isid},t,0x${tag}`
+/** The name of an initiator port through one target port, or through all of them. */
+export function registrantName({ initiatorName, isid }: InitiatorPort, tag: number | null): RegistrantName {
+  const port = `${initiatorName},i,0x${isid}`
+  return tag === null ? port : `${port},t,0x${tag.toString(16).padStart(4, '0')}`
+}
+
+/** The names under which a client may be registered; none for one that cannot be (NBD: an unregistered nexus). */
+export function registrantNames(client: ClientIdentity): readonly RegistrantName[] {
+  if (client.protocol !== 'iscsi') return []
+  return [registrantName(client, client.targetPortalGroupTag), registrantName(client, null)]
 }
 
 export function findRegistration(
+  state: ReservationState,
+  registrants: readonly RegistrantName[],
+): Registration | undefined {
+  return state.registrations.find(({ registrant }) => registrants.includes(registrant))
+}
+
+export function registrationOf(
   state: ReservationState,
   registrant: RegistrantName | null,
 ): Registration | undefined {
@@ -72,7 +93,7 @@ export function isAllRegistrants(type: ReservationType): boolean {
 export function holdsReservation(state: ReservationState, registrant: RegistrantName): boolean {
   if (state.reservation === null) return false
   if (state.reservation.holder !== null) return state.reservation.holder === registrant
-  return findRegistration(state, registrant) !== undefined
+  return registrationOf(state, registrant) !== undefined
 }
 
 /** Whether a client may read (or write) under the reservation that stands. SPC-5 §5.14.1, table 72; SBC-4 table 13. */
@@ -88,9 +109,9 @@ export function isAccessPermitted(
     type === ReservationType.writeExclusiveRegistrantsOnly ||
     type === ReservationType.writeExclusiveAllRegistrants
   if (writeExclusive && access === 'read') return true
-  const registrant = registrantOf(client)
+  const registrants = registrantNames(client)
   if (type === ReservationType.writeExclusive || type === ReservationType.exclusiveAccess) {
-    return registrant !== null && registrant === holder
+    return holder !== null && registrants.includes(holder)
   }
-  return findRegistration(state, registrant) !== undefined
+  return findRegistration(state, registrants) !== undefined
 }

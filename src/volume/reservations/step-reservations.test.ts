@@ -6,16 +6,19 @@ import {
   REGISTRATIONS_MAX,
   type ReservationState,
   ReservationType,
-  registrantOf,
+  registrantName,
 } from './reservation-state.ts'
 import { type ReservationAction, type ReservationOutcome, stepReservations } from './step-reservations.ts'
 
-const client = (isid: string): ClientIdentity => ({
+type IscsiClient = Extract<ClientIdentity, { protocol: 'iscsi' }>
+
+const client = (isid: string, targetPortalGroupTag = 1): IscsiClient => ({
   protocol: 'iscsi',
   initiatorName: 'iqn.2026-11.test:one',
   isid: isid.padStart(12, '0'),
-  targetPortalGroupTag: 1,
+  targetPortalGroupTag,
 })
+const nameOf = (who: IscsiClient) => registrantName(who, who.targetPortalGroupTag)
 const A = client('a')
 const B = client('b')
 const C = client('c')
@@ -77,8 +80,8 @@ describe('register', () => {
     expect(plain.notices).toEqual([])
     const shared = apply(three(writeExclusiveRegistrantsOnly), A, register(0n))
     expect(names(shared)).toEqual([
-      [registrantOf(B), 'reservationsReleased'],
-      [registrantOf(C), 'reservationsReleased'],
+      [nameOf(B), 'reservationsReleased'],
+      [nameOf(C), 'reservationsReleased'],
     ])
   })
 
@@ -144,8 +147,8 @@ describe('reserve and release', () => {
       type: writeExclusiveRegistrantsOnly,
     })
     expect(names(released)).toEqual([
-      [registrantOf(B), 'reservationsReleased'],
-      [registrantOf(C), 'reservationsReleased'],
+      [nameOf(B), 'reservationsReleased'],
+      [nameOf(C), 'reservationsReleased'],
     ])
   })
 })
@@ -154,8 +157,8 @@ test('clear: takes everything away and tells the others that they were preempted
   const cleared = apply(three(exclusiveAccess), B, { do: 'clear', key: 2n })
   expect(cleared.state).toMatchObject({ registrations: [], reservation: null, generation: 4 })
   expect(names(cleared)).toEqual([
-    [registrantOf(A), 'reservationsPreempted'],
-    [registrantOf(C), 'reservationsPreempted'],
+    [nameOf(A), 'reservationsPreempted'],
+    [nameOf(C), 'reservationsPreempted'],
   ])
 })
 
@@ -169,11 +172,11 @@ describe('preempt', () => {
 
   test('the holder is named: its registration goes, the reservation changes hands and type', () => {
     const taken = apply(three(writeExclusive), B, preempt(2n, 1n, exclusiveAccess))
-    expect(taken.state.reservation).toEqual({ type: exclusiveAccess, holder: registrantOf(B) })
+    expect(taken.state.reservation).toEqual({ type: exclusiveAccess, holder: nameOf(B) })
     expect(keys(taken.state)).toEqual([2n, 3n])
     expect(names(taken)).toEqual([
-      [registrantOf(A), 'registrationsPreempted'],
-      [registrantOf(C), 'reservationsReleased'],
+      [nameOf(A), 'registrationsPreempted'],
+      [nameOf(C), 'reservationsReleased'],
     ])
   })
 
@@ -182,17 +185,17 @@ describe('preempt', () => {
     const taken = apply(state, B, preempt(2n, 3n, null))
     expect(taken.state.reservation).toEqual(state.reservation)
     expect(keys(taken.state)).toEqual([1n, 2n])
-    expect(names(taken)).toEqual([[registrantOf(C), 'registrationsPreempted']])
+    expect(names(taken)).toEqual([[nameOf(C), 'registrationsPreempted']])
   })
 
   test('a key that nobody has is a conflict, key 0 an invalid field unless all registrants hold it', () => {
     expect(stepReservations(three(), B, preempt(2n, 99n, writeExclusive)).result).toBe('conflict')
     expect(stepReservations(three(writeExclusive), B, preempt(2n, 0n, writeExclusive)).result).toBe(
-      'invalidVictimKey',
+      'invalidServiceActionKey',
     )
     const taken = apply(three(writeExclusiveAllRegistrants), B, preempt(2n, 0n, writeExclusive))
     expect(keys(taken.state)).toEqual([2n])
-    expect(taken.state.reservation).toEqual({ type: writeExclusive, holder: registrantOf(B) })
+    expect(taken.state.reservation).toEqual({ type: writeExclusive, holder: nameOf(B) })
   })
 
   test('a reserved type matters only when the reservation changes hands', () => {
@@ -202,12 +205,12 @@ describe('preempt', () => {
   test('the holder may preempt itself to change the type, and keeps its registration', () => {
     const taken = apply(three(writeExclusive), A, preempt(1n, 1n, exclusiveAccess))
     expect(keys(taken.state)).toEqual([1n, 2n, 3n])
-    expect(taken.state.reservation).toEqual({ type: exclusiveAccess, holder: registrantOf(A) })
+    expect(taken.state.reservation).toEqual({ type: exclusiveAccess, holder: nameOf(A) })
   })
 
   test('with abort, the commands of those whose registration went are to be taken back', () => {
     const action = { do: 'preemptAndAbort', key: 2n, victimKey: 1n, type: writeExclusive } as const
-    expect(apply(three(writeExclusive), B, action).abort).toEqual([registrantOf(A)])
+    expect(apply(three(writeExclusive), B, action).abort).toEqual([nameOf(A)])
     expect(apply(three(writeExclusive), B, { ...action, do: 'preempt' }).abort).toEqual([])
   })
 })
@@ -233,4 +236,99 @@ test('access: each type lets through whom SPC-5 table 72 lets through', () => {
     expect(seen(nbd)).toBe(seen(outsider))
     expect(seen({ protocol: 'internal' })).toBe('rw')
   }
+})
+
+describe('initiator ports named by SPEC_I_PT', () => {
+  const naming = (...also: IscsiClient[]) =>
+    ({ do: 'register', key: 0n, newKey: 7n, persist: false, also }) as const
+
+  test('are registered with the key of who names them, in one generation', () => {
+    const { state } = apply(NO_RESERVATIONS, A, naming(B, C))
+    expect(keys(state)).toEqual([7n, 7n, 7n])
+    expect(state.generation).toBe(1)
+    expect(apply(state, C, { do: 'reserve', key: 7n, type: exclusiveAccess }).state.reservation).toEqual({
+      type: exclusiveAccess,
+      holder: nameOf(C),
+    })
+  })
+
+  test('are none when one is registered already, named twice, or named by who is registered', () => {
+    const { state } = apply(NO_RESERVATIONS, B, register(2n))
+    expect(stepReservations(state, A, naming(C, B)).result).toBe('invalidInitiatorPorts')
+    expect(stepReservations(NO_RESERVATIONS, A, naming(C, C)).result).toBe('invalidInitiatorPorts')
+    expect(stepReservations(NO_RESERVATIONS, A, naming(A)).result).toBe('invalidInitiatorPorts')
+    expect(stepReservations(state, B, { ...naming(A), key: 2n }).result).toBe('invalidInitiatorPorts')
+  })
+
+  test('count against the bound on registrations', () => {
+    const many = Array.from({ length: REGISTRATIONS_MAX }, (_, index) => client(index.toString(16)))
+    const outcome = stepReservations(NO_RESERVATIONS, client('ffffff'), naming(...many))
+    expect(outcome.result).toBe('insufficientRegistrationResources')
+  })
+})
+
+describe('through all target ports', () => {
+  const everywhere = (newKey: bigint) => ({ ...register(newKey), allTargetPorts: true }) as ReservationAction
+  const elsewhere = client('a', 2)
+
+  test('one registration serves the initiator port at every gateway', () => {
+    const { state } = apply(NO_RESERVATIONS, A, everywhere(5n))
+    expect(keys(state)).toEqual([5n])
+    const held = apply(state, elsewhere, { do: 'reserve', key: 5n, type: writeExclusive }).state
+    expect(isAccessPermitted(held, A, 'write')).toBe(true)
+    expect(isAccessPermitted(held, elsewhere, 'write')).toBe(true)
+    expect(isAccessPermitted(held, client('b', 2), 'write')).toBe(false)
+    expect(apply(held, elsewhere, register(0n)).state.registrations).toEqual([])
+  })
+
+  test('it takes in what the port had through single ones, reservation included', () => {
+    let state = apply(NO_RESERVATIONS, A, register(1n)).state
+    state = apply(state, elsewhere, register(2n)).state
+    state = apply(state, elsewhere, { do: 'reserve', key: 2n, type: exclusiveAccess }).state
+    const { state: widened } = apply(state, A, everywhere(3n))
+    expect(keys(widened)).toEqual([3n])
+    expect(isAccessPermitted(widened, A, 'read')).toBe(true)
+    expect(keys(apply(widened, elsewhere, register(4n)).state)).toEqual([4n])
+    expect(isAccessPermitted(apply(widened, elsewhere, register(4n)).state, A, 'read')).toBe(true)
+  })
+})
+
+describe('register and move', () => {
+  const D = client('d', 2)
+  const moveTo = (to: IscsiClient, unregister = false, newKey = 9n) =>
+    ({
+      do: 'registerAndMove',
+      key: 1n,
+      newKey,
+      persist: true,
+      to,
+      targetPortalGroupTag: to.targetPortalGroupTag,
+      unregister,
+    }) as const
+
+  test('registers the other nexus, through its target port, and hands the reservation over', () => {
+    const { state, notices } = apply(three(exclusiveAccess), A, moveTo(D))
+    expect(state.reservation).toEqual({ type: exclusiveAccess, holder: nameOf(D) })
+    expect(keys(state)).toEqual([1n, 2n, 3n, 9n])
+    expect([state.persistsThroughPowerLoss, notices]).toEqual([true, []])
+    expect(isAccessPermitted(state, A, 'read')).toBe(false)
+    expect(isAccessPermitted(state, D, 'write')).toBe(true)
+  })
+
+  test('gives one that is registered the new key, and with UNREG leaves', () => {
+    const { state } = apply(three(exclusiveAccess), A, moveTo(B, true))
+    expect(keys(state)).toEqual([9n, 3n])
+    expect(state.reservation?.holder).toBe(nameOf(B))
+  })
+
+  test('is for the holder of a reservation that one nexus has, and not to itself or without a key', () => {
+    expect(stepReservations(three(), A, moveTo(D)).result).toBe('conflict')
+    expect(stepReservations(three(exclusiveAccess), B, { ...moveTo(D), key: 2n }).result).toBe('conflict')
+    expect(stepReservations(three(exclusiveAccess), A, { ...moveTo(D), key: 5n }).result).toBe('conflict')
+    expect(stepReservations(three(writeExclusiveAllRegistrants), A, moveTo(D)).result).toBe('conflict')
+    expect(stepReservations(three(exclusiveAccess), A, moveTo(A)).result).toBe('invalidInitiatorPorts')
+    expect(stepReservations(three(exclusiveAccess), A, moveTo(D, false, 0n)).result).toBe(
+      'invalidServiceActionKey',
+    )
+  })
 })

@@ -2,6 +2,7 @@ import type { ClientIdentity } from '../client-identity.ts'
 import {
   findRegistration,
   holdsReservation,
+  type InitiatorPort,
   isAllRegistrants,
   NO_RESERVATIONS,
   REGISTRATIONS_MAX,
@@ -10,13 +11,30 @@ import {
   type Reservation,
   type ReservationState,
   type ReservationType,
-  registrantOf,
+  registrantName,
+  registrantNames,
+  registrationOf,
 } from './reservation-state.ts'
 
 /** PERSISTENT RESERVE OUT without its wire form. `key` is the RESERVATION KEY. SPC-5 §6.17. */
 export type ReservationAction =
-  | { readonly do: 'register'; readonly key: bigint; readonly newKey: bigint; readonly persist: boolean }
-  | { readonly do: 'registerAndIgnoreExistingKey'; readonly newKey: bigint; readonly persist: boolean }
+  | (Registering & {
+      readonly do: 'register'
+      readonly key: bigint
+      /** SPEC_I_PT: these initiator ports are registered too, all or none. */
+      readonly also?: readonly InitiatorPort[]
+    })
+  | (Registering & { readonly do: 'registerAndIgnoreExistingKey' })
+  | {
+      readonly do: 'registerAndMove'
+      readonly key: bigint
+      readonly newKey: bigint
+      readonly persist: boolean
+      readonly to: InitiatorPort
+      readonly targetPortalGroupTag: number
+      /** UNREG: the nexus that moves the reservation is no longer registered afterwards. */
+      readonly unregister: boolean
+    }
   | { readonly do: 'reserve' | 'release'; readonly key: bigint; readonly type: ReservationType }
   | { readonly do: 'clear'; readonly key: bigint }
   | {
@@ -27,6 +45,13 @@ export type ReservationAction =
       readonly type: ReservationType | null
     }
 
+interface Registering {
+  readonly newKey: bigint
+  readonly persist: boolean
+  /** ALL_TG_PT: through every target port. */
+  readonly allTargetPorts?: boolean
+}
+
 /** What another registrant is told, as a unit attention. SPC-5 §5.14.11. */
 export interface ReservationNotice {
   readonly registrant: RegistrantName
@@ -36,7 +61,10 @@ export interface ReservationNotice {
 export type ReservationRefusal =
   | 'conflict'
   | 'invalidType'
-  | 'invalidVictimKey'
+  /** The SERVICE ACTION RESERVATION KEY is one that makes no sense here. */
+  | 'invalidServiceActionKey'
+  /** SPEC_I_PT names initiator ports where it must not, or such as are registered already. */
+  | 'invalidInitiatorPorts'
   | 'invalidRelease'
   | 'insufficientRegistrationResources'
 
@@ -50,6 +78,8 @@ export type ReservationOutcome =
     }
   | { readonly result: ReservationRefusal }
 
+type IscsiClient = Extract<ClientIdentity, { protocol: 'iscsi' }>
+
 const CONFLICT = { result: 'conflict' } as const
 
 /** One PERSISTENT RESERVE OUT against the state: what becomes of it, and who has to be told. SPC-5 §5.14. */
@@ -58,17 +88,17 @@ export function stepReservations(
   client: ClientIdentity,
   action: ReservationAction,
 ): ReservationOutcome {
-  const registrant = registrantOf(client)
-  if (registrant === null || client.protocol !== 'iscsi') return CONFLICT
-  const own = findRegistration(state, registrant)
+  if (client.protocol !== 'iscsi') return CONFLICT
+  const own = findRegistration(state, registrantNames(client))
   if (action.do === 'register' || action.do === 'registerAndIgnoreExistingKey') {
     if (action.do === 'register' && (own?.key ?? 0n) !== action.key) return CONFLICT
-    const { initiatorName, isid, targetPortalGroupTag } = client
-    const wanted = { registrant, initiatorName, isid, targetPortalGroupTag, key: action.newKey }
-    return register(state, own, wanted, action.persist)
+    return register(state, own, client, action)
   }
   if (own === undefined || own.key !== action.key) return CONFLICT
+  const { registrant } = own
   switch (action.do) {
+    case 'registerAndMove':
+      return move(state, own, action)
     case 'reserve':
       return reserve(state, registrant, action.type)
     case 'release':
@@ -102,24 +132,94 @@ function notify(
     .map(registration => ({ registrant: registration.registrant, kind }))
 }
 
+type Register = Extract<ReservationAction, { do: 'register' | 'registerAndIgnoreExistingKey' }>
+
+// SPC-5 table 67 and 68.
 function register(
   state: ReservationState,
   own: Registration | undefined,
-  wanted: Registration,
-  persist: boolean,
+  client: IscsiClient,
+  action: Register,
 ): ReservationOutcome {
-  if (wanted.key === 0n) return own === undefined ? done(state) : unregister(state, own, persist)
-  if (own === undefined && state.registrations.length >= REGISTRATIONS_MAX) {
-    return { result: 'insufficientRegistrationResources' }
-  }
+  const { newKey, persist } = action
+  const also = (action.do === 'register' ? action.also : undefined) ?? []
+  if (own !== undefined && also.length > 0) return { result: 'invalidInitiatorPorts' }
+  if (newKey === 0n) return own === undefined ? done(state) : unregister(state, own, persist)
+  const tag = action.allTargetPorts === true ? null : client.targetPortalGroupTag
+  const added = also.map(port => registrationOfPort(port, tag, newKey))
+  const names = added.flatMap(port => [port.registrant, registrantName(port, null)])
+  const isWidened = own !== undefined && own.targetPortalGroupTag === null
+  const wanted = registrationOfPort(client, isWidened ? null : tag, newKey)
+  const isTwice = new Set([...added, wanted].map(({ registrant }) => registrant)).size <= added.length
+  if (isTwice || findRegistration(state, names) !== undefined) return { result: 'invalidInitiatorPorts' }
+  const registrations = [...withRegistration(state, own, wanted), ...added]
+  if (registrations.length > REGISTRATIONS_MAX) return { result: 'insufficientRegistrationResources' }
   return done({
     ...state,
     generation: nextGeneration(state),
     persistsThroughPowerLoss: persist,
-    registrations:
-      own === undefined
-        ? [...state.registrations, wanted]
-        : state.registrations.map(registration => (registration === own ? wanted : registration)),
+    registrations,
+    reservation: renamed(state.reservation, own, wanted),
+  })
+}
+
+function registrationOfPort(
+  { initiatorName, isid }: InitiatorPort,
+  targetPortalGroupTag: number | null,
+  key: bigint,
+): Registration {
+  const registrant = registrantName({ initiatorName, isid }, targetPortalGroupTag)
+  return { registrant, initiatorName, isid, targetPortalGroupTag, key }
+}
+
+/** `wanted` in the place of `own`; through every target port it takes in what the port had through single ones. */
+function withRegistration(
+  state: ReservationState,
+  own: Registration | undefined,
+  wanted: Registration,
+): readonly Registration[] {
+  const replaced = state.registrations.map(registration => (registration === own ? wanted : registration))
+  const all = own === undefined ? [...replaced, wanted] : replaced
+  if (wanted.targetPortalGroupTag !== null) return all
+  const isTakenIn = (other: Registration) =>
+    other !== wanted && other.initiatorName === wanted.initiatorName && other.isid === wanted.isid
+  return all.filter(registration => !isTakenIn(registration))
+}
+
+/** A reservation held by `own`, or by what `wanted` took in, is held by `wanted`. */
+function renamed(
+  reservation: Reservation | null,
+  own: Registration | undefined,
+  wanted: Registration,
+): Reservation | null {
+  if (reservation === null || reservation.holder === null) return reservation
+  const port = registrantName(wanted, null)
+  const isOfPort = wanted.targetPortalGroupTag === null && reservation.holder.startsWith(`${port},t,`)
+  const isOwn = reservation.holder === own?.registrant
+  return isOwn || isOfPort ? { ...reservation, holder: wanted.registrant } : reservation
+}
+
+type Move = Extract<ReservationAction, { do: 'registerAndMove' }>
+
+// SPC-5 §5.14.8. Where the destination is registered already its key becomes the new one.
+function move(state: ReservationState, own: Registration, action: Move): ReservationOutcome {
+  const { reservation } = state
+  if (reservation === null || reservation.holder !== own.registrant) return CONFLICT
+  if (action.newKey === 0n) return { result: 'invalidServiceActionKey' }
+  const names = [registrantName(action.to, action.targetPortalGroupTag), registrantName(action.to, null)]
+  const destination = findRegistration(state, names)
+  if (destination === own || names.includes(own.registrant)) return { result: 'invalidInitiatorPorts' }
+  const tag = destination === undefined ? action.targetPortalGroupTag : destination.targetPortalGroupTag
+  const wanted = registrationOfPort(action.to, tag, action.newKey)
+  const registrations = withRegistration(state, destination, wanted).filter(
+    registration => !(action.unregister && registration === own),
+  )
+  if (registrations.length > REGISTRATIONS_MAX) return { result: 'insufficientRegistrationResources' }
+  return done({
+    generation: nextGeneration(state),
+    persistsThroughPowerLoss: action.persist,
+    registrations,
+    reservation: { ...reservation, holder: wanted.registrant },
   })
 }
 
@@ -194,13 +294,13 @@ type Preempt = Extract<ReservationAction, { do: 'preempt' | 'preemptAndAbort' }>
 function preempt(state: ReservationState, registrant: RegistrantName, action: Preempt): ReservationOutcome {
   const { reservation } = state
   const heldByAll = reservation !== null && reservation.holder === null
-  if (action.victimKey === 0n && !heldByAll) return { result: 'invalidVictimKey' }
+  if (action.victimKey === 0n && !heldByAll) return { result: 'invalidServiceActionKey' }
 
   const takesOver =
     reservation !== null &&
     (heldByAll
       ? action.victimKey === 0n
-      : findRegistration(state, reservation.holder)?.key === action.victimKey)
+      : registrationOf(state, reservation.holder)?.key === action.victimKey)
   if (takesOver && action.type === null) return { result: 'invalidType' }
   const isVictim = (registration: Registration) => {
     if (takesOver && registration.registrant === registrant) return false
