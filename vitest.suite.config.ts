@@ -7,7 +7,7 @@ export default defineConfig({
     pool: 'forks',
     execArgv: ['--import', 'tsx'],
     maxWorkers: 2,
-    testTimeout: 60_000,
+    testTimeout: 140_000,
     hookTimeout: 60_000,
   },
 })

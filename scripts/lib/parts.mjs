@@ -25,7 +25,13 @@ export const PARTS = [
     limitMs: 3 * MINUTE_MS,
     onSecondNode: true,
   },
-  { name: 'suite', config: 'vitest.suite.config.ts', packages: ['libiscsi-bin'], limitMs: 5 * MINUTE_MS },
+  { name: 'suite', config: 'vitest.suite.config.ts', packages: ['libiscsi-bin'], limitMs: 7 * MINUTE_MS },
+  {
+    name: 'simulation',
+    config: 'vitest.simulation.config.ts',
+    packages: [],
+    limitMs: 6 * MINUTE_MS,
+  },
   {
     name: 'guest',
     config: 'vitest.guest.config.ts',

@@ -1,12 +1,3 @@
-import { freePort } from '../lib/free-port.ts'
-import { holdfastDone } from '../lib/programs.ts'
 import { defineSuite } from './define-suite.ts'
 
-await defineSuite({
-  name: '512-byte blocks',
-  portals: async () => [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`],
-  prepare: async daemon => {
-    await holdfastDone(daemon, 'volume', 'create', 'small-blocks', '128MiB')
-    return 'small-blocks'
-  },
-})
+await defineSuite('512')
