@@ -24,6 +24,8 @@ export class Member {
   incarnation = ''
   /** That it has persisted. */
   setVersion = 0
+  /** It was told that there is nobody else to ask. */
+  standsAlone = false
   /** bootMs until which its grant is counted on. */
   grantedUntilMs = 0
   /** Counts what a flush would make durable; the first never assumes clean. PROTOCOL rule 14. */

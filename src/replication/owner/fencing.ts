@@ -1,0 +1,141 @@
+import { BlockStatus } from '../../block/block-status.ts'
+import type { VolumeHead } from '../../control/layout.ts'
+import { alignUp } from '../../volume/block-alignment.ts'
+import type { FenceAnswer } from '../messages.ts'
+import { PeerStatus } from '../peer-network.ts'
+import type { Member } from './member.ts'
+import type { OwnerNode } from './node.ts'
+import type { FenceState } from './serving-rule.ts'
+
+const RETRY_MS = 100
+/** A member that is connected gets so long to answer, which covers the promises that it waits out. */
+const PATIENCE_MS = 3_000
+/** One whose link has been down for so long is not waited for. */
+const DOWN_MS = 1_000
+
+/** Why the volume cannot be served until an operator recovers it. PROTOCOL rule 1. */
+export class ReplicaAhead extends Error {
+  override readonly name = 'ReplicaAhead'
+}
+
+export interface FencingOptions {
+  readonly node: OwnerNode
+  readonly volumeUuid: string
+  /** The head of the epoch, as it is now. */
+  readonly head: () => VolumeHead
+  readonly ended: () => boolean
+  /** A higher epoch is known somewhere. */
+  readonly superseded: () => void
+  readonly ahead: (error: ReplicaAhead) => void
+  /** The state of a member has changed. */
+  readonly changed: () => void
+}
+
+interface Fenced {
+  state: FenceState
+  /** Nothing that it holds can be built on. */
+  full: boolean
+  answer: FenceAnswer | null
+}
+
+/** Fences the members of a volume for a new epoch, each for itself, until it answers or is hopeless. */
+export class Fencing {
+  readonly #options: FencingOptions
+  readonly #members = new Map<number, Fenced>()
+  readonly #sinceMs: number
+
+  constructor(options: FencingOptions) {
+    this.#options = options
+    this.#sinceMs = options.node.timers.bootMs()
+  }
+
+  state(peerNumber: number): FenceState {
+    return this.#members.get(peerNumber)?.state ?? 'waiting'
+  }
+
+  /** Must it return by a full comparison? */
+  lostAll(peerNumber: number): boolean {
+    return this.#members.get(peerNumber)?.full ?? false
+  }
+
+  answer(peerNumber: number): FenceAnswer | null {
+    return this.#members.get(peerNumber)?.answer ?? null
+  }
+
+  get answers(): FenceAnswer[] {
+    return [...this.#members.values()].flatMap(({ answer }) => answer ?? [])
+  }
+
+  /** There is no warm member to wait for: what this one holds stands. PROTOCOL rule 16. */
+  acceptAsWarm(peerNumber: number): void {
+    const fenced = this.#members.get(peerNumber)
+    if (fenced?.answer == null) return
+    fenced.state = 'warm'
+    const activeSegments = [...fenced.answer.activeSegments, ...fenced.answer.suspectSegments]
+    fenced.answer = { ...fenced.answer, state: 'warm', activeSegments, suspectSegments: [] }
+  }
+
+  /** Others need not wait for it any longer. */
+  isHopeless(member: Member): boolean {
+    const { node } = this.#options
+    if (this.state(member.peerNumber) === 'failed') return true
+    const waitedMs = node.timers.bootMs() - this.#sinceMs
+    if (waitedMs > PATIENCE_MS) return true
+    return member.link !== null && node.links.downForMs(member.peerNumber) > DOWN_MS
+  }
+
+  /** Resolves when it is fenced, or never will be in this epoch. */
+  async fence(member: Member): Promise<void> {
+    const { node, ended, changed } = this.#options
+    const fenced: Fenced = { state: 'waiting', full: false, answer: null }
+    this.#members.set(member.peerNumber, fenced)
+    while (!ended() && fenced.state === 'waiting') {
+      if (member.link?.isUp !== false) await this.#attempt(member, fenced)
+      if (fenced.state === 'waiting') await new Promise<void>(resolve => node.timers.after(RETRY_MS, resolve))
+    }
+    if (!ended()) changed()
+  }
+
+  async #attempt(member: Member, fenced: Fenced): Promise<void> {
+    const { node, volumeUuid, head, superseded } = this.#options
+    const { epoch, setVersion, generation } = head()
+    const sizeBytes = alignUp(head().sizeBytes)
+    const identity = member.link?.identity ?? node.network.self
+    const terms = { volumeUuid, epoch, setVersion }
+    const order = { what: 'fence', sizeBytes, generation } as const
+    const { status, body } = await node.orders.ask(member.peerNumber, terms, order)
+    if (status === PeerStatus.staleEpoch) return superseded()
+    if (status === PeerStatus.unknownVolume || status === BlockStatus.ioError) {
+      fenced.state = 'failed'
+      fenced.full = true
+      return
+    }
+    if (status !== BlockStatus.ok) return
+    const answer = body as FenceAnswer
+    if (!this.#believable(answer, fenced, member)) return
+    member.incarnation = identity.incarnation
+    member.brickUuid = identity.brickUuid
+    member.setVersion = Math.max(answer.setVersion, setVersion)
+    member.fenced = true
+    fenced.answer = answer
+    fenced.state = answer.state
+  }
+
+  /**
+   * Every set change is persisted by all members before the next one: whoever is two behind has missed one, and
+   * whoever is ahead belongs to metadata that were rolled back. PROTOCOL rule 1.
+   */
+  #believable(answer: FenceAnswer, fenced: Fenced, member: Member): boolean {
+    const { head, ahead } = this.#options
+    const { epoch, setVersion } = head()
+    if (answer.epoch > epoch || answer.setVersion > setVersion) {
+      const message = `peer ${member.peerNumber} knows epoch ${answer.epoch}, set ${answer.setVersion}; the metadata epoch ${epoch}, set ${setVersion}`
+      ahead(new ReplicaAhead(message))
+      return false
+    }
+    if (answer.setVersion >= setVersion - 1) return true
+    fenced.state = 'failed'
+    fenced.full = true
+    return false
+  }
+}

@@ -1,0 +1,35 @@
+import type { MetadataStore } from '../../metadata/metadata-store.ts'
+import type { PeerNetwork } from '../peer-network.ts'
+import type { Replica } from '../replica/replica.ts'
+import type { ReplicaStore } from '../replica-store.ts'
+import type { ReplicationConfig, ReplicationLog, TellEvent, VolumeServer } from '../replication.ts'
+import type { Timers } from '../timers.ts'
+import type { Links } from './links.ts'
+import type { Orders } from './orders.ts'
+import type { RejoinDamping } from './rejoin-damping.ts'
+
+export interface OwnerCounters {
+  takeovers: number
+  ejections: number
+  regionsReconciled: number
+  blocksRepaired: number
+}
+
+/** What the volumes that one daemon owns have in common. */
+export interface OwnerNode {
+  readonly network: PeerNetwork
+  readonly store: ReplicaStore
+  readonly metadata: MetadataStore
+  readonly timers: Timers
+  readonly replica: Replica
+  readonly links: Links
+  readonly orders: Orders
+  readonly server: VolumeServer
+  readonly config: ReplicationConfig
+  readonly log: ReplicationLog
+  readonly tellEvent: TellEvent
+  readonly counters: OwnerCounters
+  readonly damping: RejoinDamping
+  /** For how long the metadata has not answered; 0 while it does. */
+  metadataSilentForMs(): number
+}
