@@ -46,22 +46,7 @@ export interface TargetRecord {
   readonly createdAt: string
 }
 
-export interface SessionInfo {
-  readonly id: string
-  readonly protocol: 'iscsi' | 'nbd'
-  readonly kind: 'normal' | 'discovery'
-  readonly initiator: string
-  readonly isid: string | null
-  readonly target: string | null
-  readonly portal: string
-  readonly remoteAddress: string
-  readonly connectedAt: string
-  readonly commandsInFlight: number
-  readonly readBytes: number
-  readonly writtenBytes: number
-  readonly headerDigest: boolean
-  readonly dataDigest: boolean
-}
+export type { SessionInfo } from '../lib/session-info.ts'
 
 export interface PeerInfo {
   readonly id: string

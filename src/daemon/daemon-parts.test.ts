@@ -1,4 +1,4 @@
-import { PassThrough } from 'node:stream'
+import { Writable } from 'node:stream'
 import pino from 'pino'
 import { expect, test } from 'vitest'
 import type { VolumeShown } from '../control/control.ts'
@@ -15,9 +15,20 @@ import { Watchdog } from './watchdog.ts'
 
 /** A log whose lines a test can read. */
 function readableLog(format: 'json' | 'text' = 'json') {
-  const destination = new PassThrough()
+  let written = ''
+  const destination = new Writable({
+    write(chunk, _encoding, done) {
+      written += String(chunk)
+      done()
+    },
+  })
   const log = createLog({ level: 'info', format, destination })
-  return { log, read: () => String(destination.read() ?? '') }
+  const read = () => {
+    const lines = written
+    written = ''
+    return lines
+  }
+  return { log, read }
 }
 
 test('watchdog: a stall over 100 ms is counted and logged with its length, a shorter delay only counted', () => {
@@ -32,6 +43,24 @@ test('watchdog: a stall over 100 ms is counted and logged with its length, a sho
   expect(JSON.parse(read())).toMatchObject({ level: 'warn', msg: 'event loop stalled', stallMs: 250 })
   expect(Math.round(watchdog.longestMs)).toBe(250)
   expect(watchdog.delay.reduce((sum, count) => sum + count, 0)).toBe(3)
+})
+
+test('watchdog: stalls that follow are counted, and said together once ten seconds have passed', () => {
+  const { log, read } = readableLog()
+  using watchdog = new Watchdog(log)
+  let nowMs = performance.now()
+  watchdog.looked(nowMs)
+  const stall = () => {
+    nowMs += 50 + 200
+    watchdog.looked(nowMs)
+  }
+  stall()
+  expect(JSON.parse(read())).toMatchObject({ stallMs: 200, unloggedStalls: 0 })
+  for (let i = 0; i < 39; i++) stall()
+  expect(read()).toBe('')
+  stall()
+  expect(JSON.parse(read())).toMatchObject({ stallMs: 200, unloggedStalls: 39 })
+  expect(watchdog.stalls).toBe(41)
 })
 
 test('log: secrets are masked wherever they stand, and text is for people', () => {

@@ -1,25 +1,28 @@
-import type { SessionSource } from '../control/ports.ts'
-import type { SessionInfo } from '../control/records.ts'
 import type { Log } from '../lib/log.ts'
 import type { NbdServer } from '../nbd/nbd-server.ts'
+import { type LiveSession, ProtocolSessions } from './protocol-sessions.ts'
 
-const PREFIX = 'nbd-'
-
-/** The sessions of the NBD server under ids that no other protocol's have. */
-export class NbdSessions implements SessionSource {
+/** The sessions of the NBD server. */
+export class NbdSessions extends ProtocolSessions {
   readonly #server: NbdServer
-  readonly #log: Log
 
   constructor(server: NbdServer, log: Log) {
+    super('nbd', log)
     this.#server = server
-    this.#log = log
   }
 
-  sessions(): SessionInfo[] {
-    return this.#server
-      .sessions()
-      .map(({ id, client, stats, portal, remoteAddress, connectedAt, ...rest }) => ({
-        id: `${PREFIX}${id}`,
+  protected override *live(): Iterable<LiveSession> {
+    for (const {
+      id,
+      client,
+      stats,
+      portal,
+      remoteAddress,
+      connectedAt,
+      ...rest
+    } of this.#server.sessions()) {
+      const info = {
+        id,
         protocol: 'nbd',
         kind: 'normal',
         initiator: client,
@@ -33,20 +36,12 @@ export class NbdSessions implements SessionSource {
         writtenBytes: stats.writtenBytes,
         headerDigest: false,
         dataDigest: false,
-      }))
-  }
-
-  kick(id: string, reason: string): boolean {
-    if (!id.startsWith(PREFIX)) return false
-    const kicked = this.#server.kick({ id: id.slice(PREFIX.length) }) > 0
-    if (kicked) this.#log.info({ sessionId: id, reason }, 'session kicked')
-    return kicked
-  }
-
-  /** With their counters, for the metrics. */
-  *measured() {
-    for (const { id, client, stats, ...rest } of this.#server.sessions()) {
-      yield { session: `${PREFIX}${id}`, initiator: client, target: rest.export, stats }
+      } as const
+      yield { info, stats }
     }
+  }
+
+  protected override end(id: string): Promise<number> {
+    return this.#server.kick({ id })
   }
 }

@@ -5,6 +5,8 @@ import type { Log } from '../lib/log.ts'
 const LOOK_MS = 50
 /** A stall that a client of the daemon would notice. */
 const STALL_MS = 100
+/** Stalls are logged no more often; what came meanwhile is in the next line. */
+const LOG_MS_MIN = 10_000
 
 /** Notices when the event loop stands still, for the log and for /metrics. */
 export class Watchdog implements Disposable {
@@ -14,6 +16,8 @@ export class Watchdog implements Disposable {
   #expectedAtMs = performance.now() + LOOK_MS
   #stalls = 0
   #longestMs = 0
+  #loggedAtMs = Number.NEGATIVE_INFINITY
+  #unloggedStalls = 0
 
   constructor(log: Log) {
     this.#log = log
@@ -46,7 +50,14 @@ export class Watchdog implements Disposable {
     if (lateMs <= STALL_MS) return
     this.#stalls++
     this.#longestMs = Math.max(this.#longestMs, lateMs)
-    this.#log.warn({ stallMs: Math.round(lateMs) }, 'event loop stalled')
+    if (nowMs - this.#loggedAtMs < LOG_MS_MIN) {
+      this.#unloggedStalls++
+      return
+    }
+    const fields = { stallMs: Math.round(lateMs), unloggedStalls: this.#unloggedStalls }
+    this.#log.warn(fields, 'event loop stalled')
+    this.#loggedAtMs = nowMs
+    this.#unloggedStalls = 0
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type net from 'node:net'
-import type { SessionInfo } from '../control/records.ts'
+import type { SessionInfo } from '../lib/session-info.ts'
 import { invariant } from '../lib/invariant.ts'
 import { BufferPool } from '../net/buffer-pool.ts'
 import { BusyPoll } from '../net/busy-poll.ts'

@@ -1,4 +1,4 @@
-import type { SessionInfo } from '../control/records.ts'
+import type { SessionInfo } from '../lib/session-info.ts'
 import type { Session } from './session.ts'
 
 /** A session as the API shows it. */

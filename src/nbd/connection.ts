@@ -49,10 +49,12 @@ export class NbdConnection implements ByteIntake, ByteOutlet {
   readonly portal: string
   transmission: Transmission | null = null
   client: NbdClient
+  /** From close() on: resolves when the volume has been let go of. */
+  released: Promise<void> = Promise.resolve()
   readonly #surroundings: NbdSurroundings
   readonly #tls: ListenerTls
   readonly #handshake: Handshake
-  readonly #onClosed: (connection: NbdConnection, released: Promise<void>) => void
+  readonly #onClosed: (connection: NbdConnection) => void
   readonly #openedAtMs: number
   #socket: net.Socket
   /** Of the handshake: the beginning of a message whose rest has not come. */
@@ -76,7 +78,7 @@ export class NbdConnection implements ByteIntake, ByteOutlet {
     portal: string,
     tls: ListenerTls,
     surroundings: NbdSurroundings,
-    onClosed: (connection: NbdConnection, released: Promise<void>) => void,
+    onClosed: (connection: NbdConnection) => void,
   ) {
     this.id = id
     this.#surroundings = surroundings
@@ -165,7 +167,8 @@ export class NbdConnection implements ByteIntake, ByteOutlet {
     logger.debug({ remoteAddress: this.client.remoteAddress, reason: why }, 'connection closed')
     this.#socket.destroy()
     this.output.close()
-    this.#onClosed(this, this.transmission?.close() ?? Promise.resolve())
+    if (this.transmission !== null) this.released = this.transmission.close()
+    this.#onClosed(this)
   }
 
   closeWhenSent(reason: string): void {

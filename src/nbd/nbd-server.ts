@@ -111,8 +111,8 @@ export class NbdServer {
     for (const session of this.sessions()) yield [session.export, session.stats]
   }
 
-  /** Closes the sessions that match; answers how many. */
-  kick(filter: NbdSessionFilter): number {
+  /** Closes the sessions that match; answers how many once nothing of them is in flight. */
+  async kick(filter: NbdSessionFilter): Promise<number> {
     const matching = [...this.#connections].filter(connection => {
       const session = sessionOf(connection)
       if (session === null) return false
@@ -124,6 +124,7 @@ export class NbdServer {
       )
     })
     for (const connection of matching) connection.close('kicked')
+    await Promise.all(matching.map(connection => connection.released))
     return matching.length
   }
 
@@ -152,14 +153,14 @@ export class NbdServer {
         socket.destroy()
         return
       }
-      const closed = (connection: NbdConnection, released: Promise<void>) =>
-        this.#closed(connection, released)
+      const closed = (connection: NbdConnection) => this.#closed(connection)
       const id = ++this.#connectionsSeen
       this.#connections.add(new NbdConnection(id, socket, portal.address, tls, this.#surroundings, closed))
     })
   }
 
-  #closed(connection: NbdConnection, released: Promise<void>): void {
+  #closed(connection: NbdConnection): void {
+    const { released } = connection
     this.#connections.delete(connection)
     this.#keepStats(connection)
     this.#releasing.add(released)

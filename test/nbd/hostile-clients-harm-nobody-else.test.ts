@@ -107,7 +107,7 @@ test('kick: the session ends, other sessions stay', async () => {
   using first = await NbdClient.open(served.port)
   using second = await NbdClient.open(served.port)
   const [session] = served.server.sessions()
-  expect(served.server.kick({ id: session!.id })).toBe(1)
+  expect(await served.server.kick({ id: session!.id })).toBe(1)
   await first.closed
   expect((await second.readAt(0, 512)).length).toBe(512)
 })
