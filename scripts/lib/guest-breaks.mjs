@@ -26,7 +26,8 @@ async function withBroken(patch, use) {
   try {
     await done('no worktree', 'git', ['worktree', 'add', '--quiet', '--detach', tree, 'HEAD'])
     symlinkSync(join(ROOT, 'node_modules'), join(tree, 'node_modules'))
-    await done('the patch does not apply', 'git', ['apply', join(PATCHES, patch.name)], tree)
+    // What surrounds the line that it breaks may have changed.
+    await done('the patch does not apply', 'git', ['apply', '-C0', join(PATCHES, patch.name)], tree)
     const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
     await done('it does not build', process.execPath, [tsc, '-p', 'tsconfig.build.json'], tree)
     return await use(tree)

@@ -1,0 +1,38 @@
+import { spawnSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
+const BREAKS = `${ROOT}/test/guest/break`
+const sections = readdirSync(`${ROOT}/test/guest`).filter(name => name.endsWith('.test.ts'))
+const checks = readFileSync(`${ROOT}/test/guest/named-checks.txt`, 'utf8').split('\n')
+const patches = readdirSync(BREAKS).map(name => ({
+  name,
+  text: readFileSync(`${BREAKS}/${name}`, 'utf8'),
+}))
+const fields = (text: string, key: string): string[] =>
+  [...text.matchAll(new RegExp(`^${key}: (.*)$`, 'gm'))].map(match => match[1]!)
+const sectionOf = (text: string): string | undefined =>
+  sections.find(file => file.includes(fields(text, 'section')[0]!))
+
+test('breaks: every section of the guest tests has one', () => {
+  expect(patches.map(({ text }) => sectionOf(text)).toSorted()).toEqual(sections.toSorted())
+})
+
+describe.each(patches)('break $name', ({ name, text }) => {
+  test('says what it breaks, and which named checks of its section must find it', () => {
+    expect(fields(text, 'breaks')).toHaveLength(1)
+    const red = fields(text, 'red').map(check => `test/guest/${sectionOf(text)} > ${check}`)
+    expect(red).not.toEqual([])
+    expect(checks).toEqual(expect.arrayContaining(red))
+  })
+
+  test('applies to the product as it is', () => {
+    const { stderr } = spawnSync('git', ['apply', '--check', '-C0', `${BREAKS}/${name}`], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    })
+    expect(stderr).toBe('')
+  })
+})
