@@ -28,6 +28,8 @@ export class SimDisk {
   trustedBootId: string
   /** A write or an fsync failed: nothing here is believed until it was compared. PROTOCOL rule 15. */
   failedOnce = false
+  /** Its stamps tell nothing of what was there before. */
+  wasEmptied = false
   /** The last process closed it properly. */
   cleanlyClosed = true
   readonly #random: Random
@@ -38,6 +40,12 @@ export class SimDisk {
     this.#tally = tally
     this.uuid = random.uuid()
     this.trustedBootId = bootId
+  }
+
+  /** Somebody made a new brick under the old name. */
+  empty(): void {
+    this.images.clear()
+    this.wasEmptied = true
   }
 
   losePower(): void {

@@ -16,9 +16,17 @@ export const Entry = { absent: 0, zero: 1, bad: 2, firstPresent: 3 } as const
 
 export const ZERO_BLOCK = Buffer.alloc(BLOCK_BYTES)
 
-export function entryOf(block: Buffer, at = 0): number {
-  const crc = crc32c(block, at, BLOCK_BYTES)
-  return crc < Entry.firstPresent ? (crc ^ 0x80000000) >>> 0 : crc
+/** Pages are never changed in place: what a checksum once was it stays. */
+const knownEntries = new WeakMap<Buffer, number>()
+
+export function entryOf(block: Buffer): number {
+  let entry = knownEntries.get(block)
+  if (entry === undefined) {
+    const crc = crc32c(block)
+    entry = crc < Entry.firstPresent ? (crc ^ 0x80000000) >>> 0 : crc
+    knownEntries.set(block, entry)
+  }
+  return entry
 }
 
 /** A page of a file: what programs see, and what would be there after the power came back. */

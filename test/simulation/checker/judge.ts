@@ -84,7 +84,11 @@ export class Judge implements BrickWitness {
   descriptorPersisted(brick: SimBrick, uuid: string, epoch: number, setVersion: number): void {
     const key = `${brick.uuid}/${uuid}`
     const before = this.#descriptors.get(key)
-    if (before !== undefined && (epoch < before.epoch || setVersion < before.setVersion)) {
+    if (
+      before !== undefined &&
+      !brick.disk.wasEmptied &&
+      (epoch < before.epoch || setVersion < before.setVersion)
+    ) {
       throw new Violation(
         'I1',
         `a brick's descriptor fell from ${JSON.stringify(before)} to ${epoch}/${setVersion}`,
@@ -233,7 +237,8 @@ export class Judge implements BrickWitness {
   ): void {
     const own = this.#image(uuid, volume)
     const since = view.head.out.find(out => out.uuid === uuid)?.since
-    if (own === undefined || since === undefined) return
+    const { wasEmptied } = this.#world.peers().find(peer => peer.disk.uuid === uuid)!.disk
+    if (own === undefined || since === undefined || wasEmptied) return
     const region = Math.floor(block / BLOCKS_PER_REGION)
     const segment = Math.floor(block / BLOCKS_PER_SEGMENT)
     const survivors = members.map(member => this.#image(member, volume)).filter(image => image !== undefined)

@@ -142,6 +142,15 @@ export const FAULTS = {
     restartWhenFailed(peer, random, later)
     return peer.machine.name
   }),
+  diskEmptied: onPeer((peer, world, random, later) => {
+    // The data of one brick is gone for good: only while everybody else has everything.
+    const isWhole = world.volumes.every(volume => world.judge.view(volume)?.head.out.length === 0)
+    if (!isWhole || !world.peers.every(other => other.isReachable)) return null
+    peer.kill(true)
+    peer.disk.empty()
+    later(random.between(50, 2_000), () => peer.start())
+    return peer.machine.name
+  }),
   diskFull: onPeer((peer, _world, random, later) => {
     peer.disk.trouble.freeRegions = random.below(2)
     later(duration(random), () => {

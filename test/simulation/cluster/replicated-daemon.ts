@@ -1,0 +1,135 @@
+import { HoldfastError } from '../../../src/errors/holdfast-error.ts'
+import { openReplication } from '../../../src/replication/open-replication.ts'
+import type { OwnedHere, Replication, VolumeServer } from '../../../src/replication/replication.ts'
+import type { ClientIdentity } from '../../../src/volume/client-identity.ts'
+import { OwnedVolume } from '../../../src/volume/owned-volume.ts'
+import type { VolumeHandle } from '../../../src/volume/volume.ts'
+import { SimLease } from './sim-lease.ts'
+import type { Daemon, DaemonParts } from './sim-peer.ts'
+import { plainVolumeState } from './volume-state.ts'
+
+const START_AGAIN_MS = 300
+
+/** The production classes, put together as the daemon does it, over the simulator's network, brick, clock and etcd. */
+export function replicatedDaemon(parts: DaemonParts): Daemon {
+  return new ReplicatedDaemon(parts)
+}
+
+interface Served {
+  readonly owned: OwnedHere
+  readonly volume: OwnedVolume
+  readonly handles: Map<string, VolumeHandle>
+}
+
+class ReplicatedDaemon implements Daemon, VolumeServer {
+  readonly #parts: DaemonParts
+  readonly #replication: Replication
+  readonly #served = new Map<string, Served>()
+  readonly #counts: Record<string, number> = {}
+
+  constructor(parts: DaemonParts) {
+    this.#parts = parts
+    const { node, brick, etcd, process, world } = parts
+    const lease = new SimLease(etcd, process)
+    const say = (fields: object, message: string) => {
+      if (world.trace.enabled) world.trace.say(process.name, `${message} ${brief(fields)}`)
+    }
+    this.#replication = openReplication({
+      network: node,
+      store: brick,
+      metadata: etcd,
+      timers: process,
+      lease,
+      randomBytes: length => process.random.bytes(length),
+      server: this,
+      log: { info: say, warn: say, error: say },
+      tellEvent: (kind, subject, message) => {
+        this.#count(`event ${kind}`)
+        if (world.trace.enabled) world.trace.say(process.name, `${kind} ${subject}: ${message}`)
+      },
+    })
+    node.serve(this.#replication.handler)
+    lease.begin()
+    void this.#start()
+  }
+
+  get counts(): Readonly<Record<string, number>> {
+    const { takeovers, ejections, fencesAnswered, staleRefused, regionsReconciled, blocksRepaired } =
+      this.#replication.statistics()
+    return {
+      ...this.#counts,
+      takeovers,
+      ejections,
+      'fences answered': fencesAnswered,
+      'stale messages refused': staleRefused,
+      'regions reconciled': regionsReconciled,
+      'blocks repaired online': blocksRepaired,
+    }
+  }
+
+  async login(name: string, client: ClientIdentity): Promise<VolumeHandle> {
+    const served = this.#served.get(name)
+    if (served === undefined) {
+      // The first gateway that a client asks for an orphan becomes its owner.
+      this.#replication.want(name)
+      throw new HoldfastError('ERR_BLOCK_UNAVAILABLE')
+    }
+    const key = JSON.stringify(client)
+    await served.handles.get(key)?.close()
+    const handle = served.volume.open(client)
+    served.handles.set(key, handle)
+    return handle
+  }
+
+  async clearSegments(name: string, quietMs: number): Promise<void> {
+    await this.#served.get(name)?.volume.segments.clearQuiet(this.#parts.process.bootMs() - quietMs)
+  }
+
+  async release(name: string): Promise<void> {
+    if (this.#replication.owned(name) !== null) await this.#replication.release(name)
+  }
+
+  async begin(owned: OwnedHere): Promise<void> {
+    const { world, process } = this.#parts
+    const tested = world.volumes.find(volume => volume.name === owned.name)!
+    world.judge.owns(owned.name, owned.epoch, process.name)
+    const description = { ...world.headOf(tested), name: owned.name, naa: Buffer.alloc(16) }
+    const volume = new OwnedVolume(description, owned.extents, plainVolumeState(), owned.queue)
+    this.#served.set(owned.name, { owned, volume, handles: new Map() })
+  }
+
+  changed(): void {}
+
+  lost(owned: OwnedHere, lossGeneration: number): void {
+    this.#count('loss generation told')
+    this.#parts.world.trace.say(this.#parts.process.name, `${owned.name} lost writes: ${lossGeneration}`)
+  }
+
+  async end(owned: OwnedHere): Promise<void> {
+    const served = this.#served.get(owned.name)
+    if (served?.owned !== owned) return
+    this.#served.delete(owned.name)
+    await served.volume.close()
+  }
+
+  async #start(): Promise<void> {
+    for (;;) {
+      try {
+        return await this.#replication.start()
+      } catch {
+        await new Promise<void>(resolve => this.#parts.process.after(START_AGAIN_MS, resolve))
+      }
+    }
+  }
+
+  #count(kind: string): void {
+    this.#counts[kind] = (this.#counts[kind] ?? 0) + 1
+  }
+}
+
+function brief(fields: object): string {
+  return JSON.stringify(fields, (_key, value) => {
+    if (value instanceof Error) return value.message
+    return typeof value === 'bigint' ? String(value) : value
+  })
+}

@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest'
+// @ts-expect-error scripts are plain JavaScript
+import { bugNames, huntBug, runSeeds, Totals } from '../../scripts/lib/simulation.mjs'
+import { KINDS_OF_A_RUN } from './kinds.ts'
+
+/** The same ones every time: a change that breaks one is found by whoever makes it. */
+const SEEDS = 1_000
+/** Patches per run of `npm test`; which ones turns with the days. */
+const BUGS_PER_RUN = 2
+const DAY_MS = 86_400_000
+
+test(`${SEEDS} seeds keep every promise, and every kind of fault happens`, async () => {
+  const totals = new Totals()
+  const seeds = Array.from({ length: SEEDS }, (_, i) => i + 1)
+  await runSeeds({ seeds, each: (result: { seed: number }) => (totals.add(result), true) })
+  totals.print(console.log)
+  const failures = totals.failures as { seed: number; rule: string; message: string }[]
+  for (const { seed, message } of failures)
+    console.log(`seed ${seed}: ${message}\n  replay: npm run simulate -- --seed ${seed} --trace`)
+  expect(failures.map(({ seed, rule }) => `${seed} ${rule}`)).toEqual([])
+  expect(totals.missing(KINDS_OF_A_RUN)).toEqual([])
+})
+
+const bugs: string[] = bugNames()
+const first = (Math.floor(Date.now() / DAY_MS) * BUGS_PER_RUN) % Math.max(1, bugs.length)
+const chosen =
+  bugs.length === 0 ? [] : [0, 1].map(i => bugs[(first + i) % bugs.length]!).slice(0, BUGS_PER_RUN)
+
+test.each(chosen)('seeded bug: %s is found', async name => {
+  const { found, tried } = await huntBug(name)
+  expect(found, `not found in ${tried} seeds`).not.toBeNull()
+})
