@@ -54,6 +54,10 @@ export class GatewayService implements PeerRequestHandler {
     if (this.#services.get(service.uuid) === service) this.#services.delete(service.uuid)
   }
 
+  get owned(): Iterable<OwnedService> {
+    return this.#services.values()
+  }
+
   find(uuid: string): OwnedService | null {
     return this.#services.get(uuid) ?? null
   }

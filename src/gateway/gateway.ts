@@ -5,7 +5,7 @@ import type { Timers } from '../replication/timers.ts'
 import type { ClientIdentity } from '../volume/client-identity.ts'
 import { OwnedVolume, type VolumeState } from '../volume/owned-volume.ts'
 import { GatewayService } from './gateway-service.ts'
-import { defaultGatewayLimits, type GatewayLimits } from './limits.ts'
+import { defaultGatewayLimits, type GatewayLimits, TELL_MS, TRY_AGAIN_MS } from './limits.ts'
 import type { GatewayEvent, OwnerEvent } from './messages.ts'
 import { OwnedService } from './owned-service.ts'
 import { ask, remotePort } from './remote-port.ts'
@@ -90,6 +90,11 @@ export class Gateway implements VolumeServer {
     return volume
   }
 
+  /** The volumes that are owned here now. */
+  get ownedVolumes(): OwnedVolume[] {
+    return [...(this.#service?.owned ?? [])].map(({ volume }) => volume)
+  }
+
   // VolumeServer.
 
   async begin(owned: OwnedHere): Promise<void> {
@@ -162,7 +167,17 @@ export class Gateway implements VolumeServer {
   async #tell(gateway: number, uuid: string, epoch: number, event: OwnerEvent): Promise<void> {
     if (gateway === this.#self) return this.#byUuid.get(uuid)?.ownerEvent(epoch, event)
     const body: GatewayEvent = { what: 'gatewayEvent', epoch, event }
+    const link = this.#options.network.link(gateway)
+    const { timers } = this.#options
+    const untilMs = timers.bootMs() + TELL_MS
     // One that cannot be reached asks anew when it comes back; until then its operations are refused by number.
-    await ask(this.#options.network.link(gateway), uuid, body).catch(() => {})
+    while (this.#service!.find(uuid)?.epoch === epoch && timers.bootMs() < untilMs) {
+      const isTold = await ask(link, uuid, body).then(
+        () => true,
+        () => false,
+      )
+      if (isTold) return
+      await new Promise<void>(resolve => void timers.after(TRY_AGAIN_MS, resolve))
+    }
   }
 }

@@ -26,3 +26,5 @@ export const EXTENTS_PER_ANSWER_MAX = 16_384
 export const LOOK_MS = 1_000
 /** Between two attempts at an owner that refuses. */
 export const TRY_AGAIN_MS = 100
+/** How long an owner tries to tell a gateway something. */
+export const TELL_MS = 5_000

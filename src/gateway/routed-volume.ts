@@ -122,6 +122,11 @@ export class RoutedVolume implements Volume, RoutedHandleOwner, RoutedOwner, Str
     return this.#isAttached ? this.#route!.port : null
   }
 
+  /** Its owner answers: what comes now need not wait for one. */
+  get isServing(): boolean {
+    return this.#isAttached
+  }
+
   /** The owner in this process, while it is here and serves. */
   get localService() {
     return this.#isAttached && this.#route?.is === 'local' ? this.#route.service : null

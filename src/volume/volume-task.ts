@@ -153,8 +153,8 @@ export class VolumeTask implements RangeEntry {
     inner.data = data
     inner.dataAt = at
     inner.fua = this.operation.fua
-    inner.stream = this.operation.stream
-    inner.sequence = this.operation.sequence
+    inner.stream = kind === BlockKind.read ? 0 : this.operation.stream
+    inner.sequence = kind === BlockKind.read ? 0 : this.operation.sequence
     inner.status = BlockStatus.ok
     this.#step = next
     if (kind !== BlockKind.read && kind !== BlockKind.flush) this.#wrote = true
