@@ -24,10 +24,14 @@ import {
   type ReplicationOptions,
   type ReplicationStatistics,
 } from './replication.ts'
+import type { CopyBudget, CopyPlanner } from './resync/resync-ports.ts'
 import type { Timer } from './timers.ts'
 
 /** How often the metadata is asked whether it is there, while something is owned. PROTOCOL rule 24. */
 const METADATA_ASK_MS = 5_000
+
+const NOTHING_WANTED: CopyPlanner = { wanted: () => [], substitute: () => null }
+const NO_LIMIT: CopyBudget = { take: () => Promise.resolve() }
 
 /** The replication of one daemon; nothing happens before start(). */
 export function openReplication(options: ReplicationOptions): Replication {
@@ -58,6 +62,9 @@ class DaemonReplication implements Replication {
     this.#replica = new Replica(self.clusterId, store, timers)
     this.handler = this.#replica
     this.#links = new Links(network, timers)
+    this.#links.onChange((peer, isUp) => {
+      for (const ownership of this.#owned.values()) ownership.linkChanged(peer, isUp)
+    })
     this.#orders = new Orders(network, this.#replica, timers)
     this.#metadataAnsweredMs = timers.bootMs()
     this.#node = {
@@ -74,6 +81,8 @@ class DaemonReplication implements Replication {
       tellEvent: options.tellEvent,
       counters: { takeovers: 0, ejections: 0, regionsReconciled: 0, blocksRepaired: 0 },
       damping: new RejoinDamping(timers),
+      planner: options.planner ?? NOTHING_WANTED,
+      budget: options.budget ?? NO_LIMIT,
       metadataSilentForMs: () => timers.bootMs() - this.#metadataAnsweredMs,
     }
     this.#watch = new VolumeWatch({

@@ -4,6 +4,7 @@ import type { VolumeExtents } from '../store/brick.ts'
 import type { OperationQueue } from '../volume/operation-queue.ts'
 import type { PeerNetwork, PeerRequestHandler } from './peer-network.ts'
 import type { ReplicaStore } from './replica-store.ts'
+import type { CopyBudget, CopyPlanner, CopyProgress } from './resync/resync-ports.ts'
 import type { Timers } from './timers.ts'
 
 /** A write, trim or zero that a member remembers, so that a client's repetition of it can be told. PROTOCOL rule 18. */
@@ -86,6 +87,10 @@ export interface ReplicationOptions {
   readonly log: ReplicationLog
   readonly tellEvent: TellEvent
   readonly config?: Partial<ReplicationConfig>
+  /** Drains, rebalancing, changes of R; without it only bricks that are out come back. */
+  readonly planner?: CopyPlanner
+  /** Without it copying is as fast as it gets. */
+  readonly budget?: CopyBudget
 }
 
 /** A volume on the bricks of the peers it was placed on. */
@@ -111,6 +116,8 @@ export interface OwnedStatistics {
   readonly operationsInFlight: number
   /** bootMs until which reads of every range are authorised. */
   readonly readableUntilMs: number
+  /** The resync or move under way. */
+  readonly copy: CopyProgress | null
 }
 
 export interface ReplicationStatistics {

@@ -30,6 +30,8 @@ export interface EpochSetsOptions {
   readonly timers: Timers
   readonly member: (peerNumber: number) => Member
   readonly ended: () => boolean
+  /** It is a member from this turn on: nobody asks its gate any more. */
+  readonly joined: (peerNumber: number) => void
   /** After every change: events, statistics, whoever follows the head. */
   readonly changed: (left: readonly Member[]) => void
 }
@@ -113,7 +115,7 @@ export class EpochSets {
 
   /** What copying has earned; false when it was refused. */
   async earn(change: EarnedChange): Promise<ChangeOutcome> {
-    const { names, keeper, member, extents } = this.#options
+    const { names, keeper, member, extents, joined: tellJoined } = this.#options
     const ranges = new Set(change.ranges)
     const joiner = change.joins === null ? null : member(change.joins)
     const before = this.#sets
@@ -130,6 +132,7 @@ export class EpochSets {
     if (outcome === 'changed') {
       this.#placement = placed
       extents.reserved.clear()
+      if (change.joins !== null) tellJoined(change.joins)
     }
     this.#sets = inSyncSets(this.head, this.#placement, names)
     const left = this.#leftSince(before)

@@ -13,7 +13,7 @@ export class Links {
   readonly #network: PeerNetwork
   readonly #timers: Timers
   readonly #links = new Map<number, WatchedLink>()
-  readonly #listeners = new Set<() => void>()
+  readonly #listeners = new Set<(peerNumber: number, isUp: boolean) => void>()
 
   constructor(network: PeerNetwork, timers: Timers) {
     this.#network = network
@@ -31,7 +31,7 @@ export class Links {
   }
 
   /** Called after any link came or went; the answer takes the listener off. */
-  onChange(listener: () => void): () => void {
+  onChange(listener: (peerNumber: number, isUp: boolean) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
@@ -52,7 +52,7 @@ export class Links {
       stop: link.onChange(() => {
         if (link.isUp) watched.downSinceMs = null
         else watched.downSinceMs ??= this.#timers.bootMs()
-        for (const listener of [...this.#listeners]) listener()
+        for (const listener of [...this.#listeners]) listener(peerNumber, link.isUp)
       }),
     }
     this.#links.set(peerNumber, watched)

@@ -84,6 +84,8 @@ export class MemberOperation {
 
   #came(status: PeerStatus, failedAtBytes: number): void {
     this.isOut = false
+    // A flush that was sent meanwhile may have passed it.
+    if (this.#piece.number > 0) this.member.changes++
     this.status = status
     this.failedAtBytes = failedAtBytes
     this.#piece.partDone(this)

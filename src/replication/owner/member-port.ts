@@ -150,6 +150,7 @@ export class EpochMemberPort implements MemberPort {
       request.payloadAt = at
       request.payloadLengthBytes = flags === RequestFlag.absent ? 0 : lengthBytes
     })
+    this.#member.changes++
     if (status !== BlockStatus.ok && status !== BlockStatus.noSpace) throw this.#failure('copy', status)
     return status
   }

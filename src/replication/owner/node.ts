@@ -3,6 +3,7 @@ import type { PeerNetwork } from '../peer-network.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { ReplicaStore } from '../replica-store.ts'
 import type { ReplicationConfig, ReplicationLog, TellEvent, VolumeServer } from '../replication.ts'
+import type { CopyBudget, CopyPlanner } from '../resync/resync-ports.ts'
 import type { Timers } from '../timers.ts'
 import type { Links } from './links.ts'
 import type { Orders } from './orders.ts'
@@ -30,6 +31,8 @@ export interface OwnerNode {
   readonly tellEvent: TellEvent
   readonly counters: OwnerCounters
   readonly damping: RejoinDamping
+  readonly planner: CopyPlanner
+  readonly budget: CopyBudget
   /** For how long the metadata has not answered; 0 while it does. */
   metadataSilentForMs(): number
 }

@@ -6,13 +6,15 @@ import { BLOCK_BYTES } from '../../store/layout.ts'
 import { OperationQueue } from '../../volume/operation-queue.ts'
 import { PeerStatus } from '../peer-network.ts'
 import type { OwnedHere, OwnedStatistics, RecentOperation } from '../replication.ts'
-import type { MemberPort } from '../resync/resync-ports.ts'
+import { CopyKeeper } from '../resync/copy-keeper.ts'
+import type { EarnedChange, MemberPort } from '../resync/resync-ports.ts'
 import type { Timer } from '../timers.ts'
 import { doubtfulSpans } from './doubts.ts'
+import { EpochResync } from './epoch-resync.ts'
 import { EpochSets } from './epoch-sets.ts'
 import { Fencing } from './fencing.ts'
 import { countedUntilMs } from './grants.ts'
-import { HeadKeeper, readPlacement } from './head-keeper.ts'
+import { type ChangeOutcome, HeadKeeper, readPlacement } from './head-keeper.ts'
 import { Member } from './member.ts'
 import { EpochMemberPort } from './member-port.ts'
 import type { OwnerNode } from './node.ts'
@@ -58,6 +60,8 @@ export class Ownership implements OwnedHere, EpochRunner {
   readonly #ports = new Map<number, EpochMemberPort>()
   readonly #fencing: Fencing
   readonly #reconcile: Reconcile
+  readonly #resync: EpochResync
+  readonly #copies: CopyKeeper
   readonly #wantOut = new Map<number, Leaver>()
   readonly #repairs = new Set<string>()
   readonly #startedMs: number
@@ -95,7 +99,17 @@ export class Ownership implements OwnedHere, EpochRunner {
       timers: node.timers,
       member: peer => this.member(peer),
       ended,
+      joined: peer => this.#joined(peer),
       changed: left => this.#setsChanged(left),
+    })
+    this.#resync = new EpochResync(this, names)
+    this.#copies = new CopyKeeper({
+      owner: this.#resync,
+      volume: name,
+      planner: node.planner,
+      timers: node.timers,
+      budget: node.budget,
+      tellEvent: node.tellEvent,
     })
     this.#fencing = new Fencing({
       node,
@@ -168,6 +182,7 @@ export class Ownership implements OwnedHere, EpochRunner {
       rangesWaiting: placement.filter((_, range) => !this.sets.isServed(range)).length,
       regionsToReconcile: this.#reconcile.regionsLeft,
       operationsInFlight: this.extents.operationsInFlight,
+      copy: this.#copies.progress,
       readableUntilMs: this.extents.classes.reduce(
         (until, cls) => Math.min(until, cls.readUntilMs),
         Infinity,
@@ -238,6 +253,30 @@ export class Ownership implements OwnedHere, EpochRunner {
     void this.serially(() => this.#removeWanted())
   }
 
+  /** This peer's brick was fenced for the epoch apart from the takeover: it comes back. */
+  fenced(peer: number, setVersion: number): Member {
+    const member = this.member(peer)
+    const identity = member.link?.identity ?? this.node.network.self
+    member.incarnation = identity.incarnation
+    member.brickUuid = identity.brickUuid
+    member.setVersion = setVersion
+    member.fenced = true
+    member.changes++
+    return member
+  }
+
+  async earn(change: EarnedChange): Promise<ChangeOutcome> {
+    const outcome = await this.sets.earn(change)
+    this.#changeFailed(outcome)
+    if (outcome === 'changed') await this.#standAlone()
+    return outcome
+  }
+
+  /** A link has come or gone. */
+  linkChanged(peer: number, isUp: boolean): void {
+    if (isUp && this.#served) this.#copies.connected(peer)
+  }
+
   /** One after the other: fences' outcomes, set changes, joins. */
   serially(step: () => Promise<void>): Promise<void> {
     const run = this.#work.then(async () => {
@@ -286,6 +325,8 @@ export class Ownership implements OwnedHere, EpochRunner {
     this.#timer?.cancel()
     this.keeper.end()
     this.extents.end()
+    this.#reconcile.stop()
+    void this.#copies.stop(reason)
     this.node.log.info({ volume: this.name, epoch: this.epoch, reason }, 'an ownership has ended')
     void this.#letGo()
   }
@@ -412,6 +453,7 @@ export class Ownership implements OwnedHere, EpochRunner {
       `volume ${this.name} is served by peer ${node.network.self.peerId}, epoch ${this.epoch}`,
     )
     void this.#settle()
+    this.#copies.look()
   }
 
   /** What is in doubt is locked before anybody can ask for it. */
@@ -491,6 +533,15 @@ export class Ownership implements OwnedHere, EpochRunner {
     if (outcome === 'superseded') this.superseded()
   }
 
+  #joined(peer: number): void {
+    this.#resync.setGate(peer, null)
+    this.node.tellEvent(
+      'replica.joined',
+      this.name,
+      `peer ${peer} is back in the in-sync sets of volume ${this.name}`,
+    )
+  }
+
   #setsChanged(left: readonly Member[]): void {
     const { node } = this
     const stuck = new Set<Member>()
@@ -508,7 +559,9 @@ export class Ownership implements OwnedHere, EpochRunner {
         `peer ${member.peerNumber} left the in-sync sets of volume ${this.name}`,
       )
     }
-    if (this.#served) node.server.changed(this)
+    if (!this.#served) return
+    node.server.changed(this)
+    this.#copies.look()
   }
 
   async #grown(): Promise<void> {

@@ -44,6 +44,11 @@ export class Reconcile {
     this.#waiting.push(...holds)
   }
 
+  /** The epoch is over: whoever waits for a span is refused. */
+  stop(): void {
+    for (const hold of this.#waiting) hold.release()
+  }
+
   /** Resolves when nothing is left or the epoch has ended; what fails is tried again. */
   async run(): Promise<void> {
     const { ended, timers, reconciled } = this.#options

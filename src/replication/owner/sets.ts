@@ -1,5 +1,5 @@
 import { inSyncSets } from '../../control/in-sync.ts'
-import { isInSync, RANGE_BYTES, type VolumeHead } from '../../control/layout.ts'
+import { isInSync, type OutBrick, RANGE_BYTES, type VolumeHead } from '../../control/layout.ts'
 
 export { inSyncSets }
 
@@ -87,12 +87,14 @@ export function addMember(
   brickUuid: string,
   ranges: ReadonlySet<number>,
 ): VolumeHead {
-  const entry = head.out.find(out => out.uuid === brickUuid)
-  if (entry === undefined) return head
   const peer = names.peerOf(brickUuid)
+  const isOurs = (out: OutBrick) =>
+    out.uuid === brickUuid || (peer !== null && names.peerOf(out.uuid) === peer)
+  const entry = head.out.find(isOurs)
+  if (entry === undefined) return head
   const has = (range: number) => ranges.has(range) || isInSync(entry, range)
   const complete = placement.every((peers, range) => peer === null || !peers.includes(peer) || has(range))
-  const others = head.out.filter(out => out !== entry)
+  const others = head.out.filter(out => !isOurs(out))
   const out = complete ? others : [...others, { ...entry, inSync: encodeInSync(placement.length, has) }]
   return { ...head, out, setVersion: head.setVersion + 1 }
 }

@@ -1,0 +1,148 @@
+import { BlockStatus } from '../../block/block-status.ts'
+import { isInSync } from '../../control/layout.ts'
+import { HoldfastError } from '../../errors/holdfast-error.ts'
+import { alignUp } from '../../volume/block-alignment.ts'
+import type { FenceAnswer } from '../messages.ts'
+import { PeerStatus } from '../peer-network.ts'
+import type {
+  EarnedChange,
+  HeldBlocks,
+  JoinGate,
+  MemberPort,
+  OutMember,
+  ResyncOwner,
+} from '../resync/resync-ports.ts'
+import type { Ownership } from './ownership.ts'
+import { type BrickNames, rangesOf } from './sets.ts'
+import { SpanHold } from './span-hold.ts'
+
+/** What resync and moves ask of an owned volume, in terms of its epoch. */
+export class EpochResync implements ResyncOwner {
+  readonly #ownership: Ownership
+  readonly #names: BrickNames
+  readonly #gates = new Map<number, JoinGate>()
+
+  constructor(ownership: Ownership, names: BrickNames) {
+    this.#ownership = ownership
+    this.#names = names
+  }
+
+  get volumeUuid(): string {
+    return this.#ownership.uuid
+  }
+
+  get sizeBytes(): number {
+    return alignUp(this.#ownership.head.sizeBytes)
+  }
+
+  get epoch(): number {
+    return this.#ownership.epoch
+  }
+
+  get generation(): number {
+    return this.#ownership.head.generation
+  }
+
+  get ended(): boolean {
+    return this.#ownership.ended
+  }
+
+  outMembers(): readonly OutMember[] {
+    const { head, sets, node } = this.#ownership
+    const outs: OutMember[] = []
+    for (const out of head.out) {
+      const peer = this.#names.peerOf(out.uuid)
+      if (peer === null) continue
+      const ranges = Array.from({ length: rangesOf(head.sizeBytes) }, (_, range) => range).filter(
+        range => sets.placement[range]?.includes(peer) === true && !isInSync(out, range),
+      )
+      if (ranges.length === 0) continue
+      const isSelf = peer === node.network.self.peerNumber
+      const awayMs = isSelf ? 0 : node.links.downForMs(peer)
+      outs.push({
+        peerNumber: peer,
+        // A new brick in the place of the one that left has nothing to build on.
+        since: this.#brickAt(peer) === out.uuid ? out.since : 0,
+        ranges,
+        answers: isSelf ? node.store.failure === null : node.links.to(peer).isUp,
+        awayMs,
+        notBeforeMs: node.damping.notBeforeMs(peer),
+      })
+    }
+    return outs
+  }
+
+  brick(peerNumber: number): MemberPort | null {
+    const { node } = this.#ownership
+    const isSelf = peerNumber === node.network.self.peerNumber
+    if (!isSelf && !node.links.to(peerNumber).isUp) return null
+    return this.#ownership.port(this.#ownership.member(peerNumber))
+  }
+
+  isPlaced(peerNumber: number, range: number): boolean {
+    return this.#ownership.sets.placement[range]?.includes(peerNumber) ?? false
+  }
+
+  members(range: number): readonly MemberPort[] {
+    return this.#ownership.members(range)
+  }
+
+  async fence(peerNumber: number): Promise<MemberPort> {
+    const { node, head, epoch, uuid } = this.#ownership
+    const { setVersion, generation } = head
+    const terms = { volumeUuid: uuid, epoch, setVersion }
+    const sizeBytes = this.sizeBytes
+    const order = { what: 'fence', sizeBytes, generation } as const
+    let { status, body } = await node.orders.ask(peerNumber, terms, order)
+    if (status === PeerStatus.unknownVolume) {
+      await node.orders.ask(peerNumber, terms, { what: 'createVolume', sizeBytes })
+      ;({ status, body } = await node.orders.ask(peerNumber, terms, order))
+    }
+    if (status === PeerStatus.staleEpoch) this.#ownership.superseded()
+    if (status !== BlockStatus.ok || this.ended) {
+      throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', `peer ${peerNumber} answered the fence with ${status}`)
+    }
+    const answer = body as FenceAnswer
+    if (answer.epoch > epoch || answer.setVersion > this.#ownership.setVersion) {
+      throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', `peer ${peerNumber} is ahead of the metadata`)
+    }
+    return this.#ownership.port(this.#ownership.fenced(peerNumber, Math.max(setVersion, answer.setVersion)))
+  }
+
+  setGate(peerNumber: number, gate: JoinGate | null): void {
+    if (gate === null) this.#gates.delete(peerNumber)
+    else this.#gates.set(peerNumber, gate)
+    const gates = [...this.#gates].map(([peer, each]) => ({
+      member: this.#ownership.member(peer),
+      gate: each,
+    }))
+    this.#ownership.extents.setGates(gates)
+  }
+
+  begunOperationsEnded(): Promise<void> {
+    return this.#ownership.extents.begunOperationsEnded()
+  }
+
+  async hold(offsetBytes: number, lengthBytes: number): Promise<HeldBlocks> {
+    const held = new SpanHold(this.#ownership.queue, offsetBytes, offsetBytes + lengthBytes)
+    await held.begun
+    return held
+  }
+
+  async change(change: EarnedChange): Promise<boolean> {
+    let outcome = 'ended'
+    await this.#ownership.serially(async () => {
+      outcome = await this.#ownership.earn(change)
+    })
+    if (this.ended || outcome === 'ended' || outcome === 'superseded') {
+      throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', 'the epoch is over')
+    }
+    return outcome === 'changed'
+  }
+
+  #brickAt(peer: number): string | null {
+    const { network, links } = this.#ownership.node
+    if (peer === network.self.peerNumber) return network.self.brickUuid
+    return links.to(peer).identity?.brickUuid ?? null
+  }
+}
