@@ -20,6 +20,7 @@ export const keys = {
   events: 'e/',
   volume: (name: string) => `v/${name}/`,
   head: (name: string) => `v/${name}/h`,
+  pages: (name: string) => `v/${name}/r/`,
   /** Eight hex digits, so that pages sort by number. */
   page: (name: string, page: number) => `v/${name}/r/${page.toString(16).padStart(8, '0')}`,
   reservations: (name: string) => `v/${name}/pr`,

@@ -61,6 +61,8 @@ export interface ControlPlane extends AsyncDisposable {
   readonly directory: TargetDirectory
   readonly exports: ExportDirectory
   readonly serving: Serving
+  /** Targets that have the volume as a LUN. */
+  targetsOf(volume: string): string[]
   /** Sessions are counted, listed and kicked through the sources that were added. */
   addSessions(source: SessionSource): void
   /** Closes every served volume; the metadata store stays open. */
@@ -127,6 +129,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
     directory: new CatalogueDirectory(catalogue, serving, portals, cluster.peerNumber),
     exports,
     serving,
+    targetsOf: volume => view.lunsOf(volume).map(({ iqn }) => iqn),
     addSessions: source => sessions.add(source),
     async [Symbol.asyncDispose]() {
       await serving[Symbol.asyncDispose]()

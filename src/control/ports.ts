@@ -15,6 +15,8 @@ export interface SessionSource {
 
 /** A volume that this daemon serves, and what control may do to it. */
 export interface ServedVolume extends Volume {
+  /** False while it has no owner that answers: logins are told to come again. Absent: always true. */
+  readonly isServing?: boolean
   /** Takes over size and write protection of a newer record and tells its onChange listeners. */
   apply(record: VolumeRecord): void
   /** Waits for what is in flight, flushes, and lets go. Everything is refused from the call on. */

@@ -54,10 +54,11 @@ export class Serving implements AsyncDisposable {
     this.#poke(catalogue.model.volumeNames, catalogue.model.targetNames)
   }
 
-  /** The volume of this name if it is open and not being closed or withheld. */
+  /** The volume of this name if it is open, has an owner, and is not being closed or withheld. */
   volume(name: string): ServedVolume | null {
     const held = this.#volumes.get(name)
-    return held?.state === 'open' && !this.#withheld.has(name) ? held.volume : null
+    if (held?.state !== 'open' || this.#withheld.has(name)) return null
+    return held.volume?.isServing === false ? null : held.volume
   }
 
   /** The open volumes, by name. */

@@ -3,11 +3,11 @@ import type { Config } from '../config/schema.ts'
 import type { VolumeShown } from '../control/control.ts'
 import { type ControlPlane, openControl } from '../control/open-control.ts'
 import type { NbdPortal, Portal } from '../control/ports.ts'
-import { HoldfastError } from '../errors/holdfast-error.ts'
 import type { IscsiTarget } from '../iscsi-target/iscsi-target.ts'
 import type { Log } from '../lib/log.ts'
 import type { NbdServer } from '../nbd/nbd-server.ts'
 import { openApi } from './api.ts'
+import { LocalClients } from './client-connections.ts'
 import { Closers } from './closers.ts'
 import { DaemonBackend } from './daemon-backend.ts'
 import { createIscsiTarget, openPortals, portalsOf } from './iscsi.ts'
@@ -15,6 +15,7 @@ import { IscsiSessions } from './iscsi-sessions.ts'
 import { LocalTargets } from './local-target.ts'
 import { createNbdServer, nbdPortalsOf, openNbdListeners } from './nbd.ts'
 import { NbdSessions } from './nbd-sessions.ts'
+import { openReplicatedPeers } from './replicated-peers.ts'
 import { ScrubSchedule } from './scrub-schedule.ts'
 import { openStorage } from './storage.ts'
 import { Watchdog } from './watchdog.ts'
@@ -107,9 +108,8 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
   const { config, log, version, demo } = options
   const watchdog = new Watchdog(log)
   closers.add('watchdog', () => watchdog[Symbol.dispose]())
-  const { metadata, peers, host } = await openStorage(config, options.peers ?? null, log, closers)
-  const { cluster, brick } = peers[0]
-  if (host === null) throw new HoldfastError('ERR_CONFIG_INVALID', 'several peers are not served yet')
+  const storage = await openStorage(config, options.peers ?? null, log, closers)
+  const { cluster, brick } = storage.peers[0]
 
   const targets = new LocalTargets({
     identity: { vendor: config.scsi.vendor, product: config.scsi.product, revision: version },
@@ -119,10 +119,23 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
   const portals = (): readonly Portal[] => portalsOf(iscsi, config.advertiseIscsi)
   let nbd: NbdServer | null = null
   const nbdPortals = (): readonly NbdPortal[] => nbdPortalsOf(nbd, config)
+  const clients = new LocalClients(log)
+  const replicated =
+    storage.host !== null
+      ? null
+      : await openReplicatedPeers({
+          config,
+          storage,
+          connections: clients,
+          portals: () => ({ iscsi: dialledPortals(portals()), nbd: dialledPortals(nbdPortals()) }),
+          log,
+          closers,
+        })
   const plane = await openControl({
-    metadata: metadata.settled,
+    metadata: storage.metadata.settled,
+    ...(replicated === null ? {} : { catalogue: replicated.catalogue }),
     cluster,
-    host,
+    host: storage.host ?? replicated!.host,
     brick,
     targetFactory: targets.make,
     portals,
@@ -141,6 +154,8 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
   const nbdServer = createNbdServer(config, plane.exports, log)
   const nbdSessions = new NbdSessions(nbdServer, log)
   plane.addSessions(nbdSessions)
+
+  clients.servers = { iscsi: target, nbd: nbdServer, targetsOf: volume => plane.targetsOf(volume) }
 
   const backend = new DaemonBackend({
     config,
@@ -165,6 +180,7 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
   closers.add('NBD server', () => nbdServer.stop())
   await openNbdListeners(nbdServer, config)
   nbd = nbdServer
+  for (const { membership } of replicated?.peers ?? []) membership.update()
 
   const { scrubInterval, scrubBandwidth } = config.store
   const schedule = new ScrubSchedule({
@@ -176,4 +192,9 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
   closers.add('scrub schedule', () => schedule[Symbol.dispose]())
   backend.ready = true
   return make(backend, plane, apiUrl, portals, nbdPortals)
+}
+
+/** Where hosts come, for those who ask another daemon. */
+function dialledPortals(portals: readonly Portal[]): string[] {
+  return portals.map(({ address, advertised }) => advertised ?? address)
 }

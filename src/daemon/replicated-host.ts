@@ -1,0 +1,75 @@
+import { decodeValue, keys } from '../control/layout.ts'
+import type { ServedVolume, VolumeHost } from '../control/ports.ts'
+import type { VolumeRecord } from '../control/records.ts'
+import type { Gateway } from '../gateway/gateway.ts'
+import type { Log } from '../lib/log.ts'
+import type { MetadataStore } from '../metadata/metadata-store.ts'
+import type { PeerNetwork } from '../replication/peer-network.ts'
+import type { ReplicatedVolume, Replication } from '../replication/replication.ts'
+import type { Brick } from '../store/brick.ts'
+import { alignUp } from '../volume/block-alignment.ts'
+import { linksUp } from './links-up.ts'
+
+/** A new volume waits so long for a peer that is just being connected to. */
+const LINK_MS_MAX = 3000
+
+export interface ReplicatedHostOptions {
+  readonly network: PeerNetwork
+  readonly metadata: MetadataStore
+  readonly gateway: Gateway
+  readonly replication: Replication
+  /** Those of this process. */
+  readonly bricks: readonly Brick[]
+  readonly log: Log
+}
+
+/** Volumes on the bricks of the peers that they are placed on, served through this daemon's gateway. */
+export class ReplicatedHost implements VolumeHost {
+  readonly #options: ReplicatedHostOptions
+
+  constructor(options: ReplicatedHostOptions) {
+    this.#options = options
+  }
+
+  async createVolume(record: VolumeRecord): Promise<void> {
+    const volume = await this.#replicated(record)
+    await linksUp(this.#options.network, volume.peers, LINK_MS_MAX)
+    await this.#options.replication.createVolume(volume)
+  }
+
+  async openVolume(record: VolumeRecord): Promise<ServedVolume> {
+    return this.#options.gateway.open({ ...record, naa: Buffer.from(record.naa, 'hex') })
+  }
+
+  async growVolume(record: VolumeRecord): Promise<void> {
+    const { replication, log } = this.#options
+    try {
+      await replication.growVolume(await this.#replicated(record))
+    } catch (err) {
+      // Whoever comes to own the volume makes room before it lets anybody write there.
+      log.warn({ volume: record.name, err }, 'a volume could not be grown everywhere')
+    }
+  }
+
+  async deleteVolume(record: VolumeRecord, progress: (freedBytes: number) => void): Promise<void> {
+    const { replication, log } = this.#options
+    const used = this.usedBytes(record)
+    const missing = await replication.deleteVolume(await this.#replicated(record))
+    progress(used)
+    if (missing.length > 0)
+      log.warn({ volume: record.name, peers: missing }, 'peers that are away keep a deleted volume')
+  }
+
+  usedBytes({ uuid }: VolumeRecord): number {
+    const used = this.#options.bricks.map(brick => brick.replicas.volume(uuid)?.usedBytes ?? 0)
+    return Math.max(0, ...used)
+  }
+
+  async #replicated({ name, uuid, sizeBytes, epoch, setVersion }: VolumeRecord): Promise<ReplicatedVolume> {
+    const { entries } = await this.#options.metadata.range(keys.pages(name))
+    const peers = new Set(
+      entries.flatMap(({ key, value }) => decodeValue('placement', key, value).ranges.flat()),
+    )
+    return { uuid, sizeBytes: alignUp(sizeBytes), epoch, setVersion, peers: [...peers].sort((a, b) => a - b) }
+  }
+}

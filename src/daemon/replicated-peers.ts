@@ -1,0 +1,153 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { HeartbeatThread } from '../cluster/heartbeat-thread.ts'
+import { LocalHeartbeat } from '../cluster/local-heartbeat.ts'
+import { Membership } from '../cluster/membership.ts'
+import { ProgressMark } from '../cluster/progress.ts'
+import type { Config } from '../config/schema.ts'
+import { Catalogue } from '../control/catalogue.ts'
+import type { RegistrationValue } from '../control/layout.ts'
+import { type ClientConnections, Gateway } from '../gateway/gateway.ts'
+import type { Log } from '../lib/log.ts'
+import { openReplication } from '../replication/open-replication.ts'
+import type { PeerNetwork } from '../replication/peer-network.ts'
+import type { LeaseSource, Replication } from '../replication/replication.ts'
+import { VERSIONS } from '../replication/wire/hello.ts'
+import { bootTimers } from './boot-timers.ts'
+import type { Closers } from './closers.ts'
+import { eventTeller } from './cluster-events.ts'
+import type { LocalPeer } from './local-peers.ts'
+import { openPeerLinks } from './peer-links.ts'
+import { QuietSegments } from './quiet-segments.ts'
+import { ReplicatedHost } from './replicated-host.ts'
+import type { Storage } from './storage.ts'
+import { VolumeStates } from './volume-states.ts'
+
+/** Of layouts on disk, as the superblock has it. */
+const BRICK_FORMAT = 1
+
+const NO_LEASE: LeaseSource = { current: () => null }
+
+/** One peer of this process, at work. */
+export interface PeerAtWork extends LocalPeer {
+  readonly network: PeerNetwork
+  readonly replication: Replication
+  readonly gateway: Gateway
+  readonly membership: Membership
+}
+
+export interface ReplicatedPeers {
+  readonly catalogue: Catalogue
+  readonly host: ReplicatedHost
+  readonly peers: readonly [PeerAtWork, ...PeerAtWork[]]
+}
+
+export interface ReplicatedPeersOptions {
+  readonly config: Config
+  readonly storage: Storage
+  /** Of the clients that come to this process. */
+  readonly connections: ClientConnections
+  /** Where clients come, as far as it is open already. */
+  readonly portals: () => { readonly iscsi: readonly string[]; readonly nbd: readonly string[] }
+  readonly log: Log
+  readonly closers: Closers
+}
+
+/** Puts the peers of this process to work: registered, linked with the others, following and owning volumes. */
+export async function openReplicatedPeers(options: ReplicatedPeersOptions): Promise<ReplicatedPeers> {
+  const { storage, config, log, closers, connections } = options
+  const { settled } = storage.metadata
+  const catalogue = await Catalogue.open(settled, log.child({ area: 'catalogue' }))
+  closers.add('catalogue', () => catalogue[Symbol.asyncDispose]())
+  const incarnation = randomUUID()
+  const own = new Set(storage.peers.map(({ cluster }) => cluster.peerId))
+  const isAlone = catalogue.model.peers.every(({ id }) => own.has(id) || !catalogue.model.registration(id))
+  const states = new VolumeStates(settled, config, () => isAlone)
+  const links = await openPeerLinks({
+    config,
+    peers: storage.peers,
+    metadata: storage.metadata.store,
+    catalogue,
+    incarnation,
+    log,
+  })
+  for (const network of links.networks) closers.add('peer links', () => network[Symbol.asyncDispose]())
+
+  let peerAddress = ''
+  const peers: PeerAtWork[] = []
+  for (const [at, peer] of storage.peers.entries()) {
+    const network = links.networks[at]!
+    const isFirst = at === 0
+    const membership = openMembership(options, peer, incarnation, () => ({ peerAddress, isFirst }))
+    closers.add(`membership of ${peer.cluster.peerId}`, () => membership[Symbol.asyncDispose]())
+    const gateway = new Gateway({
+      network,
+      timers: bootTimers,
+      log: log.child({ area: 'gateway', peer: peer.cluster.peerId }),
+      // Clients come to the first peer's portals only.
+      connections: isFirst ? connections : { drop: () => {} },
+      openState: owned => states.open(owned, peer.brick),
+    })
+    const replication = openReplication({
+      network,
+      store: peer.brick.replicas,
+      metadata: storage.metadata.store,
+      timers: bootTimers,
+      // Owners beside the gateway would only put a link between it and its volumes.
+      lease: isFirst ? membership : NO_LEASE,
+      randomBytes,
+      server: gateway,
+      log: log.child({ area: 'replication', peer: peer.cluster.peerId }),
+      tellEvent: eventTeller(settled, peer.cluster.peerId, log),
+    })
+    closers.add(`replication of ${peer.cluster.peerId}`, () => replication[Symbol.asyncDispose]())
+    network.serve(gateway.start(replication))
+    const quiet = new QuietSegments(() => gateway.ownedVolumes, log)
+    closers.add('quiet segments', () => quiet[Symbol.dispose]())
+    peers.push({ ...peer, network, replication, gateway, membership })
+  }
+  peerAddress = await links.listen()
+  for (const { membership } of peers) await membership.start()
+  for (const { replication } of peers) await replication.start()
+  const [first, ...rest] = peers as [PeerAtWork, ...PeerAtWork[]]
+  const host = new ReplicatedHost({
+    network: first.network,
+    metadata: settled,
+    gateway: first.gateway,
+    replication: first.replication,
+    bricks: peers.map(({ brick }) => brick),
+    log,
+  })
+  return { catalogue, host, peers: [first, ...rest] }
+}
+
+function openMembership(
+  { storage, portals, log }: ReplicatedPeersOptions,
+  { cluster, brick }: LocalPeer,
+  incarnation: string,
+  now: () => { readonly peerAddress: string; readonly isFirst: boolean },
+): Membership {
+  const { store, etcd } = storage.metadata
+  const startedAt = new Date().toISOString()
+  const registration = (): RegistrationValue => {
+    const { peerAddress, isFirst } = now()
+    return {
+      number: cluster.peerNumber,
+      incarnation,
+      bootId: '',
+      brick: brick.uuid,
+      openCounter: brick.openCounter,
+      capacityBytes: brick.capacity.limitBytes,
+      usedBytes: brick.capacity.usedBytes,
+      peerAddress,
+      portals: isFirst ? portals().iscsi : [],
+      nbd: isFirst ? portals().nbd : [],
+      formats: { brick: BRICK_FORMAT, wire: [VERSIONS.lowest, VERSIONS.highest] },
+      startedAt,
+    }
+  }
+  const heartbeat =
+    etcd === null
+      ? new LocalHeartbeat(store, log)
+      : new HeartbeatThread(etcd, new ProgressMark(), () => 0, log)
+  return new Membership({ metadata: store, heartbeat, peerId: cluster.peerId, registration, log })
+}
