@@ -2,7 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { ScrubProgress } from './brick.ts'
 import type { BrickParts } from './brick-parts.ts'
 import { endDoubt, isInDoubt, standsAlone } from './doubt.ts'
-import { BLOCKS_PER_SEGMENT, bankOf, indexOf, slotDataAt } from './layout.ts'
+import {
+  BLOCK_BYTES,
+  BLOCKS_PER_SEGMENT,
+  bankOf,
+  indexOf,
+  SEGMENT_BYTES,
+  SLOT_BYTES,
+  slotDataAt,
+} from './layout.ts'
 import { SCRUB_BYTES_PER_SECOND_DEFAULT, Scrub, type ScrubSource } from './scrub/scrub.ts'
 import { startScrubReader } from './scrub/scrub-reader.ts'
 import type { SlotIo } from './slot-io.ts'
@@ -20,11 +28,15 @@ export class BrickScrubs {
     parts: BrickParts,
     io: SlotIo,
     maps: ReadonlyMap<string, VolumeMap>,
-    failed: (error: unknown) => void,
+    told: {
+      readonly failed: (error: unknown) => void
+      /** A block that the disk does not give as it was written. */
+      readonly bad: (volume: string, offsetBytes: number) => void
+    },
   ) {
-    this.#source = scrubSource(parts, io, maps)
+    this.#source = scrubSource(parts, io, maps, told.bad)
     this.#clock = parts.clock
-    this.#failed = failed
+    this.#failed = told.failed
   }
 
   /** A scrub has ended when the next one may start. */
@@ -60,7 +72,12 @@ async function sleepUnlessStopped(ms: number, signal: AbortSignal): Promise<void
   }
 }
 
-function scrubSource(parts: BrickParts, io: SlotIo, maps: ReadonlyMap<string, VolumeMap>): ScrubSource {
+function scrubSource(
+  parts: BrickParts,
+  io: SlotIo,
+  maps: ReadonlyMap<string, VolumeMap>,
+  bad: (volume: string, offsetBytes: number) => void,
+): ScrubSource {
   const { banks, checksums } = parts
   const bankAt = (slot: number) => banks[bankOf(slot)]!
   const loadPage = async (slot: number, segment: number) => {
@@ -79,8 +96,12 @@ function scrubSource(parts: BrickParts, io: SlotIo, maps: ReadonlyMap<string, Vo
       io.judge.lookAgain(bankAt(slot), slot, segment * BLOCKS_PER_SEGMENT + block, page)
     },
     doubtEnds: (slot, segment) => endDoubt(parts, slot, segment),
-    foundBad: () => {
+    foundBad: (slot, segment, block) => {
       parts.counters.checksumErrors++
+      for (const map of maps.values()) {
+        const extent = map.slots.indexOf(slot)
+        if (extent >= 0) bad(map.uuid, extent * SLOT_BYTES + segment * SEGMENT_BYTES + block * BLOCK_BYTES)
+      }
     },
   }
 }

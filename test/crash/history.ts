@@ -7,14 +7,25 @@ export type Mark =
       readonly mark: 'begin'
       readonly id: number
       readonly volume: number
-      readonly kind: 'write' | 'trim' | 'zero' | 'flush'
+      readonly kind: 'write' | 'trim' | 'zero' | 'free' | 'flush'
       readonly offsetBytes: number
       readonly lengthBytes: number
       readonly fua: boolean
       /** Whole or not at all. */
       readonly atomic?: boolean
+      /** That its regions are stamped with, at least; absent where they may carry no stamp. */
+      readonly generation?: number
+      /** Of what another brick has: its stamp need be found after a power cut only once it was flushed. */
+      readonly copied?: boolean
     }
   | { readonly mark: 'done'; readonly id: number; readonly status: number }
+  /** What is durable of a volume's descriptor from here on. */
+  | {
+      readonly mark: 'descriptor'
+      readonly volume: number
+      readonly epoch: number
+      readonly setVersion: number
+    }
   /** The brick is opened, being closed, closed cleanly; what follows began on the disk of a crash. */
   | { readonly mark: 'opened' | 'close' | 'closed' | 'crashed' }
   /** Read after a crash, and so fixed: [block, id of the operation or 0]. */
@@ -29,6 +40,10 @@ const BLOCK_BYTES = 4096
 
 export interface PastOperation {
   readonly id: number
+  readonly generation: number
+  readonly copied: boolean
+  readonly offsetBytes: number
+  readonly lengthBytes: number
   readonly writes: boolean
   readonly atomic: boolean
   readonly beganAt: number
@@ -49,6 +64,9 @@ export interface PastVolume {
   /** By block: the operations that touched it, in the order that their submitter gave them. */
   readonly blocks: Map<number, PastOperation[]>
   readonly operations: PastOperation[]
+  /** When orders to free everything began. */
+  readonly freesBegan: number[]
+  readonly descriptors: { readonly at: number; readonly epoch: number; readonly setVersion: number }[]
 }
 
 /** What a reader may find in a block: the ids of whole writes, 0 for zeroes. */
@@ -75,6 +93,8 @@ export class History {
           deletedAt: NEVER,
           blocks: new Map(),
           operations: [],
+          freesBegan: [],
+          descriptors: [],
         }
         return
       case 'created':
@@ -88,6 +108,9 @@ export class History {
         return
       case 'deleted':
         this.volumes[mark.volume]!.deletedAt = at
+        return
+      case 'descriptor':
+        this.volumes[mark.volume]!.descriptors.push({ at, epoch: mark.epoch, setVersion: mark.setVersion })
         return
       case 'begin':
         return this.#begin(mark, at)
@@ -106,8 +129,10 @@ export class History {
         return
       case 'found':
         for (const [block, id] of mark.blocks) {
-          const found = { id, writes: id !== 0, atomic: false, beganAt: at, doneAt: at, durableAt: at }
-          this.volumes[mark.volume]!.blocks.get(block)!.push(found)
+          const [offsetBytes, lengthBytes] = [block * BLOCK_BYTES, BLOCK_BYTES]
+          const when = { beganAt: at, doneAt: at, durableAt: at }
+          const found = { id, writes: id !== 0, atomic: false, copied: false, generation: 0, ...when }
+          this.volumes[mark.volume]!.blocks.get(block)!.push({ ...found, offsetBytes, lengthBytes })
         }
         return
     }
@@ -131,6 +156,10 @@ export class History {
     }
     const operation: PastOperation = {
       id: mark.id,
+      generation: mark.generation ?? 0,
+      copied: mark.copied ?? false,
+      offsetBytes: mark.offsetBytes,
+      lengthBytes: mark.lengthBytes,
       writes: mark.kind === 'write',
       atomic: mark.atomic ?? false,
       beganAt: at,
@@ -139,6 +168,10 @@ export class History {
     }
     volume.operations.push(operation)
     this.#open.set(mark.id, { volume, operation, fua: mark.fua })
+    if (mark.kind === 'free') {
+      volume.freesBegan.push(at)
+      for (const touched of volume.blocks.values()) touched.push(operation)
+    }
     const first = mark.offsetBytes / BLOCK_BYTES
     for (let block = first; block < first + mark.lengthBytes / BLOCK_BYTES; block++) {
       const touched = volume.blocks.get(block)

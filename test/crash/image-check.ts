@@ -7,6 +7,7 @@ import type { Allowed, History, PastOperation, PastVolume } from './history.ts'
 import { openTestBrick } from './open-test-brick.ts'
 import { ALL_ZERO, BLOCK_BYTES, describeBlock, fillBlock, writerOf } from './pattern.ts'
 import { below, pick, type Random } from './random.ts'
+import { forgottenBy } from './replica-check.ts'
 
 const RUN_BLOCKS_MAX = 64
 const GENERATION_AFTER = 1000
@@ -101,6 +102,8 @@ export class ImageCheck {
     this.#found.set(volume, found)
     const sizeBytes = volume.sizes.filter(({ at }) => at < this.#cut).at(-1)!.sizeBytes
     const blocks = [...volume.blocks.keys()].filter(block => block * BLOCK_BYTES < sizeBytes)
+    const forgotten = await forgottenBy(brick.replicas.volume(volume.uuid)!, volume, this.#cut, this.#variant)
+    if (forgotten !== null) throw new BrokenPromise(`volume ${volume.number}: ${forgotten}`)
     const extents = await this.#open(brick, volume)
     await this.#readAll(extents, volume.number, blocks, (block, writer, shown) => {
       const may = allowed(volume.blocks.get(block)!)

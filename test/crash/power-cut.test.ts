@@ -147,7 +147,7 @@ describe.skipIf(missing !== null)('power cut', () => {
     },
   )
 
-  test.skipIf(REPLAY !== undefined).each(['data-', 'checksums-', 'activity', 'journal', 'meta/'])(
+  test.skipIf(REPLAY !== undefined).each(['data-', 'checksums-', 'stamps-', 'activity', 'journal', 'meta/'])(
     'a store that forgets to sync %s is caught',
     async ignoresSyncOf => {
       const { failures } = await check(runs[0]!, { ignoresSyncOf, stopsAtFailure: true, stride: 5 })

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { BlockKind } from '../../src/block/block-operation.ts'
 import { BlockStatus } from '../../src/block/block-status.ts'
 import type { Brick, VolumeExtents } from '../../src/store/brick.ts'
+import type { ReplicaVolume } from '../../src/store/replica-store.ts'
 import { type BlockRequest, perform } from './block-io.ts'
 import { type CrashedStart, restoreCrashed } from './crashed-start.ts'
 import type { Mark } from './history.ts'
@@ -21,6 +22,8 @@ const GROWN_BYTES = 3 * EXTENT_BLOCKS * BLOCK_BYTES
 const BATCH_MAX = 4
 const SERVED = 2
 const DURABLE_BATCHES = 0.25
+/** Part of the writes and trims that bring what another brick has. */
+const COPIES = 0.15
 const ATOMIC_WRITES = 0.2
 
 interface Served {
@@ -75,7 +78,10 @@ class Workload {
     const known = new Map<number, Omit<Served, 'blocks'>>()
     let creating: Omit<Served, 'blocks'> | undefined
     for (const mark of this.#earlier) {
-      if (mark.mark === 'begin') this.#nextId = Math.max(this.#nextId, mark.id + 1)
+      if (mark.mark === 'begin') {
+        this.#nextId = Math.max(this.#nextId, mark.id + 1)
+        this.#generation = Math.max(this.#generation, (mark.generation ?? 0) + 1)
+      }
       if (mark.mark === 'create') {
         this.#volumes = mark.volume + 1
         creating = { number: mark.volume, uuid: mark.uuid, sizeBytes: mark.sizeBytes }
@@ -117,6 +123,9 @@ class Workload {
     else if (roll < 0.045) await this.#grow()
     else if (roll < 0.065) await this.#clear()
     else if (roll < 0.075) this.#raiseGeneration()
+    else if (roll < 0.085) await this.#leave()
+    else if (roll < 0.095) await this.#fence()
+    else if (roll < 0.1) await this.#free()
     else await this.#batch()
   }
 
@@ -173,6 +182,34 @@ class Workload {
     for (const { blocks } of this.#served) blocks.generation = this.#generation
   }
 
+  /** Another member leaves: what it may lack carries the generation that begins. PROTOCOL rule 12. */
+  async #leave(): Promise<void> {
+    this.#raiseGeneration()
+    for (const served of this.#served) await this.#replicaOf(served).stampActive(this.#generation)
+  }
+
+  async #fence(): Promise<void> {
+    const served = pick(this.#random, this.#served)
+    const replica = this.#replicaOf(served)
+    const epoch = replica.descriptor.epoch + below(this.#random, 2)
+    const setVersion = replica.descriptor.setVersion + 1
+    await replica.persistDescriptor({ epoch, setVersion })
+    this.#mark({ mark: 'descriptor', volume: served.number, epoch, setVersion })
+  }
+
+  async #free(): Promise<void> {
+    const served = pick(this.#random, this.#served)
+    const id = this.#nextId++
+    const nothing = { offsetBytes: 0, lengthBytes: 0 }
+    this.#mark({ mark: 'begin', id, volume: served.number, kind: 'free', ...nothing, fua: true })
+    await this.#replicaOf(served).freeRanges([0])
+    this.#done(id, { status: BlockStatus.ok })
+  }
+
+  #replicaOf({ uuid }: Served): ReplicaVolume {
+    return this.#brick.replicas.volume(uuid)!
+  }
+
   async #batch(): Promise<void> {
     const runs: Run[] = []
     const wanted = 1 + below(this.#random, BATCH_MAX)
@@ -203,6 +240,8 @@ class Workload {
     const fua = kind === BlockKind.write && durable
     const atomic = kind === BlockKind.write && !fua && this.#random() < ATOMIC_WRITES
     const inline = kind === BlockKind.write && !fua && !atomic && this.#random() < 0.7
+    const copied = kind !== BlockKind.zero && !fua && !atomic && this.#random() < COPIES
+    const stamp = copied ? 1 + below(this.#random, this.#generation) : this.#generation
     const id = this.#nextId++
     const request: BlockRequest = {
       kind: atomic ? BlockKind.writeAtomic : kind,
@@ -220,12 +259,23 @@ class Workload {
       // Durable when it is answered, as its record is.
       fua: fua || atomic,
       atomic,
+      copied,
+      // A trim of what was never there leaves no stamp.
+      ...(kind === BlockKind.trim && !copied ? {} : { generation: stamp }),
     })
+    const replica = this.#replicaOf(run.volume)
+    const { offsetBytes, lengthBytes } = request
+    if (kind === BlockKind.trim && copied) {
+      const status = await replica.trimIn(offsetBytes, lengthBytes, stamp)
+      return this.#done(id, { status })
+    }
     if (kind !== BlockKind.write) return this.#done(id, await perform(run.volume.blocks, request))
     const data = Buffer.alloc(request.lengthBytes)
     for (let index = 0; index < run.count; index++) {
       fillBlock(data, index * BLOCK_BYTES, id, run.volume.number, run.block + index)
     }
+    if (copied)
+      return this.#done(id, { status: await replica.copyIn(offsetBytes, lengthBytes, data, 0, stamp) })
     if (inline) {
       const status = run.volume.blocks.writeNow(request.offsetBytes, request.lengthBytes, data, 0)
       if (status !== BlockStatus.wouldBlock) return this.#done(id, { status })
