@@ -1,9 +1,8 @@
 import { once } from 'node:events'
-import net from 'node:net'
-import { PduReceiver } from '../../src/iscsi-target/pdu-receiver.ts'
-import { BHS_BYTES, opcodeOf, paddedBytes } from '../../src/iscsi-target/wire/bhs.ts'
+import type net from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { BHS_BYTES } from '../../src/iscsi-target/wire/bhs.ts'
 import { blankDataOut, encodeDataOut } from '../../src/iscsi-target/wire/data-out.ts'
-import { DIGEST_BYTES, putDigest } from '../../src/iscsi-target/wire/digest.ts'
 import { decodeLoginResponse, encodeLoginRequest, LoginStage } from '../../src/iscsi-target/wire/login.ts'
 import { encodeLogoutRequest } from '../../src/iscsi-target/wire/logout.ts'
 import { lunHighWord } from '../../src/iscsi-target/wire/lun.ts'
@@ -11,7 +10,7 @@ import { blankNopOut, encodeNopOut } from '../../src/iscsi-target/wire/nop.ts'
 import { RESERVED_TAG } from '../../src/iscsi-target/wire/opcodes.ts'
 import { blankScsiCommand, encodeScsiCommand } from '../../src/iscsi-target/wire/scsi-command.ts'
 import { encodeTaskManagementRequest } from '../../src/iscsi-target/wire/task-management.ts'
-import { BufferPool } from '../../src/net/buffer-pool.ts'
+import { PduChannel } from './initiator/pdu-channel.ts'
 
 export interface ReceivedPdu {
   readonly opcode: number
@@ -63,53 +62,35 @@ const KEYS: Readonly<Record<string, string>> = {
 
 /** An initiator that sends exactly what a test tells it to, right or wrong. */
 export class IscsiInitiator implements AsyncDisposable {
-  readonly socket: net.Socket
   /** Number of the next non-immediate command. */
   cmdSn = 1
   itt = 1
   tsih = 0
-  readonly #receiver: PduReceiver
+  readonly #channel: PduChannel
   readonly #received: ReceivedPdu[] = []
   #wake: (() => void) | null = null
   #isClosed = false
-  #headerDigest = false
-  #dataDigest = false
 
-  private constructor(socket: net.Socket) {
-    this.socket = socket
-    const sink = {
-      receiving: true,
-      pduReceived: (pdu: Buffer, at: number, data: Buffer, dataAt: number, dataLength: number) => {
-        this.#received.push({
-          opcode: opcodeOf(pdu, at),
-          bhs: Buffer.from(pdu.subarray(at, at + BHS_BYTES)),
-          data: Buffer.from(data.subarray(dataAt, dataAt + dataLength)),
-        })
-      },
-      placePayload: () => false,
-      dataDigestFailed: () =>
-        this.#received.push({ opcode: -1, bhs: Buffer.alloc(0), data: Buffer.alloc(0) }),
-      streamFailed: () => socket.destroy(),
-    }
-    this.#receiver = new PduReceiver(sink, new BufferPool(0))
-    this.#receiver.dataSegmentBytesMax = 0xffffff
-    socket.on('data', (chunk: Buffer) => {
-      this.#receiver.receive(chunk, chunk.length)
+  private constructor(channel: PduChannel) {
+    this.#channel = channel
+    channel.onPdu = ({ opcode, header, data }) => {
+      this.#received.push({ opcode, bhs: header.subarray(0, BHS_BYTES), data })
       this.#wake?.()
-    })
-    socket.on('error', () => {})
-    socket.on('close', () => {
+    }
+    void channel.closed.then(() => {
       this.#isClosed = true
       this.#wake?.()
     })
   }
 
+  get socket(): net.Socket {
+    return this.#channel.socket
+  }
+
   static async connect(address: string): Promise<IscsiInitiator> {
     const at = address.lastIndexOf(':')
     const host = address.slice(0, at).replace(/^\[|\]$/g, '')
-    const socket = net.connect({ host, port: Number(address.slice(at + 1)), noDelay: true })
-    await once(socket, 'connect')
-    return new IscsiInitiator(socket)
+    return new IscsiInitiator(await PduChannel.connect(Number(address.slice(at + 1)), host))
   }
 
   /** Straight into full feature phase, without authentication. Fails when the target refuses. */
@@ -128,10 +109,8 @@ export class IscsiInitiator implements AsyncDisposable {
     this.tsih = tsih
     const answers = response.data.toString().split('\0').filter(Boolean)
     const agreed = new Map(answers.map(each => each.split('=', 2) as [string, string]))
-    this.#headerDigest = agreed.get('HeaderDigest') === 'CRC32C'
-    this.#dataDigest = agreed.get('DataDigest') === 'CRC32C'
-    this.#receiver.headerDigest = this.#headerDigest
-    this.#receiver.dataDigest = this.#dataDigest
+    this.#channel.headerDigest = agreed.get('HeaderDigest') === 'CRC32C'
+    this.#channel.dataDigest = agreed.get('DataDigest') === 'CRC32C'
     return agreed
   }
 
@@ -172,7 +151,10 @@ export class IscsiInitiator implements AsyncDisposable {
   /** Resolves when the target has closed the connection; what it sent before stays receivable. */
   async closed(withinMs = 5_000): Promise<void> {
     if (this.#isClosed) return
-    await once(this.socket, 'close', { signal: AbortSignal.timeout(withinMs) })
+    // Not events.once, which rejects when the connection is reset: that closes it too.
+    const closing = new Promise<'closed'>(resolve => this.socket.once('close', () => resolve('closed')))
+    const ended = await Promise.race([closing, delay(withinMs, 'open' as const, { ref: false })])
+    if (ended === 'open') throw new Error('the target keeps the connection open')
   }
 
   /** Header as given, data with padding, digests as agreed; `spoil` names a digest to get wrong. */
@@ -181,25 +163,11 @@ export class IscsiInitiator implements AsyncDisposable {
   }
 
   frame(bhs: Buffer, data: Buffer = Buffer.alloc(0), spoil?: 'header' | 'data'): Buffer {
-    const parts = [bhs]
-    const headerDigest = Buffer.alloc(this.#headerDigest ? DIGEST_BYTES : 0)
-    if (this.#headerDigest) {
-      const whole = Buffer.concat([bhs, headerDigest])
-      putDigest(whole, bhs.length, 0, bhs.length)
-      whole.copy(headerDigest, 0, bhs.length)
-      if (spoil === 'header') headerDigest[0]! ^= 1
-    }
-    parts.push(headerDigest)
-    const padded = Buffer.alloc(
-      paddedBytes(data.length) + (this.#dataDigest && data.length > 0 ? DIGEST_BYTES : 0),
-    )
-    data.copy(padded)
-    if (this.#dataDigest && data.length > 0) {
-      putDigest(padded, padded.length - DIGEST_BYTES, 0, padded.length - DIGEST_BYTES)
-      if (spoil === 'data') padded[padded.length - 1]! ^= 1
-    }
-    parts.push(padded)
-    return Buffer.concat(parts)
+    return this.#channel.frame(bhs, {
+      data,
+      breakHeaderDigest: spoil === 'header',
+      breakDataDigest: spoil === 'data',
+    })
   }
 
   /** A SCSI Command header. Takes the next CmdSN and task tag unless told otherwise. */

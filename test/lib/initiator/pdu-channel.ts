@@ -56,11 +56,15 @@ export class PduChannel {
     return this.#fault
   }
 
+  send(header: Buffer, options?: SendOptions): void {
+    this.sendRaw(this.frame(header, options))
+  }
+
   /** The lengths in `header` must be those of `ahs` and `data`, unless a test wants them wrong. */
-  send(
+  frame(
     header: Buffer,
     { data = Buffer.alloc(0), ahs, breakHeaderDigest, breakDataDigest }: SendOptions = {},
-  ): void {
+  ): Buffer {
     const head = ahs === undefined ? header : Buffer.concat([header, ahs])
     const parts = [head]
     if (this.headerDigest) parts.push(digestOf(head, breakHeaderDigest ?? false))
@@ -69,7 +73,7 @@ export class PduChannel {
       parts.push(padded)
       if (this.dataDigest) parts.push(digestOf(padded, breakDataDigest ?? false))
     }
-    this.sendRaw(Buffer.concat(parts))
+    return Buffer.concat(parts)
   }
 
   sendRaw(bytes: Buffer): void {
