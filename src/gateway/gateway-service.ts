@@ -37,6 +37,8 @@ export class GatewayService implements PeerRequestHandler {
   readonly #options: GatewayServiceOptions
   /** By volume uuid. */
   readonly #services = new Map<string, OwnedService>()
+  /** The newest connection of each peer, by its small number: what comes by an older one is too late. PROTOCOL rule 3. */
+  readonly #newest = new Map<number, { readonly incarnation: string; readonly connection: number }>()
   readonly #idle: ForwardTask[] = []
   readonly #recycle = (task: ForwardTask): void => {
     if (this.#idle.length < IDLE_TASKS_MAX) this.#idle.push(task)
@@ -66,10 +68,12 @@ export class GatewayService implements PeerRequestHandler {
     if (request.kind === PeerRequestKind.forward) return this.#forward(request)
     const body = request.kind === PeerRequestKind.control ? asGatewayBody(request.body) : null
     if (body === null) this.#options.replicas.received(request)
-    else void this.#answer(request, body)
+    else if (this.#isNewest(request)) void this.#answer(request, body)
+    else request.reply(PeerStatus.lost)
   }
 
   connected(from: PeerIdentity, connection: number): Promise<void> {
+    this.#newest.set(from.peerNumber, { incarnation: from.incarnation, connection })
     return this.#options.replicas.connected(from, connection)
   }
 
@@ -80,9 +84,15 @@ export class GatewayService implements PeerRequestHandler {
 
   #forward(request: IncomingRequest): void {
     const service = this.#services.get(request.volume)
+    if (!this.#isNewest(request)) return request.reply(PeerStatus.lost)
     if (service === undefined || service.epoch !== request.epoch) return request.reply(PeerStatus.notOwner)
     const task = this.#idle.pop() ?? new ForwardTask(this.#recycle)
     task.run(request, service)
+  }
+
+  #isNewest({ from, connection }: IncomingRequest): boolean {
+    const newest = this.#newest.get(from.peerNumber)
+    return newest?.connection === connection && newest.incarnation === from.incarnation
   }
 
   async #answer(request: IncomingRequest, body: GatewayCall | GatewayEvent): Promise<void> {

@@ -2,10 +2,40 @@ import type { StreamKey } from './client-key.ts'
 import { RESULTS_PER_STREAM_MAX } from './limits.ts'
 import type { Outcome } from './messages.ts'
 
-interface Result {
-  isOver: boolean
-  status: number
-  failedAtBytes: number
+const UNDER_WAY = 255
+
+/** How the last operations of a stream ended, by sequence number. Made when the first one comes over a wire. */
+class Results {
+  readonly #sequences = new Float64Array(RESULTS_PER_STREAM_MAX)
+  readonly #statuses = new Uint8Array(RESULTS_PER_STREAM_MAX)
+  readonly #failedAt = new Float64Array(RESULTS_PER_STREAM_MAX)
+  /** The highest sequence number that is remembered no more. */
+  #forgotten = 0
+
+  begin(sequence: number): void {
+    const at = sequence % RESULTS_PER_STREAM_MAX
+    this.#forgotten = Math.max(this.#forgotten, this.#sequences[at]!)
+    this.#sequences[at] = sequence
+    this.#statuses[at] = UNDER_WAY
+  }
+
+  ended(sequence: number, status: number, failedAtBytes: number): void {
+    const at = sequence % RESULTS_PER_STREAM_MAX
+    if (this.#sequences[at] !== sequence) return
+    this.#statuses[at] = status
+    this.#failedAt[at] = failedAtBytes
+  }
+
+  isUnderWay(sequence: number): boolean {
+    const at = sequence % RESULTS_PER_STREAM_MAX
+    return this.#sequences[at] === sequence && this.#statuses[at] === UNDER_WAY
+  }
+
+  outcome(sequence: number): Outcome {
+    const at = sequence % RESULTS_PER_STREAM_MAX
+    if (this.#sequences[at] === sequence) return [this.#statuses[at]!, this.#failedAt[at]!]
+    return sequence <= this.#forgotten ? 'unknown' : null
+  }
 }
 
 /** A client's stream at the owner: whose operations with this number are carried out, until it is dead. */
@@ -19,10 +49,7 @@ export class OwnerStream {
   isSettled: boolean
   #inFlight = 0
   #waiting: (() => void)[] = []
-  /** By sequence number, in the order of arrival; the oldest go. */
-  readonly #results = new Map<number, Result>()
-  #highest = 0
-  #forgotten = 0
+  #results: Results | null = null
 
   constructor(key: StreamKey, number: number, gateway: number, isSettled: boolean) {
     this.key = key
@@ -32,24 +59,28 @@ export class OwnerStream {
   }
 
   /** An operation of this stream is handed to the volume. */
-  begin(sequence: number): void {
+  enter(): void {
     this.#inFlight++
-    this.#highest = Math.max(this.#highest, sequence)
-    this.#results.set(sequence, { isOver: false, status: 0, failedAtBytes: 0 })
-    if (this.#results.size > RESULTS_PER_STREAM_MAX) this.#forgetOldest()
   }
 
-  ended(sequence: number, status: number, failedAtBytes: number): void {
-    const result = this.#results.get(sequence)
-    if (result !== undefined) {
-      result.isOver = true
-      result.status = status
-      result.failedAtBytes = failedAtBytes
-    }
+  leave(): void {
     this.#inFlight--
+    if (this.#waiting.length === 0) return
     const waiting = this.#waiting
     this.#waiting = []
     for (const look of waiting) look()
+  }
+
+  /** As enter(), and how it ends is remembered. */
+  begin(sequence: number): void {
+    this.enter()
+    this.#results ??= new Results()
+    this.#results.begin(sequence)
+  }
+
+  ended(sequence: number, status: number, failedAtBytes: number): void {
+    this.#results!.ended(sequence, status, failedAtBytes)
+    this.leave()
   }
 
   /** Resolves when nothing of it can have an effect any more, given that nothing new begins. */
@@ -59,24 +90,13 @@ export class OwnerStream {
 
   /** How these operations ended, once they have. */
   async outcomes(sequences: readonly number[]): Promise<readonly Outcome[]> {
-    while (sequences.some(sequence => this.#results.get(sequence)?.isOver === false)) await this.#change()
-    return sequences.map(sequence => {
-      const result = this.#results.get(sequence)
-      if (result !== undefined) return [result.status, result.failedAtBytes]
-      return sequence <= this.#forgotten ? 'unknown' : null
-    })
+    const results = this.#results
+    if (results === null) return sequences.map(() => null)
+    while (sequences.some(sequence => results.isUnderWay(sequence))) await this.#change()
+    return sequences.map(sequence => results.outcome(sequence))
   }
 
   #change(): Promise<void> {
     return new Promise(resolve => void this.#waiting.push(resolve))
-  }
-
-  #forgetOldest(): void {
-    for (const [sequence, { isOver }] of this.#results) {
-      if (!isOver) continue
-      this.#results.delete(sequence)
-      this.#forgotten = Math.max(this.#forgotten, sequence)
-      return
-    }
   }
 }

@@ -39,7 +39,8 @@ export class RoutedOperation {
   epoch = 0
   /** This gateway's name for it, at the owner. */
   tag = 0
-  sinceMs = 0
+  /** When it first had to wait; 0: it never had to. */
+  waitsSinceMs = 0
   /** Requests that the network has not given back. */
   requestsOut = 0
   /** The one of them whose reply counts: that of the present owner. */
@@ -58,14 +59,14 @@ export class RoutedOperation {
     this.#request = this.#newRequest()
   }
 
-  prepare(operation: BlockOperation, handle: RoutedHandle, nowMs: number): void {
+  prepare(operation: BlockOperation, handle: RoutedHandle): void {
     this.operation = operation
     this.handle = handle
     this.state = RoutedState.waiting
     this.isChange = changes(operation.kind)
     this.isCancelled = this.isRepeat = this.isRedo = false
     this.stream = this.sequence = this.epoch = 0
-    this.sinceMs = nowMs
+    this.waitsSinceMs = 0
     this.coversWrites = handle.writes
   }
 
