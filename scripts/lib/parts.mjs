@@ -26,6 +26,7 @@ export const PARTS = [
     onSecondNode: true,
   },
   { name: 'suite', config: 'vitest.suite.config.ts', packages: ['libiscsi-bin'], limitMs: 7 * MINUTE_MS },
+  { name: 'fuzz', config: 'vitest.fuzz.config.ts', packages: [], limitMs: 4 * MINUTE_MS },
   {
     name: 'simulation',
     config: 'vitest.simulation.config.ts',

@@ -1,15 +1,12 @@
-import { randomInt } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { NbdOption } from '../../src/nbd/wire/constants.ts'
 import { encodeInfoRequest, encodeMetaContextQuery, encodeOption } from '../../src/nbd/wire/options.ts'
 import { encodeRequest } from '../../src/nbd/wire/request.ts'
 import { below, pick, type Random, seeded } from '../crash/random.ts'
 import { NbdClient, type Style } from '../lib/nbd-client/nbd-client.ts'
-import { type ServedMemory, serveMemory } from './serve-memory.ts'
+import { type ServedMemory, serveMemory } from '../nbd/serve-memory.ts'
+import { SECONDS, SEED } from './fuzz-budget.ts'
 
-/** Longer by hand: HOLDFAST_FUZZ_SECONDS=600, and the same again: HOLDFAST_FUZZ_SEED=N. */
-const SECONDS = Number(process.env.HOLDFAST_FUZZ_SECONDS ?? 8)
-const SEED = Number(process.env.HOLDFAST_FUZZ_SEED ?? randomInt(2 ** 31))
 const STYLES: readonly Style[] = ['simple', 'structured', 'extended']
 
 test(`fuzz, seed ${SEED}: whatever clients send, the server stands and a bystander is served`, {

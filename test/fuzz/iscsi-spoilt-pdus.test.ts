@@ -3,11 +3,15 @@ import { expect, test, vi } from 'vitest'
 import { BHS_BYTES } from '../../src/iscsi-target/wire/bhs.ts'
 import { Opcode } from '../../src/iscsi-target/wire/opcodes.ts'
 import { TargetDevice } from '../../src/scsi/target-device.ts'
+import { FakeServer, pattern, read10, TARGET_NAME, write10 } from '../iscsi/serve-fake.ts'
 import type { IscsiInitiator } from '../lib/iscsi-initiator.ts'
 import { MemoryVolume } from '../lib/memory-volume.ts'
-import { FakeServer, pattern, read10, TARGET_NAME, write10 } from './serve-fake.ts'
+import { SECONDS, SEED } from './fuzz-budget.ts'
 
-const RUNS = 40
+/** As many as fit in the time; fast-check shrinks what it finds. */
+const BUDGET = { seed: SEED, numRuns: 1_000_000, interruptAfterTimeLimit: (SECONDS * 1000) / 4 } as const
+
+const TARGET_COLD_RESET = 7
 
 interface Spoil {
   readonly kind: number
@@ -38,6 +42,8 @@ function send(initiator: IscsiInitiator, spoil: Spoil): void {
     bhs[0] = [Opcode.dataOut, Opcode.textRequest, Opcode.taskManagementRequest, 0x40][spoil.kind - 3]!
   bhs.writeUIntBE(data.length, 5, 3)
   bhs[spoil.at] = spoil.value
+  // TARGET COLD RESET ends everybody's session, as it should.
+  if (bhs[0] === Opcode.taskManagementRequest && (bhs[1]! & 0x7f) === TARGET_COLD_RESET) return
   initiator.send(bhs, data)
 }
 
@@ -69,7 +75,7 @@ for (const [how, receiveByEvents, delayMs] of [
         witness.nopOut()
         expect((await witness.receive()).opcode).toBe(Opcode.nopIn)
       }),
-      { numRuns: RUNS },
+      BUDGET,
     )
     await vi.waitFor(() => expect(server.target.sessions()).toHaveLength(1))
   })
@@ -86,6 +92,6 @@ test('fuzz: bytes that are no iSCSI at all end their connection alone', async ()
       witness.nopOut()
       expect((await witness.receive()).opcode).toBe(Opcode.nopIn)
     }),
-    { numRuns: RUNS },
+    BUDGET,
   )
 })
