@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Config } from '../config/schema.ts'
 import { keys } from '../control/layout.ts'
 import { openEmbeddedStore } from '../metadata/embedded/embedded-store.ts'
-import { type EtcdStoreOptions, openEtcdStore } from '../metadata/etcd/etcd-store.ts'
+import type { EtcdStoreOptions } from '../metadata/etcd/etcd-store.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
 import { SettledStore } from '../metadata/settled-store.ts'
 import { loadTls, readPem } from './listen.ts'
@@ -23,6 +23,8 @@ export async function openMetadata(config: Config, attempter: string): Promise<O
     const store = await openEmbeddedStore({ directory: join(config.data, 'metadata') })
     return { store, settled: store, etcd: null }
   }
+  // Its client is 10 MB of memory, for those who use it.
+  const { openEtcdStore } = await import('../metadata/etcd/etcd-store.ts')
   const etcd = await etcdOptions(config)
   const store = openEtcdStore(etcd)
   const attemptKey = keys.attempt(attempter)
