@@ -6,6 +6,7 @@ import type { FenceAnswer } from '../messages.ts'
 import { PeerStatus } from '../peer-network.ts'
 import type {
   EarnedChange,
+  FencedJoiner,
   HeldBlocks,
   JoinGate,
   MemberPort,
@@ -87,14 +88,15 @@ export class EpochResync implements ResyncOwner {
     return this.#ownership.members(range)
   }
 
-  async fence(peerNumber: number): Promise<MemberPort> {
+  async fence(peerNumber: number): Promise<FencedJoiner> {
     const { node, head, epoch, uuid } = this.#ownership
     const { setVersion, generation } = head
     const terms = { volumeUuid: uuid, epoch, setVersion }
     const sizeBytes = this.sizeBytes
     const order = { what: 'fence', sizeBytes, generation } as const
     let { status, body } = await node.orders.ask(peerNumber, terms, order)
-    if (status === PeerStatus.unknownVolume) {
+    const isNew = status === PeerStatus.unknownVolume
+    if (isNew) {
       await node.orders.ask(peerNumber, terms, { what: 'createVolume', sizeBytes })
       ;({ status, body } = await node.orders.ask(peerNumber, terms, order))
     }
@@ -106,7 +108,8 @@ export class EpochResync implements ResyncOwner {
     if (answer.epoch > epoch || answer.setVersion > this.#ownership.setVersion) {
       throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', `peer ${peerNumber} is ahead of the metadata`)
     }
-    return this.#ownership.port(this.#ownership.fenced(peerNumber, Math.max(setVersion, answer.setVersion)))
+    const member = this.#ownership.fenced(peerNumber, Math.max(setVersion, answer.setVersion))
+    return { port: this.#ownership.port(member), isNew }
   }
 
   setGate(peerNumber: number, gate: JoinGate | null): void {

@@ -66,8 +66,9 @@ export class Copy {
 
   /** Resolves once the joiner is in sync, by a confirmed transaction. Rejects with why it is not. */
   async run(): Promise<void> {
-    const { joins, ranges, since } = this.order
-    const joiner = await this.#owner.fence(joins)
+    const { joins, ranges } = this.order
+    const { port: joiner, isNew } = await this.#owner.fence(joins)
+    const since = isNew ? 0 : this.order.since
     this.#goOn()
     const gate = new CopyGate(joins, ranges, reason => {
       this.stop(reason)

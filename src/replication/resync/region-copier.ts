@@ -23,6 +23,8 @@ export class RegionCopier {
   readonly #joiner: MemberPort
   /** Regions that this returns for a range member are no source there. */
   readonly #isSuspect: (member: MemberPort, segment: number) => boolean
+  /** Offsets of blocks of the region at hand that the source could not give. */
+  readonly #unlikeSource = new Set<number>()
   readonly #buffer = Buffer.allocUnsafeSlow(REGION_BYTES)
 
   constructor(
@@ -83,26 +85,36 @@ export class RegionCopier {
       this.#joiner.blockEntries(region),
     ])
     const stamp = this.#stampOf(digest[0]!.stamp)
-    let lost = 0
+    this.#unlikeSource.clear()
     for (const run of differingRuns(entries, ours)) {
       if (run.absent) this.#check(await this.#joiner.trimIn(this.#at(region, run), run.lengthBytes, stamp))
-      else lost += await this.#copyRun(sources, region, run, stamp)
+      else await this.#copyRun(sources, region, run, stamp)
     }
     // Equal ones have been compared already: what is asked is whether the copies arrived.
     const [after] = await this.#joiner.digestRegions(region, 1)
-    if (after!.hash !== digest[0]!.hash && lost === 0) return false
+    if (after!.hash !== digest[0]!.hash && !(await this.#isElsewhereAlike(region, entries))) return false
     await this.#raise([region], digest, [after!], region)
     return true
   }
 
-  /** Answers how many of its blocks no member could give: reads of them fail on the joiner too. */
+  /** Whether what differs from the source is nothing but blocks that the source could not give. */
+  async #isElsewhereAlike(region: number, source: Uint32Array): Promise<boolean> {
+    if (this.#unlikeSource.size === 0) return false
+    return differingRuns(source, await this.#joiner.blockEntries(region)).every(run => {
+      const at = this.#at(region, run)
+      for (let block = at; block < at + run.lengthBytes; block += BLOCK_BYTES) {
+        if (!this.#unlikeSource.has(block)) return false
+      }
+      return true
+    })
+  }
+
   async #copyRun(
     sources: readonly MemberPort[],
     region: number,
     run: DifferingRun,
     stamp: number,
-  ): Promise<number> {
-    let lost = 0
+  ): Promise<void> {
     const endBytes = this.#at(region, run) + run.lengthBytes
     for (let at = this.#at(region, run); at < endBytes; ) {
       const whole = await sources[0]!.read(at, endBytes - at, this.#buffer, 0)
@@ -117,20 +129,19 @@ export class RegionCopier {
         this.#check((await sources[0]!.read(at, goodBytes, this.#buffer, 0)).status)
         await this.#put(at, goodBytes, stamp)
       }
-      if (!(await this.#copyFromOthers(sources.slice(1), whole.failedAtBytes, stamp))) lost++
+      await this.#copyFromOthers(sources.slice(1), whole.failedAtBytes, stamp)
       at = whole.failedAtBytes + BLOCK_BYTES
     }
-    return lost
   }
 
-  async #copyFromOthers(others: readonly MemberPort[], at: number, stamp: number): Promise<boolean> {
+  /** Where no member has the block, reads of it fail on the joiner too. */
+  async #copyFromOthers(others: readonly MemberPort[], at: number, stamp: number): Promise<void> {
+    this.#unlikeSource.add(at)
     for (const other of others) {
       if ((await other.read(at, BLOCK_BYTES, this.#buffer, 0)).status !== BlockStatus.ok) continue
-      await this.#put(at, BLOCK_BYTES, stamp)
-      return true
+      return this.#put(at, BLOCK_BYTES, stamp)
     }
     this.#check(await this.#joiner.markBad(at, BLOCK_BYTES, stamp))
-    return false
   }
 
   async #put(at: number, lengthBytes: number, stamp: number): Promise<void> {

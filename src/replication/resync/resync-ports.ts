@@ -92,7 +92,7 @@ export interface ResyncOwner {
    * Fences the brick of this peer for the epoch, before anything is asked of it (rule 13); gives it a descriptor if
    * it has none. Rejects while it cannot be reached, or is what rule 1 stops.
    */
-  fence(peerNumber: number): Promise<MemberPort>
+  fence(peerNumber: number): Promise<FencedJoiner>
   /** From now on the write path asks the gate; null takes it off. At most one per peer. */
   setGate(peerNumber: number, gate: JoinGate | null): void
   /** Resolves when every operation that has begun before this call has ended. */
@@ -101,6 +101,12 @@ export interface ResyncOwner {
   hold(offsetBytes: number, lengthBytes: number): Promise<HeldBlocks>
   /** False when it was refused, and known to be: nothing has changed then. Rejects with the end of the epoch. */
   change(change: EarnedChange): Promise<boolean>
+}
+
+export interface FencedJoiner {
+  readonly port: MemberPort
+  /** It had no descriptor: nothing that is known of its past holds for what it has now. */
+  readonly isNew: boolean
 }
 
 /** A brick that is out of the in-sync sets of some of the ranges it is placed on. */

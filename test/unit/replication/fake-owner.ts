@@ -1,5 +1,6 @@
 import type {
   EarnedChange,
+  FencedJoiner,
   HeldBlocks,
   JoinGate,
   MemberPort,
@@ -64,6 +65,7 @@ export class FakeOwner implements ResyncOwner {
   outs: OutMember[] = []
   readonly changes: EarnedChange[] = []
   answerToChange = true
+  joinerIsNew = false
   /** How long a write is on its way to a member. */
   onTheWay: () => Promise<void> = () => Promise.resolve()
   placed: (peer: number, range: number) => boolean = () => true
@@ -92,10 +94,10 @@ export class FakeOwner implements ResyncOwner {
     return this.inSync
   }
 
-  async fence(peerNumber: number): Promise<MemberPort> {
-    const brick = this.bricks.find(one => one.peerNumber === peerNumber)!
-    await brick.turn()
-    return brick
+  async fence(peerNumber: number): Promise<FencedJoiner> {
+    const port = this.bricks.find(one => one.peerNumber === peerNumber)!
+    await port.turn()
+    return { port, isNew: this.joinerIsNew }
   }
 
   setGate(peerNumber: number, gate: JoinGate | null): void {

@@ -85,6 +85,15 @@ test('full comparison: every region that either ever used is looked at', async (
   expect(differing(survivors[0], joiner)).toEqual([])
 })
 
+test('return: a joiner that turns out to be empty gets everything, whatever it missed', async () => {
+  const { owner, joiner, survivors } = aCluster()
+  joiner.blocks.clear()
+  joiner.stamps.clear()
+  owner.joinerIsNew = true
+  await copy(owner).run()
+  expect(differing(survivors[0], joiner)).toEqual([])
+})
+
 test('return: the joiner is durable, and trusted, before its joining is asked for', async () => {
   const cluster = aCluster()
   const { owner, joiner } = cluster
@@ -123,9 +132,21 @@ test('return: a block that one source cannot read comes from the other; one that
   survivors[1].bad.add(68)
   await copy(owner).run()
   expect(joiner.valueOf(66)).toBe(1066)
+  expect(joiner.calls.filter(call => call === 'markBad')).toHaveLength(1)
   expect(joiner.bad).toEqual(new Set([68]))
   expect(differing(survivors[1], joiner)).toEqual([])
   expect(owner.inSync).toHaveLength(3)
+})
+
+test('return: what a source in doubt shows of a block that another gave does not count against the copy', async () => {
+  const cluster = aCluster()
+  const { owner, joiner, survivors } = cluster
+  for (let block = 64; block < 72; block++) missed(cluster, block, 1000 + block)
+  survivors[0].bad.add(66)
+  survivors[0].suspect.add(40)
+  await copy(owner).run()
+  expect(differing(survivors[1], joiner)).toEqual([])
+  expect(joiner.copiedBlocks).toBe(8)
 })
 
 test('return: a full joiner, a refused change and the end of the epoch end the copy', async () => {
