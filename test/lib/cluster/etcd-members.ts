@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { run } from '../programs.ts'
+import { succeed } from '../programs.ts'
 import { Background, eventually } from './background.ts'
 import type { HostNetwork } from './host-network.ts'
 
@@ -63,17 +63,11 @@ export class EtcdMembers {
   }
 
   async healthy(host: string): Promise<void> {
-    const url = `http://${this.#network.address(host)}:${CLIENT_PORT}`
+    const url = `http://${this.#network.address(host)}:${CLIENT_PORT}/health`
+    const ask = `fetch('${url}').then(answer => process.exit(answer.ok ? 0 : 1))`
     await eventually(`etcd on ${host} answers`, START_MS, async () => {
-      const [program, ...args] = [
-        ...this.#network.on(host),
-        'etcdctl',
-        `--endpoints=${url}`,
-        'endpoint',
-        'health',
-      ]
-      const { code, stderr } = await run(program as string, args)
-      if (code !== 0) throw new Error(stderr)
+      const [program, ...args] = [...this.#network.on(host), process.execPath, '--eval', ask]
+      await succeed(program as string, args)
     })
   }
 
