@@ -218,7 +218,7 @@ export class Ownership implements OwnedHere, EpochRunner {
   }
 
   /** S(r), the own brick first, then those that kept their page cache. */
-  members(range: number): MemberPort[] {
+  members(range: number): EpochMemberPort[] {
     const set = (this.sets.current[range] ?? []).map(peer => this.member(peer))
     const rank = (member: Member) =>
       (this.#fencing.state(member.peerNumber) === 'cold' ? 2 : 0) + (member.local === null ? 1 : 0)

@@ -3,6 +3,7 @@ import { REGION_BYTES, REGIONS_PER_SEGMENT, SEGMENT_BYTES } from '../../store/la
 import { type CopyScene, RegionCopier } from '../resync/region-copier.ts'
 import type { HeldBlocks, MemberPort } from '../resync/resync-ports.ts'
 import type { Timers } from '../timers.ts'
+import { type SettledPort, settleRegion } from './settle-region.ts'
 import type { SpanHold } from './span-hold.ts'
 
 const RETRY_MS = 200
@@ -14,7 +15,7 @@ export interface ReconcileOptions {
   readonly generation: () => number
   readonly ended: () => boolean
   /** S(r) now: members whose process kept its memory and page cache first. */
-  readonly members: (range: number) => readonly MemberPort[]
+  readonly members: (range: number) => readonly SettledPort[]
   /** Segments that no source may be read from on this member. */
   readonly isSuspect: (member: MemberPort, segment: number) => boolean
   /** A span is reconciled and its members are alike. */
@@ -92,12 +93,17 @@ export class Reconcile {
       if (target === source) continue
       const copier = new RegionCopier(this.#sceneOf(range, source), target, isSuspect)
       const different = await copier.compare(first, count, () => {})
-      for (const region of different) await copier.copy(region, () => {})
+      for (const region of different) {
+        const at = region * REGION_BYTES
+        const good = set.filter(other => other !== source && !isSuspect(other, segment))
+        await settleRegion(source, good, at, Math.min(at + REGION_BYTES, this.#options.sizeBytes))
+        await copier.copy(region, () => {})
+      }
     }
   }
 
   /** The copier's view: the span is held already, and one member is the source for all others. */
-  #sceneOf(range: number, source: MemberPort): CopyScene {
+  #sceneOf(range: number, source: SettledPort): CopyScene {
     const { sizeBytes, generation, members, ended } = this.#options
     const others = members(range).filter(member => member !== source)
     return {
