@@ -23,6 +23,9 @@ import {
 import { OwnerStreams } from './owner-streams.ts'
 import { ServedGateway } from './served-gateway.ts'
 
+/** A volume is made with epoch 1, and its first owner raises it. */
+const FIRST_OWNED_EPOCH = 2
+
 export interface OwnedServiceOptions {
   readonly owned: OwnedHere
   readonly volume: OwnedVolume
@@ -53,7 +56,7 @@ export class OwnedService {
       timers,
       limits,
       recent: owned.recent,
-      isFirst: owned.epoch <= 1,
+      isFirst: owned.epoch <= FIRST_OWNED_EPOCH,
       killed: ({ gateway, key, number }) => void options.tell(gateway, { is: 'streamDead', key, number }),
     })
     this.#stopListening = [volume.reservations.listen(this), volume.onChange(() => void this.#tellState())]

@@ -118,7 +118,7 @@ export class GatewayWorld implements AsyncDisposable {
   lossGeneration = 0
   readonly #hub = new LocalPeerHub()
   #owner: OwnedThere | null = null
-  #epoch = 0
+  #epoch = 1
 
   constructor(count: number, limits: Partial<GatewayLimits> = {}) {
     this.bricks.neverInline = true
