@@ -77,11 +77,13 @@ export interface OpenPeerBrickOptions {
   readonly bricks: number
   readonly log: Log
   readonly aboveActiveTarget: (activeSegments: number) => void
+  /** Owners decide what becomes of blocks in doubt: others may have a good copy. */
+  readonly hasOwners: boolean
 }
 
 /** Opens the brick of one peer, in a directory of its name, and tells the metadata of it. */
 export async function openPeerBrick(options: OpenPeerBrickOptions): Promise<Brick> {
-  const { config, cluster, metadata, bricks, log, aboveActiveTarget } = options
+  const { config, cluster, metadata, bricks, log, aboveActiveTarget, hasOwners } = options
   const { peerId: id, clusterId } = cluster
   const { capacity, store } = config
   const limitBytes = capacity ?? (bricks === 1 ? null : Math.floor(fileSystemBytes(config.data) / bricks))
@@ -95,6 +97,7 @@ export async function openPeerBrick(options: OpenPeerBrickOptions): Promise<Bric
     checksumCacheBytes: Math.floor(store.checksumCache / bricks),
     notice: ({ level, message, fields }) => log[level]({ ...fields, peer: id }, message),
     aboveActiveTarget,
+    blocksInDoubt: hasOwners ? 'are bad' : 'stand',
     metadataOpenCounter: opened => checkInBrick(metadata, opened, id),
   })
   await recordCapacity(metadata, id, brick.capacity.limitBytes)

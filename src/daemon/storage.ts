@@ -43,6 +43,7 @@ export async function openStorage(
       metadata: settled,
       bricks: entered.length,
       log,
+      hasOwners: entered.length > 1 || metadata.etcd !== null,
       // Where segments are over the target, the least recently written eighth is cleared; quiet ones go anyway.
       aboveActiveTarget: active => void host?.clearQuietSegments(0, Math.ceil(active / 8)),
     })
