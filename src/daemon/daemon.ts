@@ -104,6 +104,9 @@ type Make = (
   nbdPortals: () => readonly NbdPortal[],
 ) => Daemon
 
+/** As long as open-iscsi holds I/O back for a session that is gone: who comes later has given up on it. */
+const RESTART_TOLD_MS = 120_000
+
 async function assemble(options: DaemonOptions, closers: Closers, make: Make): Promise<Daemon> {
   const { config, log, version, demo } = options
   const watchdog = new Watchdog(log)
@@ -114,6 +117,7 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
   const targets = new LocalTargets({
     identity: { vendor: config.scsi.vendor, product: config.scsi.product, revision: version },
     reportNexusLoss: config.scsi.reportNexusLoss,
+    restartToldUntilMs: cluster.founded ? 0 : performance.now() + RESTART_TOLD_MS,
   })
   let iscsi: IscsiTarget | null = null
   const portals = (): readonly Portal[] => portalsOf(iscsi, config.advertiseIscsi)

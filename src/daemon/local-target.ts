@@ -7,6 +7,8 @@ import { TargetDevice, type UnitAssignment } from '../scsi/target-device.ts'
 export interface TargetSettings {
   readonly identity: DeviceIdentity
   readonly reportNexusLoss: boolean
+  /** See TargetDeviceOptions. */
+  readonly restartToldUntilMs: number
 }
 
 /** The SCSI target devices of this daemon, known for as long as they have logical units. */

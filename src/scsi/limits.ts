@@ -18,5 +18,7 @@ export const PIECE_BYTES = 256 * 1024
 export const PRE_FETCH_BYTES_MAX = 8 * 2 ** 20
 /** LUNs that the flat space addressing method reaches. SAM-5 §4.7.7. */
 export const LUN_MAX = 16383
+/** Initiator ports that one target remembers having told of a restart; any further are not told. */
+export const TOLD_PORTS_MAX = 4096
 /** Longest parameter list that MODE SELECT looks at. */
 export const MODE_PARAMETERS_BYTES_MAX = 4096

@@ -3,7 +3,7 @@ import { PassTimer } from '../lib/pass-timer.ts'
 import type { ClientIdentity } from '../volume/client-identity.ts'
 import type { Volume } from '../volume/volume.ts'
 import { ItlNexus } from './itl-nexus.ts'
-import { LUN_MAX } from './limits.ts'
+import { LUN_MAX, TOLD_PORTS_MAX } from './limits.ts'
 import { LogicalUnit } from './logical-unit.ts'
 import type { Nexus } from './nexus.ts'
 import { type ScsiCommand, ScsiStatus } from './scsi-command.ts'
@@ -31,6 +31,11 @@ export interface TargetDeviceOptions {
   readonly identity: DeviceIdentity
   /** `scsi.reportNexusLoss`: SAM's unit attention for every new nexus, which stock Linux turns into errors. */
   readonly reportNexusLoss?: boolean
+  /**
+   * Until then, by `clock`, the first session of each initiator port hears POWER ON, RESET OR BUS DEVICE RESET
+   * OCCURRED: the daemon was restarted, and with it went mode pages and RESERVE (6).
+   */
+  readonly restartToldUntilMs?: number
   /** Through which gateways the volumes can be reached; without it, through this one. */
   readonly portGroups?: TargetPortGroups
   /** What an initiator by this name can reach through other targets of this gateway, for EXTENDED COPY. */
@@ -54,6 +59,10 @@ export class TargetDevice implements ScsiTarget {
   /** The logical units that an initiator may name in an EXTENDED COPY, as it reaches them. */
   readonly copyPartners: (initiatorName: string) => Iterable<ItlNexus>
   readonly #reportNexusLoss: boolean
+  readonly #restartToldUntilMs: number
+  readonly #clock: () => number
+  /** Initiator ports that have heard of the restart. */
+  readonly #toldPorts = new Set<string>()
   readonly #units = new Map<number, LogicalUnit>()
   readonly #nexuses = new Map<number, AttachedNexus>()
 
@@ -63,7 +72,9 @@ export class TargetDevice implements ScsiTarget {
     this.portGroups = options.portGroups ?? onlyLocalGroup
     this.copyPartners = options.copyPartners ?? (name => this.linksOf(name))
     this.#reportNexusLoss = options.reportNexusLoss ?? false
-    this.timer = new PassTimer(options.clock ?? (() => performance.now()))
+    this.#restartToldUntilMs = options.restartToldUntilMs ?? 0
+    this.#clock = options.clock ?? (() => performance.now())
+    this.timer = new PassTimer(this.#clock)
   }
 
   get luns(): readonly number[] {
@@ -114,9 +125,10 @@ export class TargetDevice implements ScsiTarget {
     const client: ClientIdentity = { protocol: 'iscsi', initiatorName, isid, targetPortalGroupTag }
     const attached: AttachedNexus = { nexus, client, links: new Map() }
     this.#nexuses.set(nexus.id, attached)
+    const isToldOfRestart = this.#isToldOfRestart(nexus)
     for (const unit of this.#units.values()) {
       const link = this.#connect(attached, unit)
-      if (this.#reportNexusLoss) link.establish(Attention.powerOn)
+      if (this.#reportNexusLoss || isToldOfRestart) link.establish(Attention.powerOn)
     }
   }
 
@@ -174,6 +186,14 @@ export class TargetDevice implements ScsiTarget {
   /** Clears a unit attention of this nexus at every logical unit. */
   clearAttention(nexus: Nexus, attention: Attention): void {
     for (const link of this.#nexuses.get(nexus.id)?.links.values() ?? []) link.attentions.clear(attention)
+  }
+
+  #isToldOfRestart({ initiatorName, isid }: Nexus): boolean {
+    if (this.#clock() >= this.#restartToldUntilMs || this.#toldPorts.size >= TOLD_PORTS_MAX) return false
+    const port = `${initiatorName},${isid}`
+    if (this.#toldPorts.has(port)) return false
+    this.#toldPorts.add(port)
+    return true
   }
 
   #connect(attached: AttachedNexus, unit: LogicalUnit): ItlNexus {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { MemoryVolume } from '../../test/lib/memory-volume.ts'
 import { cdb, ScsiDevice } from '../../test/lib/scsi-device.ts'
-import type { ScsiInitiator } from '../../test/lib/scsi-initiator.ts'
+import { ScsiInitiator } from '../../test/lib/scsi-initiator.ts'
 import { ScsiStatus } from './scsi-command.ts'
 import { Attention, AttentionQueue } from './unit-attention.ts'
 
@@ -38,6 +38,20 @@ test('a new session, and one that comes again, is told nothing unless nexus loss
   expect(await tur(quiet.initiator())).toBeNull()
   const strict = await ScsiDevice.serve({}, { reportNexusLoss: true })
   expect(await tur(strict.initiator())).toEqual([0x6, 0x29, 0x00])
+})
+
+test('after a restart the first session of each initiator port hears of it, for a while', async () => {
+  let nowMs = 0
+  const device = await ScsiDevice.serve({}, { restartToldUntilMs: 100, clock: () => nowMs })
+  const [one, two] = [device.initiator(), device.initiator()]
+  expect([await tur(one), await tur(two)]).toEqual([
+    [0x6, 0x29, 0x00],
+    [0x6, 0x29, 0x00],
+  ])
+  await one.leave()
+  expect(await tur(new ScsiInitiator(device.target, one.nexus.isid))).toBeNull()
+  nowMs = 100
+  expect(await tur(device.initiator())).toBeNull()
 })
 
 test('a unit attention is told once, to each nexus for itself, and holds the command up', async () => {
