@@ -1,21 +1,7 @@
 import { z } from 'zod'
-import {
-  count,
-  duration,
-  type FieldNotes,
-  fieldNotes,
-  flag,
-  hostPort,
-  httpUrl,
-  pairs,
-  size,
-} from './value-types.ts'
-
-/** Adds what the reference and the help texts say of a field. */
-function field<T extends z.ZodType>(type: T, notes: FieldNotes): T {
-  fieldNotes.add(type, notes)
-  return type
-}
+import { etcd, peer, replication } from './cluster-schema.ts'
+import { field } from './field.ts'
+import { count, duration, flag, hostPort, pairs, size } from './value-types.ts'
 
 export const CHAP_ALGORITHMS = ['SHA3-256', 'SHA-256', 'SHA1', 'MD5'] as const
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
@@ -40,7 +26,6 @@ const listeners = z.strictObject({
   ),
 })
 
-export const PEER_TLS_MODES = ['off', 'required'] as const
 export const NBD_TLS_MODES = ['off', 'optional', 'required'] as const
 
 const nbd = z.strictObject({
@@ -116,79 +101,6 @@ const api = z.strictObject({
     unit: 'file',
     reason: 'File whose first line is the bearer token; instead of api.token.',
   }),
-})
-
-const peer = z.strictObject({
-  listen: field(hostPort().default({ host: '127.0.0.1', port: 9281 }), {
-    value: 'HOST:PORT',
-    unit: 'address',
-    reason: 'Where the other daemons of the cluster reach this one. Used with etcd only.',
-  }),
-  tls: field(z.enum(PEER_TLS_MODES).default('off'), {
-    value: 'MODE',
-    unit: PEER_TLS_MODES.join(', '),
-    reason: 'Mutual TLS between daemons, with tls-dir: whoever has a certificate of its ca.pem is a peer.',
-  }),
-  allowPlain: field(flag().default(false), {
-    value: 'on|off',
-    unit: 'switch',
-    reason:
-      'Speak to other daemons without TLS on addresses that others reach: who does can write any brick.',
-  }),
-  name: field(
-    z
-      .string()
-      .regex(/^[a-z0-9][a-z0-9.-]{0,127}$/)
-      .nullable()
-      .default(null),
-    {
-      value: 'NAME',
-      unit: 'name',
-      reason:
-        'What this peer is called in the cluster, for good. Needed with etcd, by cluster join and serve.',
-    },
-  ),
-})
-
-const etcd = z.strictObject({
-  urls: field(z.array(httpUrl()).max(16).default([]), {
-    value: 'URL',
-    unit: 'URL',
-    reason: 'Members of the etcd cluster that holds the metadata; without any it is in the data directory.',
-    repeatable: 'list',
-  }),
-  tls: field(z.string().min(1).nullable().default(null), {
-    value: 'DIR',
-    unit: 'directory',
-    reason: 'Holds ca.pem, and cert.pem and key.pem where etcd asks for certificates; for https URLs.',
-  }),
-  user: field(z.string().min(1).nullable().default(null), {
-    value: 'NAME',
-    unit: 'text',
-    reason: 'User of etcd, where its authentication is on. Certificates survive more than passwords do.',
-  }),
-  password: field(z.string().min(1).nullable().default(null), {
-    value: 'TEXT',
-    unit: 'text',
-    reason: 'Password of etcd.user. Not a flag: others can read those.',
-    secret: true,
-  }),
-  passwordFile: field(z.string().min(1).nullable().default(null), {
-    value: 'FILE',
-    unit: 'file',
-    reason: 'File whose first line is the password; instead of etcd.password.',
-  }),
-  prefix: field(
-    z
-      .string()
-      .regex(/^[!-~]+\/$/)
-      .default('holdfast/'),
-    {
-      value: 'TEXT',
-      unit: 'text that ends with a slash',
-      reason: 'What every key begins with, for an etcd that others use too.',
-    },
-  ),
 })
 
 const chap = z.strictObject({
@@ -400,6 +312,7 @@ export const configSchema = z.strictObject({
   chap: chap.prefault({}),
   limits: limits.prefault({}),
   store: store.prefault({}),
+  replication: replication.prefault({}),
   scsi: scsi.prefault({}),
   log: log.prefault({}),
 })

@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import { CataloguePlanner } from '../cluster/catalogue-planner.ts'
 import { HeartbeatThread } from '../cluster/heartbeat-thread.ts'
 import { LocalHeartbeat } from '../cluster/local-heartbeat.ts'
 import { Membership } from '../cluster/membership.ts'
@@ -11,6 +12,8 @@ import type { Log } from '../lib/log.ts'
 import { openReplication } from '../replication/open-replication.ts'
 import type { PeerNetwork } from '../replication/peer-network.ts'
 import type { LeaseSource, Replication } from '../replication/replication.ts'
+import type { CopyProgress } from '../replication/resync/resync-ports.ts'
+import { SharedBudget } from '../replication/resync/shared-budget.ts'
 import { VERSIONS } from '../replication/wire/hello.ts'
 import { bootTimers } from './boot-timers.ts'
 import type { Closers } from './closers.ts'
@@ -72,12 +75,17 @@ export async function openReplicatedPeers(options: ReplicatedPeersOptions): Prom
   })
   for (const network of links.networks) closers.add('peer links', () => network[Symbol.asyncDispose]())
 
+  const planner = new CataloguePlanner(catalogue, () => performance.now())
+  const { resyncBandwidth, ejectAfter, coldWait, etcdGrace } = config.replication
+  const budget = new SharedBudget(resyncBandwidth, bootTimers)
+
   let peerAddress = ''
   const peers: PeerAtWork[] = []
   for (const [at, peer] of storage.peers.entries()) {
     const network = links.networks[at]!
     const isFirst = at === 0
-    const membership = openMembership(options, peer, incarnation, () => ({ peerAddress, isFirst }))
+    const copies = () => copiesOf(peers[at]?.replication)
+    const membership = openMembership(options, peer, incarnation, () => ({ peerAddress, isFirst, copies }))
     closers.add(`membership of ${peer.cluster.peerId}`, () => membership[Symbol.asyncDispose]())
     const gateway = new Gateway({
       network,
@@ -98,6 +106,9 @@ export async function openReplicatedPeers(options: ReplicatedPeersOptions): Prom
       server: gateway,
       log: log.child({ area: 'replication', peer: peer.cluster.peerId }),
       tellEvent: eventTeller(settled, peer.cluster.peerId, log),
+      config: { ejectAfterMs: ejectAfter, coldWaitMs: coldWait, etcdGraceMs: etcdGrace },
+      planner,
+      budget,
     })
     closers.add(`replication of ${peer.cluster.peerId}`, () => replication[Symbol.asyncDispose]())
     network.serve(gateway.start(replication))
@@ -120,16 +131,33 @@ export async function openReplicatedPeers(options: ReplicatedPeersOptions): Prom
   return { catalogue, host, peers: [first, ...rest] }
 }
 
+function copiesOf(replication: Replication | undefined): CopyProgress[] {
+  return replication?.statistics().owned.flatMap(({ copy }) => copy ?? []) ?? []
+}
+
+interface Surroundings {
+  readonly peerAddress: string
+  readonly isFirst: boolean
+  /** Copies that owners here have under way. */
+  readonly copies: () => readonly CopyProgress[]
+}
+
+/** Nothing while nothing is copied, so that the registration is not written again for it. */
+function copySpeed(copies: readonly CopyProgress[]): Pick<RegistrationValue, 'copyBytesPerSecond'> {
+  if (copies.length === 0) return {}
+  return { copyBytesPerSecond: Math.round(copies.reduce((sum, copy) => sum + copy.bytesPerSecond, 0)) }
+}
+
 function openMembership(
   { storage, portals, log }: ReplicatedPeersOptions,
   { cluster, brick }: LocalPeer,
   incarnation: string,
-  now: () => { readonly peerAddress: string; readonly isFirst: boolean },
+  now: () => Surroundings,
 ): Membership {
   const { store, etcd } = storage.metadata
   const startedAt = new Date().toISOString()
   const registration = (): RegistrationValue => {
-    const { peerAddress, isFirst } = now()
+    const { peerAddress, isFirst, copies } = now()
     return {
       number: cluster.peerNumber,
       incarnation,
@@ -143,6 +171,7 @@ function openMembership(
       nbd: isFirst ? portals().nbd : [],
       formats: { brick: BRICK_FORMAT, wire: [VERSIONS.lowest, VERSIONS.highest] },
       startedAt,
+      ...copySpeed(copies()),
     }
   }
   const heartbeat =

@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises'
 import { type Command, Option } from 'commander'
 import type { ConfigField } from '../../config/fields.ts'
 import { addConfigOptions } from '../daemon-options.ts'
@@ -9,6 +10,10 @@ import type { Terminal } from '../terminal.ts'
 interface ClusterFlags {
   readonly config?: string
   readonly json?: boolean
+}
+
+interface TokenFlags extends ClusterFlags {
+  readonly tokenFile?: string
 }
 
 /** `cluster`: before there is a daemon, so these speak to etcd and write the data directory themselves. */
@@ -31,15 +36,18 @@ export function addClusterCommands(
     loadConfiguration(command, terminal, fields, flags.config ?? terminal.environment.HOLDFAST_CONFIG)
   const asJson = (command: Command) => command.optsWithGlobals<ClusterFlags>().json
 
-  verb('init', 'found a cluster in etcd, and print the token that joining needs').action(
-    async (flags: ClusterFlags, command: Command) => {
+  verb('init', 'found a cluster in etcd, and print the token that joining needs')
+    .option('--token-file <file>', 'write the token there, for its owner only, instead of printing it')
+    .action(async (flags: TokenFlags, command: Command) => {
       const config = await configOf(flags, command)
       const { foundCluster } = await import('../../daemon/cluster-setup.ts')
-      const founded = await foundCluster(config)
-      const text = `cluster ${founded.clusterId} founded; joining it needs this token:\n${founded.token}\n`
-      print(terminal.stdout, asJson(command), founded, () => text)
-    },
-  )
+      const { clusterId, token } = await foundCluster(config)
+      const shown = await keepToken(flags.tokenFile, token)
+      print(terminal.stdout, asJson(command), { clusterId, ...shown }, () => {
+        const needs = shown.token === undefined ? '' : `; joining it needs this token:\n${token}`
+        return `cluster ${clusterId} founded${needs}\n`
+      })
+    })
 
   verb('join', 'make the data directory that of a peer; then start the daemon with serve')
     .requiredOption('--token-file <file>', 'the token of cluster init or cluster token; - for standard input')
@@ -53,12 +61,20 @@ export function addClusterCommands(
       print(terminal.stdout, asJson(command), joined, () => text)
     })
 
-  verb('token', 'print a new token; the one before is worth nothing then').action(
-    async (flags: ClusterFlags, command: Command) => {
+  verb('token', 'print a new token; the one before is worth nothing then')
+    .option('--token-file <file>', 'write the token there, for its owner only, instead of printing it')
+    .action(async (flags: TokenFlags, command: Command) => {
       const config = await configOf(flags, command)
       const { renewToken } = await import('../../daemon/cluster-setup.ts')
-      const renewed = await renewToken(config)
-      print(terminal.stdout, asJson(command), renewed, () => `${renewed.token}\n`)
-    },
-  )
+      const { token } = await renewToken(config)
+      const shown = await keepToken(flags.tokenFile, token)
+      print(terminal.stdout, asJson(command), shown, () => `${shown.token ?? 'the token was replaced'}\n`)
+    })
+}
+
+/** Writes the token into the file if there is one; answers what is left to be shown. */
+async function keepToken(file: string | undefined, token: string): Promise<{ token?: string }> {
+  if (file === undefined) return { token }
+  await writeFile(file, `${token}\n`, { mode: 0o600 })
+  return {}
 }
