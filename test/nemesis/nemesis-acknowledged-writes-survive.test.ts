@@ -47,7 +47,9 @@ describe.skipIf(missing !== null)(`three daemons, three etcd members, seed ${SEE
     await world?.peers.stop()
     await world?.etcd.stop()
     await world?.network[Symbol.asyncDispose]()
-    if (directory !== undefined) await rm(directory, { recursive: true, force: true })
+    if (directory !== undefined && process.env.NEMESIS_KEEP === undefined) {
+      await rm(directory, { recursive: true, force: true })
+    }
   })
 
   test(
@@ -115,15 +117,15 @@ async function endOfLoad(load: Background): Promise<LoadReport> {
 }
 
 interface Shown {
-  readonly members: readonly { readonly state: string }[]
+  readonly replication: { readonly members: readonly { readonly state: string }[] }
 }
 
 /** What was hurt has come back: nothing is out of any in-sync set. */
 async function everybodyInSync({ peers }: World, done: readonly string[]): Promise<void> {
   await eventually(`all bricks are in sync after ${done.at(-1)} (seed ${SEED})`, IN_SYNC_MS, async () => {
     const host = peers.running[0] as string
-    const { members } = await peers.json<Shown>(host, 'volume', 'show', VOLUME)
-    const behind = members.filter(({ state }) => state !== 'in sync')
+    const { replication } = await peers.json<Shown>(host, 'volume', 'show', VOLUME)
+    const behind = replication.members.filter(({ state }) => state !== 'in sync')
     if (behind.length > 0) throw new Error(JSON.stringify(behind))
   })
 }
