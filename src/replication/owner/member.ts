@@ -1,11 +1,28 @@
+import { invariant } from '../../lib/invariant.ts'
 import type { PeerLink } from '../peer-network.ts'
+import type { Replica } from '../replica/replica.ts'
 import type { VolumeReplica } from '../replica/volume-replica.ts'
 import type { ReplicaStore } from '../replica-store.ts'
 
-/** The brick of this process, where it holds the volume. */
-export interface LocalBrick {
-  readonly replica: VolumeReplica
+/** The brick of this process, which may get its replica of the volume only in the course of the epoch. */
+export class LocalBrick {
   readonly store: ReplicaStore
+  readonly #replicas: Replica
+  readonly #volumeUuid: string
+  #replica: VolumeReplica | null = null
+
+  constructor(replicas: Replica, store: ReplicaStore, volumeUuid: string) {
+    this.#replicas = replicas
+    this.store = store
+    this.#volumeUuid = volumeUuid
+  }
+
+  /** Only of a member that is fenced. */
+  get replica(): VolumeReplica {
+    this.#replica ??= this.#replicas.volume(this.#volumeUuid)
+    invariant(this.#replica !== null, 'a fenced brick has a replica')
+    return this.#replica
+  }
 }
 
 /**

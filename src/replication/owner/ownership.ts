@@ -7,7 +7,7 @@ import { OperationQueue } from '../../volume/operation-queue.ts'
 import { PeerStatus } from '../peer-network.ts'
 import type { OwnedHere, OwnedStatistics, RecentOperation } from '../replication.ts'
 import { CopyKeeper } from '../resync/copy-keeper.ts'
-import type { EarnedChange, MemberPort } from '../resync/resync-ports.ts'
+import type { EarnedChange } from '../resync/resync-ports.ts'
 import type { Timer } from '../timers.ts'
 import { doubtfulSpans } from './doubts.ts'
 import { EpochResync } from './epoch-resync.ts'
@@ -15,7 +15,7 @@ import { EpochSets } from './epoch-sets.ts'
 import { Fencing } from './fencing.ts'
 import { countedUntilMs } from './grants.ts'
 import { type ChangeOutcome, HeadKeeper, readPlacement } from './head-keeper.ts'
-import { Member } from './member.ts'
+import { LocalBrick, Member } from './member.ts'
 import { EpochMemberPort } from './member-port.ts'
 import type { OwnerNode } from './node.ts'
 import { Reconcile } from './reconcile.ts'
@@ -200,9 +200,8 @@ export class Ownership implements OwnedHere, EpochRunner {
     if (known !== undefined) return known
     const { network, replica, store, links } = this.node
     const isSelf = peerNumber === network.self.peerNumber
-    const replicaHere = isSelf ? replica.volume(this.keeper.head.uuid) : null
     const brick = isSelf ? network.self.brickUuid : (this.#options.names.brickOf(peerNumber) ?? '')
-    const local = replicaHere === null ? null : { replica: replicaHere, store }
+    const local = isSelf ? new LocalBrick(replica, store, this.keeper.head.uuid) : null
     const member = new Member(peerNumber, brick, isSelf ? null : links.to(peerNumber), local)
     this.#members.set(peerNumber, member)
     return member

@@ -76,7 +76,7 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
   }
 
   get usedBytes(): number {
-    return this.#own?.local?.replica.volume.usedBytes ?? 0
+    return this.#ownVolume?.usedBytes ?? 0
   }
 
   get generation(): number {
@@ -158,7 +158,7 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
   }
 
   quietSegments(quietSinceMs: number, atMost: number): number[] {
-    return this.#own?.local?.replica.volume.quietSegments(quietSinceMs, atMost) ?? []
+    return this.#ownVolume?.quietSegments(quietSinceMs, atMost) ?? []
   }
 
   clearSegments(segments: readonly number[]): Promise<void> {
@@ -283,6 +283,10 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
     queueMicrotask(() => {
       for (const slot of [...this.#active]) slot.stop()
     })
+  }
+
+  get #ownVolume(): VolumeExtents | null {
+    return this.#own?.fenced === true ? this.#own.local!.replica.volume : null
   }
 
   #nextEnd(): Promise<void> {
