@@ -119,9 +119,8 @@ test('owner killed: COMPARE AND WRITE is done if the replicas remember it, and i
   const lost = swap(2, 5)
   await expect.poll(() => world.bricks.held.length).toBe(1)
   await world.killOwner()
-  world.bricks.holdBack = false
-  world.bricks.held.length = 0
   await world.takeOver(1)
+  world.bricks.holdBack = false
   expect((await lost.done).status).toBe(inDoubt)
   expect(await read(handle, 0)).toBe(2)
 })

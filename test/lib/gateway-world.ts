@@ -38,6 +38,8 @@ class EpochExtents implements VolumeExtents {
   readonly usedBytes = 0
   readonly #bricks: MemoryExtents
   readonly #inFlight = new Set<BlockOperation>()
+  /** What the bricks still have: a fence waits for it. */
+  readonly #atBricks = new Set<BlockOperation>()
   readonly #note: (operation: BlockOperation) => void
 
   constructor(bricks: MemoryExtents, note: (operation: BlockOperation) => void) {
@@ -59,23 +61,37 @@ class EpochExtents implements VolumeExtents {
 
   submit(operation: BlockOperation): void {
     this.#inFlight.add(operation)
-    const { completion } = operation
-    operation.completion = {
-      blockDone: done => {
-        operation.completion = completion
-        if (!this.#inFlight.delete(operation)) return
-        completion.blockDone(done)
-      },
-    }
     if (this.ended) return void setImmediate(() => this.#refuse(operation))
     this.#note(operation)
-    this.#bricks.submit(operation)
+    // The caller uses its operation again as soon as it is refused; the bricks keep what they were given.
+    const { kind, offsetBytes, lengthBytes, dataAt } = operation
+    const data = kind === BlockKind.read ? operation.data : Buffer.from(operation.data)
+    const inner = new BlockOperation({
+      blockDone: ({ status, failedAtBytes }) => {
+        this.#atBricks.delete(inner)
+        if (!this.#inFlight.delete(operation)) return
+        Object.assign(operation, { status, failedAtBytes })
+        operation.completion.blockDone(operation)
+      },
+    })
+    this.#atBricks.add(inner)
+    this.#bricks.submit(Object.assign(inner, { kind, offsetBytes, lengthBytes, data, dataAt }))
+  }
+
+  /** Nothing of this epoch reaches the bricks any more. */
+  async drained(): Promise<void> {
+    while ([...this.#atBricks].some(operation => !this.#bricks.held.includes(operation))) {
+      await new Promise(resolve => setImmediate(resolve))
+    }
+    // Held back until now, and too late from now on.
+    for (const operation of this.#atBricks) this.#bricks.held.splice(this.#bricks.held.indexOf(operation), 1)
+    this.#atBricks.clear()
   }
 
   /** The epoch is over; what is in flight ends as unavailable, whatever becomes of it. */
   end(): void {
     this.ended = true
-    for (const operation of this.#inFlight) this.#refuse(operation)
+    for (const operation of [...this.#inFlight]) this.#refuse(operation)
   }
 
   extents(offsetBytes: number, lengthBytes: number): Promise<BlockExtent[]> {
@@ -89,6 +105,7 @@ class EpochExtents implements VolumeExtents {
   async clearSegments(): Promise<void> {}
 
   #refuse(operation: BlockOperation): void {
+    if (!this.#inFlight.delete(operation)) return
     operation.status = BlockStatus.unavailable
     operation.completion.blockDone(operation)
   }
@@ -118,6 +135,7 @@ export class GatewayWorld implements AsyncDisposable {
   lossGeneration = 0
   readonly #hub = new LocalPeerHub()
   #owner: OwnedThere | null = null
+  #latest: EpochExtents | null = null
   #epoch = 1
 
   constructor(count: number, limits: Partial<GatewayLimits> = {}) {
@@ -135,7 +153,9 @@ export class GatewayWorld implements AsyncDisposable {
 
   /** A peer becomes the owner in the next epoch; the former one, if it lives, learns of it first. */
   async takeOver(number: number): Promise<void> {
+    const before = this.#latest
     await this.release()
+    await before?.drained()
     this.#epoch++
     const peer = this.peer(number)
     const extents = new EpochExtents(this.bricks, ({ stream, sequence }) => {
@@ -156,6 +176,7 @@ export class GatewayWorld implements AsyncDisposable {
       stillOwned: () => [],
     }
     this.#owner = owned
+    this.#latest = extents
     await peer.gateway.begin(owned)
     for (const { ownerChanged } of this.peers) ownerChanged()
   }
