@@ -100,6 +100,14 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
   const jobs = new Jobs(brick)
   const targets = new TargetOperations(common)
   const connections = new ConnectionOperations({ ...common, randomBytes })
+  const replicas = new ReplicaOperations({ ...common, awayMs: id => peerWatch.awayMs(id) })
+  const stopRaising = catalogue.onChange(({ volumes: names }) => {
+    for (const name of names) {
+      const isDue = catalogue.model.volume(name)?.minReplicasWanted !== undefined
+      if (!isDue || catalogue.model.owner(name)?.peer !== peerId) continue
+      replicas.raiseMinimum(name).catch(err => log.warn({ volume: name, err }, 'M could not be raised'))
+    }
+  })
   const nbdPortals = options.nbdPortals ?? (() => [])
   const view = new VolumeView({ catalogue, sessions, host, portals, nbdPortals, exports })
   const control = new ClusterControl({
@@ -115,7 +123,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
     brick,
     view,
     peers: new PeerOperations(common),
-    replicas: new ReplicaOperations({ ...common, awayMs: id => peerWatch.awayMs(id) }),
+    replicas,
     peerWatch,
     portals,
     log,
@@ -133,6 +141,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
     addSessions: source => sessions.add(source),
     async [Symbol.asyncDispose]() {
       await serving[Symbol.asyncDispose]()
+      stopRaising()
       peerWatch[Symbol.dispose]()
       lostRights[Symbol.dispose]()
       if (options.catalogue === undefined) await catalogue[Symbol.asyncDispose]()

@@ -36,8 +36,9 @@ export async function openStorage(
   const entered = await enterPeers(config, settled, peers)
   let host: VolumeHost | null = null
   const opened: LocalPeer[] = []
+  let failure: Error | null = null
   for (const cluster of entered) {
-    const brick = await openPeerBrick({
+    const open = openPeerBrick({
       config,
       cluster,
       metadata: settled,
@@ -47,11 +48,18 @@ export async function openStorage(
       // Where segments are over the target, the least recently written eighth is cleared; quiet ones go anyway.
       aboveActiveTarget: active => void host?.clearQuietSegments(0, Math.ceil(active / 8)),
     })
+    const brick = await open.catch((error: Error) => {
+      failure ??= error
+      return null
+    })
+    if (brick === null) continue
     closers.add(`brick of ${cluster.peerId}`, () => brick[Symbol.asyncDispose]())
     opened.push({ cluster, brick })
   }
+  if (failure !== null && opened.length === 0) throw failure
+  if (failure !== null) log.error({ err: failure }, 'a brick cannot be used; its peer stays away')
   const [first, ...rest] = opened as [LocalPeer, ...LocalPeer[]]
-  if (rest.length === 0 && metadata.etcd === null) {
+  if (entered.length === 1 && metadata.etcd === null) {
     host = openVolumeHost(config, first, metadata, log)
     const made = host
     closers.add('volumes', () => made[Symbol.asyncDispose]())
