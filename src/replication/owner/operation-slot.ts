@@ -327,6 +327,7 @@ export class OperationSlot implements Piece {
   #readByBlocks(): void {
     this.#blockwise = true
     this.lengthBytes = 0
+    this.#forgetSources()
     this.#nextPiece()
   }
 
