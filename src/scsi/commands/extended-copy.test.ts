@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { MemoryVolume } from '../../../test/lib/memory-volume.ts'
 import { cdb, reserveOutList, ScsiDevice } from '../../../test/lib/scsi-device.ts'
-import type { ScsiInitiator } from '../../../test/lib/scsi-initiator.ts'
+import { ScsiInitiator } from '../../../test/lib/scsi-initiator.ts'
 import { BlockKind } from '../../block/block-operation.ts'
 import { BlockStatus } from '../../block/block-status.ts'
 import {
+  COPIES_MAX,
+  COPY_RESULTS_MAX,
   CSCD_DESCRIPTORS_MAX,
   CSCD_ID_SELF,
   DESCRIPTOR_LIST_BYTES_MAX,
@@ -273,4 +275,40 @@ test('operating parameters and page 8Fh tell the same limits and commands', asyn
   expect([...found.keys()]).toEqual([0x0001, 0x0004, 0x0008, 0x000c, 0x8001])
   expect([...found.get(0x0001)!.subarray(0, 9)]).toEqual([8, 0x83, 1, 0, 0x84, 3, 0, 3, 4])
   expect(found.get(0x0004)!.readUInt32BE(8)).toBe(DESCRIPTOR_LIST_BYTES_MAX)
+})
+
+test('results are held for so many ended copies, the oldest giving way', async () => {
+  const { initiator, self } = await served()
+  for (let listId = 0; listId <= COPY_RESULTS_MAX; listId++) {
+    expect((await copy(initiator, copyList([self], [{ blocks: 1 }], listId))).code).toBeNull()
+  }
+  expect((await initiator.run(receive(0x00, 0))).code).toEqual([0x5, 0x24, 0x00])
+  expect((await initiator.run(receive(0x00, 1))).data[4]).toBe(0x81)
+})
+
+test('what an initiator is logged in to at other targets can be copied to, with its rights there', async () => {
+  const there = await ScsiDevice.serve()
+  const here = await ScsiDevice.serve({}, { copyPartners: name => there.target.linksOf(name) })
+  const initiator = here.initiator()
+  const list = copyList([deviceDescriptor(here.volume), deviceDescriptor(there.volume)], [{ destination: 1 }])
+  const data = fill(here.volume, 0, 16)
+  expect((await copy(initiator, list)).code).toEqual(unreachable)
+  const session = there.initiator()
+  expect((await copy(initiator, list)).code).toBeNull()
+  expect(at(there.volume, 4096, data.length).equals(data)).toBe(true)
+  await session.leave()
+  expect((await copy(initiator, list)).code).toEqual(unreachable)
+  new ScsiInitiator(there.target, '00000000000f', 'iqn.2026-11.test:somebody-else')
+  expect((await copy(initiator, list)).code).toEqual(unreachable)
+})
+
+test('so many copies at one unit, and no more', async () => {
+  const { volume, initiator, self } = await served()
+  volume.delayMs = 20
+  const begun = Array.from({ length: COPIES_MAX + 1 }, (_, listId) => {
+    const list = copyList([self], [{ blocks: 1 }], listId)
+    return initiator.run(extendedCopy(list.length), { dataOut: list })
+  })
+  const statuses = (await Promise.all(begun)).map(({ status }) => status)
+  expect(statuses).toEqual([...Array(COPIES_MAX).fill(ScsiStatus.good), ScsiStatus.busy])
 })
