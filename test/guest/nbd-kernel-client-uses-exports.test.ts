@@ -43,7 +43,7 @@ describe('plain', () => {
     const { guest } = section
     await guest.succeed(connect('disk'))
     expect(await guest.succeed(`blockdev --getsize64 ${DISK}`)).toBe(String(128 * MIB))
-    expect(await nbdSessions()).toHaveLength(4)
+    await expect.poll(nbdSessions).toHaveLength(4)
   })
 
   test('fio verifies what it wrote, over all four', async () => {
@@ -140,7 +140,7 @@ describe('TLS', () => {
   test('four connections under TLS make a disk, and fio verifies what it wrote', async () => {
     await section.guest.succeed(connect('disk', credentials))
     await fioVerified(section.guest, DISK, { runtimeS: 10, sizeMiB: 32 })
-    expect(await nbdSessions()).toHaveLength(4)
+    await expect.poll(nbdSessions).toHaveLength(4)
   })
 
   test('a file system under TLS', async () => {
