@@ -276,6 +276,9 @@ test('reservations: made by one gateway, they hold at every other and outlive th
     'done',
   )
   expect(await reservations.change(mine, { do: 'reserve', key: 2n, type: 1 })).toBe('conflict')
+  for (const { volume } of world.peers) {
+    expect((await volume.reservations.current()).reservation?.type).toBe(1)
+  }
   for (const owner of [3, 2, 1]) {
     await world.takeOver(owner)
     expect([await write(holder, 0, owner), await write(other, 0, 9)]).toEqual([ok, reservationConflict])

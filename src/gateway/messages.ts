@@ -26,6 +26,8 @@ export interface OwnerPort {
   register(key: StreamKey): Promise<number>
   /** How operations of a live stream ended whose answers were lost. */
   outcomes(number: number, sequences: readonly number[]): Promise<readonly Outcome[]>
+  /** As they are stored, in base 64; still in force when this is answered. */
+  reservations(): Promise<string>
   reserve(client: ClientIdentity, action: WireAction): Promise<'done' | ReservationRefusal>
   reserveUnit(client: ClientIdentity): Promise<boolean>
   releaseUnit(client: ClientIdentity): Promise<null>
@@ -44,6 +46,7 @@ const CALL_NAMES: Record<keyof OwnerPort, true> = {
   settled: true,
   register: true,
   outcomes: true,
+  reservations: true,
   reserve: true,
   reserveUnit: true,
   releaseUnit: true,

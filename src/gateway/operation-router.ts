@@ -116,7 +116,7 @@ export class OperationRouter implements RoutedOwner {
     const isRefused =
       status === BlockStatus.unavailable || (status === BlockStatus.aborted && !routed.isCancelled)
     if (isRefused && !routed.handle.isClosed && this.#hasLeft(routed)) this.#lose(routed)
-    else this.end(routed, status, failedAtBytes)
+    else this.end(routed, withDoubt(routed, status), failedAtBytes)
   }
 
   replied(routed: RoutedOperation, request: PeerRequest): void {
@@ -127,7 +127,9 @@ export class OperationRouter implements RoutedOwner {
     }
     routed.current = null
     const { status, failedAtBytes } = request
-    if (status < PeerStatus.lost) return this.end(routed, status as BlockStatus, failedAtBytes)
+    if (status < PeerStatus.lost) {
+      return this.end(routed, withDoubt(routed, status as BlockStatus), failedAtBytes)
+    }
     if (status === PeerStatus.lost) return this.#lose(routed)
     if (status === PeerStatus.deadStream) {
       this.#options.keeper().killed(routed.handle.stream.key, routed.stream)
@@ -253,4 +255,10 @@ function refusalOf(handle: RoutedHandle, operation: BlockOperation): BlockStatus
   if (operation.kind !== BlockKind.flush || !handle.hasLostWrites) return BlockStatus.ok
   handle.hasLostWrites = false
   return BlockStatus.writesLost
+}
+
+/** The owner gave up on it, perhaps half way: a COMPARE AND WRITE that is told to come again would meet itself. */
+function withDoubt({ operation }: RoutedOperation, status: BlockStatus): BlockStatus {
+  const isGivenUp = status === BlockStatus.unavailable && operation.kind === BlockKind.compareAndWrite
+  return isGivenUp ? BlockStatus.inDoubt : status
 }

@@ -1,7 +1,10 @@
 import type { BlockExtent } from '../block/block-device.ts'
+import { BlockOperation } from '../block/block-operation.ts'
+import { BlockStatus } from '../block/block-status.ts'
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import type { OwnedHere } from '../replication/replication.ts'
 import type { Timers } from '../replication/timers.ts'
+import { STORE_BLOCK_BYTES } from '../volume/block-alignment.ts'
 import type { ClientIdentity } from '../volume/client-identity.ts'
 import type { OwnedVolume } from '../volume/owned-volume.ts'
 import { encodeReservations } from '../volume/reservations/reservation-codec.ts'
@@ -87,6 +90,7 @@ export class OwnedService {
       settled: number => this.streams.settled(gateway, number),
       register: key => this.#register(gateway, key),
       outcomes: (number, sequences) => this.#outcomes(gateway, number, sequences),
+      reservations: () => this.#reservations(),
       reserve: (client, action) => this.#reserve(gateway, client, action),
       reserveUnit: async client => this.#reserveUnit(gateway, client),
       releaseUnit: async client => this.#releaseUnit(gateway, client),
@@ -202,6 +206,20 @@ export class OwnedService {
     const stream = this.streams.find(number)
     if (stream === null || stream.gateway !== gateway) return sequences.map(() => 'unknown')
     return stream.outcomes(sequences)
+  }
+
+  /** Sampled first; a read that succeeds afterwards shows that nobody else was the owner then. PROTOCOL rule 4. */
+  async #reservations(): Promise<string> {
+    const { reservations } = this.state
+    const handle = this.volume.open({ protocol: 'internal' })
+    const block = Buffer.alloc(STORE_BLOCK_BYTES)
+    const status = await new Promise<BlockStatus>(resolve => {
+      const operation = new BlockOperation({ blockDone: done => resolve(done.status) })
+      handle.submit(Object.assign(operation, { lengthBytes: block.length, data: block }))
+    })
+    await handle.close()
+    if (status === BlockStatus.unavailable) throw new HoldfastError('ERR_BLOCK_UNAVAILABLE')
+    return reservations
   }
 
   async #reserve(

@@ -42,6 +42,11 @@ export class RoutedReservations implements VolumeReservations {
     return this.#local?.state ?? this.#state
   }
 
+  async current(): Promise<ReservationState> {
+    const port = await this.#route.whenAttached()
+    return decodeReservations(Buffer.from(await port.reservations(), 'base64'))
+  }
+
   permits(client: ClientIdentity, access: 'read' | 'write'): boolean {
     if (this.#local !== null) return this.#local.permits(client, access)
     if (this.isUnitReservedFrom(client)) return false

@@ -66,6 +66,11 @@ export class Reservations {
     return this.#state
   }
 
+  /** For PERSISTENT RESERVE IN. Rejects where it is not known whether what is in force here still is. PROTOCOL rule 4. */
+  async current(): Promise<ReservationState> {
+    return this.#state
+  }
+
   /** Whether `client` may read or write now. Costs nothing while there is no reservation. */
   permits(client: ClientIdentity, access: 'read' | 'write'): boolean {
     if (this.isUnitReservedFrom(client)) return false

@@ -8,6 +8,7 @@ import type { VolumeSpace } from './volume-space.ts'
 export type VolumeReservations = Pick<
   Reservations,
   | 'state'
+  | 'current'
   | 'permits'
   | 'isUnitReserved'
   | 'isUnitReservedFrom'

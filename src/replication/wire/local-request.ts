@@ -7,9 +7,9 @@ import {
   type PeerIdentity,
   type PeerRequest,
   type PeerRequestHandler,
-  type PeerRequestKind,
   type PeerStatus,
 } from '../peer-network.ts'
+import { RequestFields } from './request-fields.ts'
 import type { TurnItem, TurnQueue } from './turn-queue.ts'
 
 /** The link that a request goes by. */
@@ -24,25 +24,9 @@ const Phase = { idle: 0, toDeliver: 1, delivered: 2, toReply: 3 } as const
 type Phase = (typeof Phase)[keyof typeof Phase]
 
 /** A request from its sender to a peer in the same process and back. Pooled by its link. */
-export class LocalRequest implements IncomingRequest, TurnItem {
+export class LocalRequest extends RequestFields implements IncomingRequest, TurnItem {
   from!: PeerIdentity
   connection = 0
-  kind: PeerRequestKind = 0
-  volume = ''
-  epoch = 0
-  setVersion = 0
-  offsetBytes = 0
-  lengthBytes = 0
-  operation = 0
-  watermark = 0
-  stream = 0
-  sequence = 0
-  flags = 0
-  stamp = 0
-  body: unknown = null
-  payload: Buffer = NO_PAYLOAD
-  payloadAt = 0
-  payloadLengthBytes = 0
   readonly #owner: LocalRequestOwner
   readonly #reservation: { buffer: Buffer; readonly at: number } = { buffer: NO_PAYLOAD, at: 0 }
   #handler!: PeerRequestHandler
@@ -53,6 +37,7 @@ export class LocalRequest implements IncomingRequest, TurnItem {
   #reserved: Buffer | null = null
 
   constructor(owner: LocalRequestOwner) {
+    super()
     this.#owner = owner
   }
 
@@ -64,16 +49,7 @@ export class LocalRequest implements IncomingRequest, TurnItem {
     this.connection = connection
     this.kind = request.kind
     this.volume = request.volume
-    this.epoch = request.epoch
-    this.setVersion = request.setVersion
-    this.offsetBytes = request.offsetBytes
-    this.lengthBytes = request.lengthBytes
-    this.operation = request.operation
-    this.watermark = request.watermark
-    this.stream = request.stream
-    this.sequence = request.sequence
-    this.flags = request.flags
-    this.stamp = request.stamp
+    this.takeFields(request)
     this.body = copied(request.body)
     this.payload = request.payload
     this.payloadAt = request.payloadAt

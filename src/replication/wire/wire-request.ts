@@ -8,6 +8,7 @@ import {
   type PeerStatus,
 } from '../peer-network.ts'
 import type { FrameHeader } from './frame.ts'
+import { RequestFields } from './request-fields.ts'
 
 /** The connection that a request came by. */
 export interface RequestOrigin {
@@ -21,24 +22,8 @@ export interface RequestOrigin {
 }
 
 /** A request as it came by a socket. Pooled by its connection. */
-export class WireRequest implements IncomingRequest {
+export class WireRequest extends RequestFields implements IncomingRequest {
   id = 0
-  kind: PeerRequestKind = 0
-  volume = ''
-  epoch = 0
-  setVersion = 0
-  offsetBytes = 0
-  lengthBytes = 0
-  operation = 0
-  watermark = 0
-  stream = 0
-  sequence = 0
-  flags = 0
-  stamp = 0
-  body: unknown = null
-  payload: Buffer = NO_PAYLOAD
-  payloadAt = 0
-  payloadLengthBytes = 0
   /** Given back when the request has been answered. */
   kept: Buffer | null = null
   reserved: Buffer | null = null
@@ -47,6 +32,7 @@ export class WireRequest implements IncomingRequest {
   #isOpen = false
 
   constructor(origin: RequestOrigin) {
+    super()
     this.#origin = origin
   }
 
@@ -63,16 +49,7 @@ export class WireRequest implements IncomingRequest {
     this.id = header.id
     this.kind = header.code as PeerRequestKind
     this.volume = volume
-    this.epoch = header.epoch
-    this.setVersion = header.setVersion
-    this.offsetBytes = header.offsetBytes
-    this.lengthBytes = header.lengthBytes
-    this.operation = header.operation
-    this.watermark = header.watermark
-    this.stream = header.stream
-    this.sequence = header.sequence
-    this.flags = header.flags
-    this.stamp = header.stamp
+    this.takeFields(header)
     this.body = body
     this.payloadLengthBytes = header.payloadBytes
   }

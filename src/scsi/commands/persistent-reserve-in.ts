@@ -1,3 +1,4 @@
+import { causes } from '../../errors/causes.ts'
 import { holdsReservation, type ReservationState } from '../../volume/reservations/reservation-state.ts'
 import { USAGE_16 } from '../cdb.ts'
 import type { CommandDefinition } from '../command-definition.ts'
@@ -86,8 +87,10 @@ function define(
     counts: 'other',
     begin: () => CommandPhase.ready,
     execute: task => {
-      const { state } = task.link.unit.volume.reservations
-      task.goodWith(encode(state), task.command.cdb.readUInt16BE(7))
+      task.link.unit.volume.reservations.current().then(
+        state => task.goodWith(encode(state), task.command.cdb.readUInt16BE(7)),
+        () => task.fail(causes.ERR_BLOCK_UNAVAILABLE.sense),
+      )
     },
   }
 }
