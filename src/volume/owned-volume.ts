@@ -1,6 +1,7 @@
 import type { BlockExtent } from '../block/block-device.ts'
 import { BlockKind, type BlockOperation } from '../block/block-operation.ts'
 import { BlockStatus } from '../block/block-status.ts'
+import { HoldfastError } from '../errors/holdfast-error.ts'
 import { invariant } from '../lib/invariant.ts'
 import type { VolumeExtents } from '../store/brick.ts'
 import { alignDown, alignUp, isAligned } from './block-alignment.ts'
@@ -196,7 +197,11 @@ export class OwnedVolume implements Volume {
     }
   }
 
+  /** Rejects with ERR_BLOCK_SANITIZING while nobody may look, whoever asks. */
   async extents(offsetBytes: number, lengthBytes: number): Promise<BlockExtent[]> {
+    if (this.sanitization.refusal !== BlockStatus.ok) {
+      throw new HoldfastError('ERR_BLOCK_SANITIZING', `volume '${this.name}' is being sanitized`)
+    }
     const start = alignDown(offsetBytes)
     const end = offsetBytes + lengthBytes
     const whole = await this.#extents.extents(start, alignUp(end) - start)

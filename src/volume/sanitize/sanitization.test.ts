@@ -79,6 +79,7 @@ describe('sanitize', () => {
       expect(handle.readNow(0, 512, Buffer.alloc(512), 0)).toBe(BlockStatus.sanitizing)
       expect(handle.writeNow(0, 512, Buffer.alloc(512), 0)).toBe(BlockStatus.sanitizing)
       expect(await submit(volume, client, BlockKind.flush)).toBe(BlockStatus.sanitizing)
+      await expect(handle.extents(0, 4096)).rejects.toMatchObject({ code: 'ERR_BLOCK_SANITIZING' })
     }
     expect(extents.held).toHaveLength(1)
     extents.holdBack = false
