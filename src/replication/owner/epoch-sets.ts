@@ -19,6 +19,8 @@ import { addMember, type BrickNames, inSyncSets, type Leaver, type Placement, re
 /** How long a member may take to stamp its active segments before it is asked to leave as well. */
 const ANNOUNCE_TIMEOUT_MS = 1_000
 const ANNOUNCE_RETRY_MS = 100
+/** A member that M need and that does not take the new set for so long ends the epoch. */
+const ANNOUNCE_MS_MAX = 2_500
 
 export interface EpochSetsOptions {
   readonly name: string
@@ -30,8 +32,12 @@ export interface EpochSetsOptions {
   readonly timers: Timers
   readonly member: (peerNumber: number) => Member
   readonly ended: () => boolean
+  /** The set cannot become what the head says: some member that M need does not hear of it. */
+  readonly unheard: () => void
   /** It is a member from this turn on: nobody asks its gate any more. */
   readonly joined: (peerNumber: number) => void
+  /** These members do not answer, and M need them. */
+  readonly cannotLeave: (leavers: readonly Leaver[]) => void
   /** After every change: events, statistics, whoever follows the head. */
   readonly changed: (left: readonly Member[]) => void
 }
@@ -109,6 +115,7 @@ export class EpochSets {
     this.#sets = inSyncSets(this.head, this.#placement, names)
     if (outcome === 'superseded' || outcome === 'ended') return outcome
     await this.#announce(true)
+    if (this.#options.ended()) return 'ended'
     this.#install(null, this.#leftSince(before))
     return outcome
   }
@@ -145,7 +152,8 @@ export class EpochSets {
   /** Tells everybody the setVersion and generation; members that do not answer have to leave too. */
   async #announce(withStamps: boolean): Promise<void> {
     let stampActive = withStamps
-    const { timers, names, keeper, ended } = this.#options
+    const { timers, names, keeper, ended, unheard } = this.#options
+    const sinceMs = timers.bootMs()
     while (!ended()) {
       const due = this.everybody.filter(member => member.fenced && member.setVersion < this.head.setVersion)
       if (due.length === 0) return
@@ -160,7 +168,8 @@ export class EpochSets {
           return removal === null ? null : { head: removal.head }
         })
         this.#sets = inSyncSets(this.head, this.#placement, names)
-      }
+      } else this.#options.cannotLeave(leavers)
+      if (timers.bootMs() - sinceMs > ANNOUNCE_MS_MAX) return unheard()
       await new Promise<void>(resolve => {
         timers.after(ANNOUNCE_RETRY_MS, resolve)
       })

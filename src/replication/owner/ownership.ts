@@ -99,7 +99,9 @@ export class Ownership implements OwnedHere, EpochRunner {
       timers: node.timers,
       member: peer => this.member(peer),
       ended,
+      unheard: () => this.end('a member that M need does not hear of a set change'),
       joined: peer => this.#joined(peer),
+      cannotLeave: leavers => this.#cannotLeave(leavers),
       changed: left => this.#setsChanged(left),
     })
     this.#resync = new EpochResync(this, names)
