@@ -40,7 +40,7 @@ async function optionsOfModel(): Promise<Omit<SeedOptions, 'seed' | 'print'>> {
   const { replicatedDaemon } = (await import('./cluster/replicated-daemon.ts')) as {
     replicatedDaemon: StartDaemon
   }
-  return { start: replicatedDaemon, faults: FAULT_KINDS, mustSettle: false }
+  return { start: replicatedDaemon, faults: FAULT_KINDS, mustSettle: true }
 }
 
 const model = await optionsOfModel()

@@ -54,6 +54,7 @@ export class Judge implements BrickWitness {
   readonly #applied = new Map<string, Map<number, number>>()
   readonly #descriptors = new Map<string, { epoch: number; setVersion: number }>()
   readonly #owners = new Map<string, string>()
+  readonly #rotted = new Set<string>()
   readonly #epochAtMs = new Map<string, number>()
 
   constructor(world: Judged, history: History) {
@@ -165,12 +166,19 @@ export class Judge implements BrickWitness {
     }
   }
 
-  /** I13: a client was told that a block is lost. */
+  /** A fault made a block of a member bad that was on its platter. */
+  rotted(volume: TestedVolume, block: number): void {
+    this.#rotted.add(`${volume.index}/${block}`)
+  }
+
+  /** I13: a client was told that a block is lost. After a mere loss of power what is there stands: rule 11. */
   mediumError(operation: ClientOperation, failedAtBytes: number): void {
     const volume = this.#world.volumes[operation.volume]!
     const view = this.#views.get(volume.name)
     if (view === undefined) return
     const block = Math.floor(failedAtBytes / BLOCK_BYTES)
+    if (!this.#rotted.has(`${volume.index}/${block}`))
+      throw new Violation('I13', `${operation.client} #${operation.id}: block ${block} was called lost, and never was`)
     for (const uuid of view.members[Math.floor(failedAtBytes / RANGE_BYTES)] ?? []) {
       const peer = this.#world.peers().find(one => one.disk.uuid === uuid)
       if (peer === undefined || !peer.isReachable || peer.brick?.failure !== null) continue

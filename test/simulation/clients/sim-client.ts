@@ -205,7 +205,7 @@ export class SimClient {
     this.#toDaemon(session, () => this.#arrived(session, operation, block))
     this.#world.loop.after(ANSWER_MS_MAX, () => {
       if (!session.open || !session.inFlight.has(operation)) return
-      this.#world.trace.say(this.name, `#${operation.id} was not answered in time`)
+      this.#world.trace.say(this.name, `${describe(operation)} was not answered in time`)
       this.#close(session)
       this.#logIn()
     })
@@ -246,7 +246,7 @@ export class SimClient {
     if (!session.inFlight.delete(operation)) return
     const { judge, loop, trace } = this.#world
     operation.respondedMs = loop.nowMs
-    if (trace.enabled) trace.say(this.name, describe(operation, status))
+    if (trace.enabled) trace.say(this.name, `${describe(operation)}: ${nameOf(status)}`)
     if (status === BlockStatus.ok) {
       operation.outcome = 'ok'
       this.#accepted(operation, block)
@@ -311,7 +311,6 @@ function nameOf(status: BlockStatus): string {
   return Object.entries(BlockStatus).find(([, value]) => value === status)?.[0] ?? String(status)
 }
 
-function describe(operation: ClientOperation, status: BlockStatus): string {
-  const { id, kind, firstSector, sectors, value } = operation
-  return `#${id} ${kind} ${firstSector}+${sectors} = ${value}: ${nameOf(status)}`
+function describe({ id, kind, firstSector, sectors, value }: ClientOperation): string {
+  return `#${id} ${kind} ${firstSector}+${sectors} = ${value}`
 }

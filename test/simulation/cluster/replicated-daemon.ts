@@ -9,6 +9,7 @@ import type { Daemon, DaemonParts } from './sim-peer.ts'
 import { plainVolumeState } from './volume-state.ts'
 
 const START_AGAIN_MS = 300
+const STATISTICS_EVERY_MS = 5_000
 
 /** The production classes, put together as the daemon does it, over the simulator's network, brick, clock and etcd. */
 export function replicatedDaemon(parts: DaemonParts): Daemon {
@@ -50,6 +51,7 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
     })
     node.serve(this.#replication.handler)
     lease.begin()
+    if (world.trace.enabled) this.#tellStatistics()
     void this.#start()
   }
 
@@ -120,6 +122,19 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
         await new Promise<void>(resolve => this.#parts.process.after(START_AGAIN_MS, resolve))
       }
     }
+  }
+
+  #tellStatistics(): void {
+    const { process, world } = this.#parts
+    for (const owned of this.#replication.statistics().owned) {
+      const { name, epoch, inSync, rangesWaiting, regionsToReconcile, operationsInFlight } = owned
+      const numbers = { epoch, inSync, rangesWaiting, regionsToReconcile, operationsInFlight }
+      world.trace.say(process.name, `owns ${name} ${JSON.stringify(numbers)}`)
+    }
+    // Not a timer of the process: those draw from its random stream, and a trace must change nothing.
+    world.loop.after(STATISTICS_EVERY_MS, () => {
+      if (process.alive) this.#tellStatistics()
+    })
   }
 
   #count(kind: string): void {

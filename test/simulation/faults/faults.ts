@@ -168,7 +168,9 @@ export const FAULTS = {
     // Where nobody else verifies, the block is lost: that is no bug, and tells nothing.
     const copies = world.peers.map(other => other.disk.images.get(volume.uuid)?.verified(block) ?? null)
     if (copies.filter(copy => copy !== null).length < 3) return null
-    return image.rot(block, random.below(BLOCK_BYTES * 8)) ? `block ${block} on ${peer.machine.name}` : null
+    if (!image.rot(block, random.below(BLOCK_BYTES * 8))) return null
+    world.judge.rotted(volume, block)
+    return `block ${block} on ${peer.machine.name}`
   }),
   clientMoves: (world, random) => {
     const client = random.pick(world.clients)
