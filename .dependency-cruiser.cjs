@@ -3,14 +3,14 @@
 const room = name => `^src/${name}/`
 const rooms = (...names) => `^src/(${names.join('|')})/`
 
-/** A room that may use only itself and the rooms listed. */
-function onlyUses(name, allowed) {
+/** A room that may use only itself, the rooms listed and single files of others. */
+function onlyUses(name, allowed, files = []) {
   return {
     name: `${name}-uses-only`,
     comment: `src/${name} uses ${allowed.join(', ')} and nothing else of ours`,
     severity: 'error',
     from: { path: room(name), pathNot: '\\.test\\.ts$' },
-    to: { path: '^src/', pathNot: rooms(name, ...allowed) },
+    to: { path: '^src/', pathNot: [rooms(name, ...allowed), ...files] },
   }
 }
 
@@ -60,6 +60,32 @@ module.exports = {
     onlyUses('net', ['errors', 'lib']),
     onlyUses('nbd', ['block', 'errors', 'lib', 'net', 'volume']),
     onlyUses('config', ['errors', 'lib']),
+    // Of control it knows the records that it shares with it, of config how addresses are written.
+    onlyUses(
+      'replication',
+      ['block', 'errors', 'lib', 'metadata', 'net', 'store', 'volume'],
+      ['^src/control/(layout|in-sync)\\.ts$', '^src/config/host-port\\.ts$'],
+    ),
+    // Of scsi it knows how access states are asked for.
+    onlyUses(
+      'gateway',
+      ['block', 'errors', 'lib', 'replication', 'volume'],
+      ['^src/scsi/target-port-groups\\.ts$'],
+    ),
+    {
+      name: 'sockets-stay-in-the-wire',
+      comment:
+        'the simulator drives everything else of replication and the gateway with a network of its own',
+      severity: 'error',
+      from: { path: rooms('replication', 'gateway'), pathNot: ['^src/replication/wire/', '\\.test\\.ts$'] },
+      to: {
+        path: [
+          '^src/net/',
+          '^src/replication/wire/',
+          '^(node:)?(net|tls|fs|fs/promises|dgram|worker_threads)$',
+        ],
+      },
+    },
     {
       name: 'iscsi-target-knows-scsi-by-its-seam',
       comment: 'a command and its answer, the unit table and the nexus: nothing inside scsi',
