@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type net from 'node:net'
-import type { SessionInfo } from '../lib/session-info.ts'
 import { invariant } from '../lib/invariant.ts'
+import type { SessionInfo } from '../lib/session-info.ts'
 import { BufferPool } from '../net/buffer-pool.ts'
 import { BusyPoll } from '../net/busy-poll.ts'
 import { type Clock, systemClock } from '../net/clock.ts'
