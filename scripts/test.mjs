@@ -62,6 +62,7 @@ async function runVitest(part, node, scratch) {
 }
 
 async function runPart(part, node, scratch) {
+  await provideDebianPackages(part.helpfulPackages ?? [])
   const { reason } = await provideDebianPackages(part.packages)
   if (reason !== null) return unavailable(part.name, reason)
   if (part.run === undefined) return runVitest(part, node, scratch)

@@ -4,6 +4,7 @@ import { closeSync, existsSync, openSync, readFileSync, truncateSync, writeFileS
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { crc32cImplementation } from '../../src/lib/crc32c.ts'
 import { Daemon } from '../../test/lib/daemon.ts'
 import { freePort } from '../../test/lib/free-port.ts'
 import { processTree } from '../machine.ts'
@@ -22,7 +23,11 @@ async function startHoldfast(place: ServerPlace): Promise<BenchServer> {
     name: 'holdfast',
     version: manifest.version,
     argv: ['holdfast', 'dev'],
-    settings: { configuration: 'default', checksums: 'on', volumeBytes: VOLUME_BYTES },
+    settings: {
+      configuration: 'default',
+      checksums: `CRC32C by ${crc32cImplementation}`,
+      volumeBytes: VOLUME_BYTES,
+    },
     url: `nbd://${daemon.nbd}/demo`,
     get pids() {
       return processTree(daemon.pid)

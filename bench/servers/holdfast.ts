@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { relative } from 'node:path'
+import { crc32cImplementation } from '../../src/lib/crc32c.ts'
 import { Daemon } from '../../test/lib/daemon.ts'
 import { processTree } from '../machine.ts'
 import { type BenchServer, type ServerPlace, VOLUME_BYTES } from './bench-server.ts'
@@ -14,7 +15,12 @@ export async function startHoldfast(place: ServerPlace): Promise<BenchServer> {
     argv: daemon.argv.map(argument =>
       argument.startsWith('/') ? relative(process.cwd(), argument) : argument,
     ),
-    settings: { configuration: 'default', checksums: 'on', volume: 'demo', volumeBytes: VOLUME_BYTES },
+    settings: {
+      configuration: 'default',
+      checksums: `CRC32C by ${crc32cImplementation}`,
+      volume: 'demo',
+      volumeBytes: VOLUME_BYTES,
+    },
     url: daemon.url('demo'),
     get pids() {
       return processTree(daemon.pid)

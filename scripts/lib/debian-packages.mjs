@@ -4,6 +4,10 @@ import { hasProgram, runQuiet } from './run.mjs'
 
 const INSTALL_TIMEOUT_MS = 5 * 60_000
 
+/** Where Debian and Ubuntu put it, by architecture. */
+const LIBRARIES = { x64: '/usr/lib/x86_64-linux-gnu', arm64: '/usr/lib/aarch64-linux-gnu' }
+const LIBISAL = [`${LIBRARIES[process.arch] ?? '/usr/lib'}/libisal.so.2`]
+
 /** A file or program whose presence says that the package is there, whoever installed it. */
 const EVIDENCE = {
   'libiscsi-bin': ['iscsi-ls', 'iscsi-inq', 'iscsi-perf', 'iscsi-test-cu'],
@@ -18,6 +22,7 @@ const EVIDENCE = {
   nbdkit: ['nbdkit'],
   'nbd-server': ['nbd-server'],
   tgt: ['tgtd', 'tgtadm'],
+  libisal2: LIBISAL,
   gcc: ['gcc'],
   'libc6-dev': ['/usr/include/stdio.h'],
   'qemu-system-x86': ['qemu-system-x86_64'],

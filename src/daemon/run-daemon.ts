@@ -3,6 +3,7 @@ import { formatHostPort, parseHostPort } from '../config/host-port.ts'
 import type { Config } from '../config/schema.ts'
 import type { Portal } from '../control/ports.ts'
 import { HoldfastError } from '../errors/holdfast-error.ts'
+import { crc32cImplementation } from '../lib/crc32c.ts'
 import { createLog } from '../lib/log.ts'
 import { trimHeap } from '../lib/system-calls.ts'
 import { readVersion } from '../lib/version.ts'
@@ -38,7 +39,14 @@ export async function runDaemon(
     setTimeout(settle, SETTLING_MS).unref()
     await announce(daemon, config, terminal, version, options.json)
     log.info(
-      { version, data: config.data, api: daemon.apiUrl, portals: daemon.portals, nbd: daemon.nbdPortals },
+      {
+        version,
+        data: config.data,
+        api: daemon.apiUrl,
+        portals: daemon.portals,
+        nbd: daemon.nbdPortals,
+        checksumsBy: crc32cImplementation,
+      },
       'serving',
     )
     log.info({ signal: await signals.first }, 'stopping')

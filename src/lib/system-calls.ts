@@ -1,6 +1,6 @@
 import fs from 'node:fs'
-import { createRequire } from 'node:module'
 import { constants, uptime } from 'node:os'
+import { addressOf, koffi, nativeLibrary } from './native.ts'
 
 /**
  * The system calls behind the store, without exceptions: each answers what the call did, or a negative errno.
@@ -24,27 +24,7 @@ const SYNC_FILE_RANGE_WAIT_AFTER = 4
 const POSIX_FADV_DONTNEED = 4
 const TWO_TO_32 = 2 ** 32
 
-interface NativeLibrary {
-  func(name: string, result: string, parameters: string[]): (...values: (number | Buffer)[]) => number
-}
-interface Koffi {
-  load(path: string | null): NativeLibrary
-  address(value: Buffer): bigint
-  errno(): number
-}
-
-function loadKoffi(): Koffi | null {
-  try {
-    const koffi = createRequire(import.meta.url)('koffi') as Koffi
-    koffi.load(null)
-    return koffi
-  } catch {
-    return null
-  }
-}
-
-const koffi = loadKoffi()
-const libc = koffi?.load(null) ?? null
+const libc = nativeLibrary(null)
 const native =
   libc === null
     ? null
@@ -72,26 +52,6 @@ const CLOCK_BOOTTIME = 7
 const timespec = Buffer.alloc(16)
 const timespecWords = new Uint32Array(timespec.buffer, timespec.byteOffset, 4)
 const timespecAddress = koffi === null ? 0 : Number(koffi.address(timespec))
-
-let recentBuffer: Buffer | null = null
-let recentAddress = 0
-const addresses = new WeakMap<Buffer, number>()
-
-/**
- * Where a Buffer's bytes lie; they never move while it lives. Exact as a number: user space ends at 2^47.
- * Only where `nativeCalls`.
- */
-export function addressOf(buffer: Buffer): number {
-  if (buffer === recentBuffer) return recentAddress
-  let address = addresses.get(buffer)
-  if (address === undefined) {
-    address = Number(koffi!.address(buffer))
-    addresses.set(buffer, address)
-  }
-  recentBuffer = buffer
-  recentAddress = address
-  return address
-}
 
 function resultOf(result: number): number {
   return result >= 0 ? result : -koffi!.errno()

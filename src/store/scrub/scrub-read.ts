@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import { crc32c } from '../../lib/crc32c.ts'
-import { addressOf, dropFromPageCache, nativeCalls } from '../../lib/system-calls.ts'
+import { addressOf } from '../../lib/native.ts'
+import { dropFromPageCache, nativeCalls } from '../../lib/system-calls.ts'
 import { BLOCK_BYTES, entryOf } from '../layout.ts'
 
 /** Longest single read of the scrubber; bounds its buffer. */
