@@ -5,7 +5,7 @@ import { inParallel, ROOT, runQuiet } from './run.mjs'
 import { SUMMARY_VARIABLE } from './vitest-reporter.mjs'
 
 const DIRECTORY = 'test/guest'
-const SECTION_LIMIT_MS = 10 * 60_000
+const SECTION_LIMIT_MS = 15 * 60_000
 /** Much of a section is waiting, so that two guests on two cores are done sooner than one after the other. */
 export const GUESTS_AT_ONCE = 2
 /** Those that take longest go first, so that the last to end has not begun last. */
