@@ -198,7 +198,9 @@ class DaemonReplication implements Replication {
       if (this.#closed || this.#owned.has(name)) return
       const node = this.#node
       const ended = (ownership: Ownership) => this.#ended(ownership)
-      const ownership = new Ownership({ node, name, entry, ownerRevision, placement, names, ended })
+      const serving = () => this.#candidacy.served(name)
+      const options = { node, name, entry, ownerRevision, placement, names, serving, ended }
+      const ownership = new Ownership(options)
       this.#owned.set(name, ownership)
       ownership.begin()
     } finally {

@@ -1,5 +1,5 @@
 import type { BlockExtent } from '../../block/block-device.ts'
-import type { BlockOperation } from '../../block/block-operation.ts'
+import { BlockKind, type BlockOperation } from '../../block/block-operation.ts'
 import { BlockStatus } from '../../block/block-status.ts'
 import { RANGE_BYTES } from '../../control/layout.ts'
 import { HoldfastError } from '../../errors/holdfast-error.ts'
@@ -248,8 +248,11 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
   }
 
   /** Every operation that waits for members, with the bootMs since when. */
-  eachAwaited(each: (member: Member, isOut: boolean, sinceMs: number) => void): void {
-    for (const slot of this.#active) slot.awaited((member, isOut) => each(member, isOut, slot.sinceMs))
+  eachAwaited(each: (member: Member, isOut: boolean, sinceMs: number, isFlush: boolean) => void): void {
+    for (const slot of this.#active) {
+      const isFlush = slot.kind === BlockKind.flush
+      slot.awaited((member, isOut) => each(member, isOut, slot.sinceMs, isFlush))
+    }
   }
 
   /** Sends again what connections lost; ends what has waited too long to begin. */

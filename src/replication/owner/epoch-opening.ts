@@ -1,0 +1,226 @@
+import { RANGE_BYTES } from '../../control/layout.ts'
+import type { RecentOperation } from '../replication.ts'
+import type { MemberPort } from '../resync/resync-ports.ts'
+import { doubtfulSpans } from './doubts.ts'
+import { Fencing } from './fencing.ts'
+import type { Member } from './member.ts'
+import type { Ownership } from './ownership.ts'
+import { Reconcile } from './reconcile.ts'
+import { servingVerdict } from './serving-rule.ts'
+import type { Leaver } from './sets.ts'
+import { SpanHold } from './span-hold.ts'
+
+/** A takeover that can serve nothing after this lets go, and others try. */
+const TAKEOVER_MS_MAX = 10_000
+const SETTLE_RETRY_MS = 2_000
+
+/** The beginning of an epoch: fence, serve what may be served, and settle what former epochs left in doubt. */
+export class EpochOpening {
+  readonly #ownership: Ownership
+  readonly #fencing: Fencing
+  readonly #reconcile: Reconcile
+  readonly #startedMs: number
+  #coldSinceMs: number | null = null
+  #evaluating = false
+  #served = false
+  #settling = false
+  #settled = false
+
+  constructor(ownership: Ownership) {
+    const { node, uuid } = ownership
+    this.#ownership = ownership
+    this.#startedMs = node.timers.bootMs()
+    const ended = () => ownership.ended
+    this.#fencing = new Fencing({
+      node,
+      volumeUuid: uuid,
+      head: () => ownership.head,
+      ended,
+      superseded: () => ownership.superseded(),
+      ahead: error => ownership.end(error.message),
+      changed: () => this.#evaluateLater(),
+    })
+    this.#reconcile = new Reconcile(
+      {
+        sizeBytes: ownership.head.sizeBytes,
+        timers: node.timers,
+        generation: () => ownership.head.generation,
+        ended,
+        members: range => ownership.members(range),
+        isSuspect: (member, segment) => this.#isSuspect(member, segment),
+        reconciled: regions => {
+          node.counters.regionsReconciled += regions
+        },
+      },
+      [],
+    )
+  }
+
+  get served(): boolean {
+    return this.#served
+  }
+
+  get regionsLeft(): number {
+    return this.#reconcile.regionsLeft
+  }
+
+  get recent(): RecentOperation[] {
+    return this.#fencing.answers
+      .flatMap(({ recent }) => recent)
+      .map(([stream, sequence]) => ({ stream, sequence }))
+  }
+
+  isCold(peerNumber: number): boolean {
+    return this.#fencing.state(peerNumber) === 'cold'
+  }
+
+  begin(): void {
+    for (const member of this.#ownership.sets.everybody) void this.#fencing.fence(member)
+  }
+
+  stop(): void {
+    this.#reconcile.stop()
+  }
+
+  tick(now: number): void {
+    const { extents, node } = this.#ownership
+    const { classes } = extents
+    if (classes.length === 0 || classes.some(cls => !cls.served)) this.#evaluateLater()
+    const limitMs = TAKEOVER_MS_MAX + (this.#coldSinceMs === null ? 0 : node.config.coldWaitMs)
+    if (!this.#served && now - this.#startedMs > limitMs) this.#ownership.end('too few members answered')
+  }
+
+  #isSuspect(member: MemberPort, segment: number): boolean {
+    return this.#fencing.answer(member.peerNumber)?.suspectSegments.includes(segment) ?? false
+  }
+
+  #evaluateLater(): void {
+    if (this.#evaluating) return
+    this.#evaluating = true
+    void this.#ownership.serially(async () => {
+      this.#evaluating = false
+      await this.#evaluate()
+    })
+  }
+
+  /** Which ranges may be served now that were not. PROTOCOL rule 7. */
+  async #evaluate(): Promise<void> {
+    const { sets, head } = this.#ownership
+    const leavers = new Map<number, Leaver>()
+    const ready: number[] = []
+    let onlyCold = false
+    for (const [range, set] of sets.current.entries()) {
+      if (sets.isServed(range)) continue
+      const verdict = servingVerdict(set, head.minReplicas, peer => this.#fencing.state(peer))
+      if (verdict.may === 'serve') ready.push(range)
+      else if (verdict.may === 'remove' && this.#areHopeless(verdict.peers)) {
+        for (const peer of verdict.peers) leavers.set(peer, { peer, full: this.#fencing.lostAll(peer) })
+      } else if (verdict.may === 'onlyCold' && this.#coldWaited(verdict.everybody)) onlyCold = true
+    }
+    if (leavers.size > 0) {
+      await this.#ownership.leave([...leavers.values()])
+      if (!this.#ownership.ended) this.#evaluateLater()
+    } else if (onlyCold) await this.#acceptCold()
+    else if (ready.length > 0) await this.#serve(ready)
+  }
+
+  #areHopeless(peers: readonly number[]): boolean {
+    return peers.every(peer => this.#fencing.isHopeless(this.#ownership.member(peer)))
+  }
+
+  #coldWaited(everybody: boolean): boolean {
+    const { timers, config } = this.#ownership.node
+    const now = timers.bootMs()
+    this.#coldSinceMs ??= now
+    return everybody || now - this.#coldSinceMs >= config.coldWaitMs
+  }
+
+  /** What is on the disks stands; whoever had unflushed writes must hear of it. PROTOCOL rule 16. */
+  async #acceptCold(): Promise<void> {
+    const { keeper, sets, node, name } = this.#ownership
+    const outcome = await keeper.change(head => ({
+      head: { ...head, lossGeneration: head.lossGeneration + 1, setVersion: head.setVersion + 1 },
+    }))
+    if (outcome === 'superseded') this.#ownership.superseded()
+    if (outcome !== 'changed') return
+    const { lossGeneration } = this.#ownership.head
+    for (const { peerNumber } of sets.everybody) this.#fencing.acceptAsWarm(peerNumber)
+    const message = `volume ${name}: unflushed writes may be lost (${lossGeneration})`
+    node.tellEvent('volume.loss', name, message)
+    node.server.lost(this.#ownership, lossGeneration)
+    this.#evaluateLater()
+  }
+
+  async #serve(ranges: readonly number[]): Promise<void> {
+    const { head, sets, extents } = this.#ownership
+    if (head.out.length > 0) await sets.stampAll()
+    if (this.#ownership.ended) return
+    this.#hold(new Set(ranges))
+    await this.#ownership.standAlone()
+    this.#ownership.askGrants()
+    const suspect = this.#fencing.answers.some(answer => answer.suspectSegments.length > 0)
+    if (suspect && !this.#settled) extents.setFlushesWait(true)
+    sets.serve(ranges)
+    if (!this.#served) await this.#beginServer()
+    if (!this.#ownership.ended) void this.#settle()
+  }
+
+  async #beginServer(): Promise<void> {
+    const { node, name, epoch } = this.#ownership
+    try {
+      await node.server.begin(this.#ownership)
+    } catch (error) {
+      node.log.error({ volume: name, err: error }, 'a volume could not be served')
+      return this.#ownership.end('the volume could not be served')
+    }
+    this.#served = true
+    if (this.#ownership.ended) return node.server.end(this.#ownership)
+    const { peerId } = node.network.self
+    node.tellEvent('volume.takeover', name, `volume ${name} is served by peer ${peerId}, epoch ${epoch}`)
+    this.#ownership.begun()
+  }
+
+  /** What is in doubt is locked before anybody can ask for it. */
+  #hold(ranges: ReadonlySet<number>): void {
+    const { queue, head } = this.#ownership
+    const spans = doubtfulSpans(this.#fencing.answers, head.sizeBytes).filter(({ startBytes }) =>
+      ranges.has(Math.floor(startBytes / RANGE_BYTES)),
+    )
+    this.#reconcile.add(spans.map(({ startBytes, endBytes }) => new SpanHold(queue, startBytes, endBytes)))
+  }
+
+  /** Reconciles, makes it durable, and tells the members that nothing of former epochs is in doubt any more. */
+  async #settle(): Promise<void> {
+    if (this.#settling) return
+    this.#settling = true
+    const { sets, extents, node } = this.#ownership
+    while (!this.#ownership.ended && !this.#settled) {
+      await this.#reconcile.run()
+      // Until every range is served there may be more to come.
+      if (!this.#ownership.ended && extents.classes.every(cls => cls.served)) {
+        this.#settled = await this.#tellSettled(sets.everybody)
+      }
+      if (!this.#settled) await new Promise<void>(resolve => node.timers.after(SETTLE_RETRY_MS, resolve))
+    }
+    extents.setFlushesWait(false)
+  }
+
+  async #tellSettled(members: readonly Member[]): Promise<boolean> {
+    const ports = members.map(member => this.#ownership.port(member))
+    try {
+      await Promise.all(members.map(member => this.#trust(member)))
+      await Promise.all(ports.map(port => port.flush()))
+      await Promise.all(ports.map(port => port.order({ what: 'reconciled' })))
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  async #trust(member: Member): Promise<void> {
+    const answer = this.#fencing.answer(member.peerNumber)
+    if (answer === null || answer.continuous) return
+    const segments = [...new Set([...answer.activeSegments, ...answer.suspectSegments])]
+    if (segments.length > 0) await this.#ownership.port(member).trustSegments(segments)
+  }
+}

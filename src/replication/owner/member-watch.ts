@@ -1,0 +1,60 @@
+import type { Member } from './member.ts'
+import type { Ownership } from './ownership.ts'
+
+/** An owner that reaches fewer than M members for so long lets go. PROTOCOL rule 2. */
+const REACH_MS = 2_000
+/** A flush takes as long as the disk needs for what is dirty: only a brick that hangs is taken for lost. */
+const FLUSH_PATIENCE = 15
+/** Between two looks; more means that this process stood still, and answers may wait to be read. */
+const STALL_MS = 500
+
+/** Looks for members that do not answer, and for an owner that has too few left. PROTOCOL rule 22. */
+export class MemberWatch {
+  readonly #ownership: Ownership
+  #lookedMs: number
+  #lenientUntilMs = 0
+  #unreachedSinceMs: number | null = null
+
+  constructor(ownership: Ownership) {
+    this.#ownership = ownership
+    this.#lookedMs = ownership.node.timers.bootMs()
+  }
+
+  tick(now: number): void {
+    const { ejectAfterMs } = this.#ownership.node.config
+    if (now - this.#lookedMs > STALL_MS) this.#lenientUntilMs = now + ejectAfterMs
+    this.#lookedMs = now
+    if (now >= this.#lenientUntilMs) this.#findSlow(now, ejectAfterMs)
+    for (const member of this.#ownership.fencedMembers) this.#look(member, now, ejectAfterMs)
+    this.#countReached(now)
+  }
+
+  #findSlow(now: number, ejectAfterMs: number): void {
+    this.#ownership.extents.eachAwaited((member, _isOut, sinceMs, isFlush) => {
+      const limitMs = isFlush ? FLUSH_PATIENCE * ejectAfterMs : ejectAfterMs
+      if (now - sinceMs > limitMs) this.#ownership.wantOut(member.peerNumber, false)
+    })
+  }
+
+  #look(member: Member, now: number, ejectAfterMs: number): void {
+    if (member.reachable) {
+      member.unreachableSinceMs = null
+      return
+    }
+    member.unreachableSinceMs ??= now
+    const hasFailed = member.local !== null && member.local.store.failure !== null
+    const isGone = now - member.unreachableSinceMs > ejectAfterMs
+    // A failed brick may have lost what the kernel reported once, and to whom is not known. PROTOCOL rule 15.
+    if (hasFailed || member.restarted || isGone) this.#ownership.wantOut(member.peerNumber, hasFailed)
+  }
+
+  #countReached(now: number): void {
+    const served = this.#ownership.extents.classes.filter(cls => cls.served)
+    const reached = served.length === 0 || served.some(cls => cls.reachable >= cls.minReplicas)
+    if (reached) this.#unreachedSinceMs = null
+    else this.#unreachedSinceMs ??= now
+    if (this.#unreachedSinceMs !== null && now - this.#unreachedSinceMs > REACH_MS) {
+      this.#ownership.end('fewer members than M are in reach')
+    }
+  }
+}
