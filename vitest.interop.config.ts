@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 /** Other people's programs against a real daemon: needs the Debian packages that scripts/lib/parts.mjs names. */
 export default defineConfig({
   test: {
-    include: ['test/interop/**/*.test.ts'],
+    include: ['test/interop/**/*.test.ts', 'test/cluster/**/*.test.ts'],
     pool: 'forks',
     execArgv: ['--import', 'tsx'],
     maxWorkers: 2,
