@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { unlike } from '../block-judge.ts'
 import type { BrickParts } from '../brick-parts.ts'
 import { isQuestionable } from '../doubt.ts'
@@ -40,23 +40,29 @@ export class RegionEntries {
 
   /** One per block of a region. Where it is questionable a block that differs from its checksum gets another one. */
   async entries(map: VolumeMap, region: number): Promise<Uint32Array> {
+    return (await this.#read(map, region)).entries
+  }
+
+  async #read(map: VolumeMap, region: number): Promise<{ entries: Uint32Array; differs: boolean }> {
     const slot = map.slots[Math.floor(region / REGIONS_PER_SLOT)] ?? NO_SLOT
     const inSlot = region % REGIONS_PER_SLOT
     if (slot === NO_SLOT || !this.#parts.banks[bankOf(slot)]!.isAllocated(indexOf(slot), inSlot)) {
-      return new Uint32Array(BLOCKS_PER_REGION)
+      return { entries: new Uint32Array(BLOCKS_PER_REGION), differs: false }
     }
     const entries = await this.#stored(slot, inSlot)
-    if (isQuestionable(this.#parts, slot, Math.floor(inSlot / REGIONS_PER_SEGMENT))) {
-      await this.#verify(slot, inSlot, entries)
+    if (!isQuestionable(this.#parts, slot, Math.floor(inSlot / REGIONS_PER_SEGMENT))) {
+      return { entries, differs: false }
     }
-    return entries
+    return { entries, differs: await this.#verify(slot, inSlot, entries) }
   }
 
   async #digest(map: VolumeMap, region: number): Promise<RegionDigest> {
     const extent = Math.floor(region / REGIONS_PER_SLOT)
     const slot = map.slots[extent] ?? NO_SLOT
     if (slot === NO_SLOT) return { stamp: 0, hash: NOTHING }
-    const hash = hashOf(await this.entries(map, region))
+    const { entries, differs } = await this.#read(map, region)
+    // Two bricks may have the same block torn under the same checksum: they are not alike, they are both bad.
+    const hash = differs ? randomBytes(HASH_HEX_DIGITS / 2).toString('hex') : hashOf(entries)
     const { banks, failure, stamps } = this.#parts
     for (;;) {
       const stamp = stamps.stampOf(banks[bankOf(slot)]!, indexOf(slot), region % REGIONS_PER_SLOT)
@@ -78,17 +84,21 @@ export class RegionEntries {
     }
   }
 
-  async #verify(slot: number, inSlot: number, entries: Uint32Array): Promise<void> {
-    if (!entries.some(entry => entry >= FIRST_PRESENT)) return
+  /** Whether any block differs from its checksum. */
+  async #verify(slot: number, inSlot: number, entries: Uint32Array): Promise<boolean> {
+    if (!entries.some(entry => entry >= FIRST_PRESENT)) return false
+    let differs = false
     const buffer = Buffer.allocUnsafe(REGION_BYTES)
     const first = inSlot * BLOCKS_PER_REGION
     for (let block = 0; block < BLOCKS_PER_REGION; ) {
       const bad = await this.#reads.readPart(slot, first + block, first + BLOCKS_PER_REGION, buffer, 0)
       if (this.#parts.failure.error !== null) throw this.#parts.failure.error
-      if (bad < 0) return
+      if (bad < 0) return differs
       entries[bad - first] = unlike(entries[bad - first]!)
+      differs = true
       block = bad - first + 1
     }
+    return differs
   }
 }
 
