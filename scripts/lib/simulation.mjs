@@ -90,6 +90,13 @@ export function bugNames() {
     .sort()
 }
 
+/** Whether a seed finds nothing in the sources as they are: else it proves nothing about a seeded bug. */
+async function holds(seed) {
+  let good = false
+  await runSeeds({ seeds: [seed], jobs: 1, each: ({ violation }) => (good = violation === null) })
+  return good
+}
+
 /**
  * Applies one seeded bug to a copy of the sources and runs seeds until one finds it.
  * @returns {Promise<{ name: string, found: { seed: number, rule: string, message: string } | null, tried: number }>}
@@ -108,17 +115,24 @@ export async function huntBug(name, { from = 1, seeds = SEEDS_PER_BUG, jobs } = 
     if (code !== 0) throw new Error(`bug ${name} does not apply any more:\n${output}`)
     let found = null
     let tried = 0
-    const list = Array.from({ length: seeds }, (_, i) => from + i)
-    await runSeeds({
-      root,
-      seeds: list,
-      jobs,
-      each: ({ seed, violation }) => {
-        tried++
-        if (violation !== null) found ??= { seed, ...violation }
-        return found === null
-      },
-    })
+    let next = from
+    while (found === null && next < from + seeds) {
+      const first = next
+      const list = Array.from({ length: from + seeds - first }, (_, i) => first + i)
+      let suspect = null
+      await runSeeds({
+        root,
+        seeds: list,
+        jobs,
+        each: ({ seed, violation }) => {
+          tried++
+          next = Math.max(next, seed + 1)
+          if (violation !== null) suspect ??= { seed, ...violation }
+          return suspect === null
+        },
+      })
+      if (suspect !== null && (await holds(suspect.seed))) found = suspect
+    }
     return { name, found, tried }
   } finally {
     rmSync(root, { recursive: true, force: true })

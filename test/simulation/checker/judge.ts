@@ -39,7 +39,7 @@ export interface Judged {
   readonly loop: EventLoop
   readonly etcd: SimEtcd
   readonly volumes: readonly TestedVolume[]
-  peers(): readonly JudgedPeer[]
+  readonly peers: readonly JudgedPeer[]
 }
 
 /**
@@ -178,9 +178,12 @@ export class Judge implements BrickWitness {
     if (view === undefined) return
     const block = Math.floor(failedAtBytes / BLOCK_BYTES)
     if (!this.#rotted.has(`${volume.index}/${block}`))
-      throw new Violation('I13', `${operation.client} #${operation.id}: block ${block} was called lost, and never was`)
+      throw new Violation(
+        'I13',
+        `${operation.client} #${operation.id}: block ${block} was called lost, and never was`,
+      )
     for (const uuid of view.members[Math.floor(failedAtBytes / RANGE_BYTES)] ?? []) {
-      const peer = this.#world.peers().find(one => one.disk.uuid === uuid)
+      const peer = this.#world.peers.find(one => one.disk.uuid === uuid)
       if (peer === undefined || !peer.isReachable || peer.brick?.failure !== null) continue
       if (peer.brick.volume(volume.uuid)?.isSuspect(block)) continue
       if (peer.disk.images.get(volume.uuid)?.verified(block)) {
@@ -245,7 +248,7 @@ export class Judge implements BrickWitness {
   ): void {
     const own = this.#image(uuid, volume)
     const since = view.head.out.find(out => out.uuid === uuid)?.since
-    const { wasEmptied } = this.#world.peers().find(peer => peer.disk.uuid === uuid)!.disk
+    const { wasEmptied } = this.#world.peers.find(peer => peer.disk.uuid === uuid)!.disk
     if (own === undefined || since === undefined || wasEmptied) return
     const region = Math.floor(block / BLOCKS_PER_REGION)
     const segment = Math.floor(block / BLOCKS_PER_SEGMENT)
@@ -277,16 +280,13 @@ export class Judge implements BrickWitness {
   }
 
   #image(uuid: string, volume: TestedVolume): VolumeImage | undefined {
-    return this.#world
-      .peers()
-      .find(peer => peer.disk.uuid === uuid)
-      ?.disk.images.get(volume.uuid)
+    return this.#world.peers.find(peer => peer.disk.uuid === uuid)?.disk.images.get(volume.uuid)
   }
 
   #revisionMade(): void {
     for (const volume of this.#world.volumes) {
       const brickOf = (number: number) =>
-        this.#world.peers().find(peer => peer.number === number)?.disk.uuid ?? `peer ${number}`
+        this.#world.peers.find(peer => peer.number === number)?.disk.uuid ?? `peer ${number}`
       const view = viewOf(this.#world.etcd, volume.name, brickOf)
       if (view === null) continue
       const before = this.#views.get(volume.name)
@@ -326,7 +326,7 @@ export class Judge implements BrickWitness {
     this.history.lost(volume.index, this.#epochAtMs.get(volume.name) ?? 0, loop.nowMs)
     for (const [range, members] of view.members.entries()) {
       for (const uuid of members) {
-        const peer = this.#world.peers().find(one => one.disk.uuid === uuid)
+        const peer = this.#world.peers.find(one => one.disk.uuid === uuid)
         if (peer === undefined || !peer.isReachable || peer.brick === null) continue
         if (peer.brick.state !== 'warm' || peer.brick.failure !== null) continue
         if (view.members.every(set => set.includes(uuid)))

@@ -64,6 +64,7 @@ export class World {
   readonly peers: SimPeer[] = []
   readonly volumes: TestedVolume[] = []
   readonly clients: SimClient[] = []
+  readonly #judged: JudgedPeer[] = []
 
   constructor(seed: number, shape: Shape, start: StartDaemon, print: ((line: string) => void) | null) {
     this.seed = seed
@@ -75,12 +76,27 @@ export class World {
     this.etcd = new SimEtcd(this.loop, new Random(seed, 'etcd'), this.tally)
     for (let index = 0; index < shape.volumes; index++) this.volumes.push(this.#testedVolume(index))
     this.judge = new Judge(
-      { loop: this.loop, etcd: this.etcd, volumes: this.volumes, peers: () => this.#judged() },
+      { loop: this.loop, etcd: this.etcd, volumes: this.volumes, peers: this.#judged },
       this.history,
     )
-    for (let number = 1; number <= shape.peers; number++) this.peers.push(new SimPeer(this, number, start))
+    for (let number = 1; number <= shape.peers; number++) this.#add(new SimPeer(this, number, start))
     this.#writeMetadata()
     this.#makeDescriptors()
+  }
+
+  #add(peer: SimPeer): void {
+    this.peers.push(peer)
+    const { number, disk } = peer
+    this.#judged.push({
+      number,
+      disk,
+      get brick() {
+        return peer.parts?.brick ?? null
+      },
+      get isReachable() {
+        return peer.isReachable
+      },
+    })
   }
 
   /** Rule 1: the open counter is raised in brick and metadata together. */
@@ -91,15 +107,6 @@ export class World {
 
   countInside(peer: SimPeer): void {
     if (peer.daemon !== null) this.tally.merge(peer.daemon.counts)
-  }
-
-  #judged(): JudgedPeer[] {
-    return this.peers.map(peer => ({
-      number: peer.number,
-      disk: peer.disk,
-      brick: peer.parts?.brick ?? null,
-      isReachable: peer.isReachable,
-    }))
   }
 
   #testedVolume(index: number): TestedVolume {

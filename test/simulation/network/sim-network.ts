@@ -19,6 +19,8 @@ export interface Weather {
   spikeMs: number
 }
 
+const PEERS_MAX = 1_000
+
 const CALM: Weather = { minDelayMs: 0.05, maxDelayMs: 0.4, spikeChance: 0.001, spikeMs: 40 }
 
 /** The wires between all peers: who cannot hear whom, and how slowly the others do. */
@@ -28,7 +30,7 @@ export class SimNetwork {
   readonly tally: Tally
   readonly weather: Weather = { ...CALM }
   readonly #nodes = new Map<number, SimNode>()
-  readonly #blocked = new Set<string>()
+  readonly #blocked = new Set<number>()
 
   constructor(loop: EventLoop, random: Random, tally: Tally) {
     this.loop = loop
@@ -59,11 +61,11 @@ export class SimNetwork {
 
   /** Nothing that `from` sends reaches `to`, until healed. The other direction stays. */
   block(from: number, to: number): void {
-    this.#blocked.add(`${from}>${to}`)
+    this.#blocked.add(pathOf(from, to))
   }
 
   isBlocked(from: number, to: number): boolean {
-    return this.#blocked.has(`${from}>${to}`)
+    return this.#blocked.size > 0 && this.#blocked.has(pathOf(from, to))
   }
 
   heal(): void {
@@ -76,6 +78,10 @@ export class SimNetwork {
     const base = this.random.between(minDelayMs, maxDelayMs)
     return this.random.chance(spikeChance) ? base + this.random.between(0, spikeMs) : base
   }
+}
+
+function pathOf(from: number, to: number): number {
+  return from * PEERS_MAX + to
 }
 
 /** One process on the network. */
