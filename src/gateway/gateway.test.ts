@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { GatewayWorld, io, read, SIZE, write } from '../../test/lib/gateway-world.ts'
-import { BlockKind } from '../block/block-operation.ts'
+import { BlockKind, BlockOperation } from '../block/block-operation.ts'
 import { BlockStatus } from '../block/block-status.ts'
 import type { ClientIdentity } from '../volume/client-identity.ts'
 
@@ -219,9 +219,13 @@ test('streams: a gateway that was away through the window drops its clients', as
   network.link = () => down
   await world.takeOver(2)
   await new Promise(resolve => setTimeout(resolve, 120))
+  // Its session ends with its connection, and with it what still waits.
+  const waiting = write(handle, 0, 9)
+  world.peer(1).onDrop = () => void handle.close()
   network.link = real
   world.peer(1).ownerChanged()
   await expect.poll(() => dropped).toEqual(['iqn.2026-11.test:late'])
+  expect(await waiting).toBe(aborted)
   expect(await write(handle, 0, 2)).toBe(unavailable)
 })
 
@@ -256,6 +260,33 @@ test('abort: what waits is taken back, and what is at the owner is asked back', 
   world.bricks.release()
   expect((await first.done).status).toBe(ok)
   expect(await read(handle, 0)).toBe(2)
+})
+
+test('abort: however often and whyever an operation is ended, it is answered once', async () => {
+  await using world = new GatewayWorld(3)
+  const host = initiator('multipath')
+  const handle = world.open(1, host)
+  const answers: BlockStatus[] = []
+  const submit = () => {
+    const operation = new BlockOperation({ blockDone: ({ status }) => void answers.push(status) })
+    handle.submit(
+      Object.assign(operation, { kind: BlockKind.write, lengthBytes: 4096, data: Buffer.alloc(4096) }),
+    )
+    return operation
+  }
+  const twice = submit()
+  handle.abort(twice)
+  handle.abort(twice)
+  await expect.poll(() => answers).toEqual([aborted])
+
+  await world.takeOver(3)
+  expect(await write(handle, 0, 1)).toBe(ok)
+  expect(await write(world.open(2, host), 0, 2)).toBe(ok)
+  await expect.poll(() => world.peer(1).dropped.length).toBe(1)
+  // Its connection is gone: what it had sent is aborted as well.
+  handle.abort(submit())
+  await handle.close()
+  expect(answers).toEqual([aborted, unavailable])
 })
 
 test('reservations: made by one gateway, they hold at every other and outlive the owner', async () => {

@@ -1,5 +1,6 @@
 import { BlockKind, type BlockOperation } from '../block/block-operation.ts'
 import { BlockStatus } from '../block/block-status.ts'
+import { invariant } from '../lib/invariant.ts'
 import { type PeerRequest, PeerStatus } from '../replication/peer-network.ts'
 import type { Timers } from '../replication/timers.ts'
 import type { ClientIdentity } from '../volume/client-identity.ts'
@@ -85,6 +86,7 @@ export class OperationRouter implements RoutedOwner {
 
   end(routed: RoutedOperation, status: BlockStatus, failedAtBytes: number): void {
     const { operation, handle, isRepeat } = routed
+    invariant(routed.state !== RoutedState.ended, 'an operation ends once')
     // NBD has no word for it: only the end of its connection tells a client to look for itself.
     if (status === BlockStatus.inDoubt && handle.client.protocol === 'nbd') this.#options.drop(handle.client)
     operation.status = status
@@ -199,6 +201,7 @@ export class OperationRouter implements RoutedOwner {
   }
 
   #endLater(routed: RoutedOperation, status: BlockStatus): void {
+    routed.state = RoutedState.ending
     void Promise.resolve().then(() => this.end(routed, status, 0))
   }
 

@@ -14,6 +14,8 @@ export const RoutedState = {
   inDoubt: 2,
   /** How it ended is known; a former owner may still hold its buffers. */
   ended: 3,
+  /** It ends when the present turn of the event loop does. */
+  ending: 4,
 } as const
 export type RoutedState = (typeof RoutedState)[keyof typeof RoutedState]
 

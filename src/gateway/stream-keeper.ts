@@ -113,12 +113,13 @@ export class StreamKeeper {
   /** The same owner, by a new connection: it remembers how operations ended whose answers were lost. */
   async #catchUp(stream: GatewayStream, port: OwnerPort, isCurrent: () => boolean): Promise<void> {
     const doubts = this.#doubts(stream)
-    const outcomes = await port.outcomes(
-      stream.number,
-      doubts.map(({ sequence }) => sequence),
-    )
+    const sequences = doubts.map(({ sequence }) => sequence)
+    const outcomes = await port.outcomes(stream.number, sequences)
     if (!isCurrent()) return
-    for (let index = doubts.length - 1; index >= 0; index--) this.#conclude(doubts[index]!, outcomes[index]!)
+    for (let index = doubts.length - 1; index >= 0; index--) {
+      const doubt = doubts[index]!
+      if (isStill(doubt)) this.#conclude(doubt.routed, outcomes[index]!)
+    }
     if (stream.hasSettled) return this.#open(stream)
     stream.state = StreamState.settling
     this.#volume.advance()
@@ -144,13 +145,13 @@ export class StreamKeeper {
     while (isCurrent() && this.#isStillOut(stream, epoch)) await this.#volume.pause()
     if (!isCurrent()) return
     const doubts = this.#doubts(stream)
-    const asks = doubts.filter(needsProof).map(({ sequence }) => sequence)
+    const asks = doubts.filter(({ routed }) => needsProof(routed)).map(({ sequence }) => sequence)
     const answer = await port.resume({ key, number, inDoubt: doubts.length, asks })
     if (!isCurrent()) return
     if (answer.number === null) return this.#die(stream)
     stream.numbered(answer.number, epoch)
     stream.hasSettled = doubts.length === 0
-    for (const routed of doubts.reverse()) this.#decide(routed, answer)
+    for (const doubt of doubts.reverse()) if (isStill(doubt)) this.#decide(doubt.routed, answer)
     if (stream.hasSettled) return this.#open(stream)
     stream.state = StreamState.settling
     this.#volume.advance()
@@ -201,10 +202,24 @@ export class StreamKeeper {
   }
 
   /** In the order in which they were sent. */
-  #doubts(stream: GatewayStream): RoutedOperation[] {
+  #doubts(stream: GatewayStream): Doubt[] {
     const doubts = this.#volume.operationsOf(stream).filter(({ state }) => state === RoutedState.inDoubt)
-    return doubts.sort((a, b) => a.sequence - b.sequence)
+    return doubts
+      .map(routed => ({ routed, stream: routed.stream, sequence: routed.sequence }))
+      .sort((a, b) => a.sequence - b.sequence)
   }
+}
+
+/** An operation in doubt, under the name that it was sent by. */
+interface Doubt {
+  readonly routed: RoutedOperation
+  readonly stream: number
+  readonly sequence: number
+}
+
+/** Nobody has given it up while the owner was asked. */
+function isStill({ routed, stream, sequence }: Doubt): boolean {
+  return routed.state === RoutedState.inDoubt && routed.stream === stream && routed.sequence === sequence
 }
 
 /** What must not be carried out twice: only its write half can be repeated, once its compare has succeeded. */

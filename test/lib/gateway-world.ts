@@ -123,6 +123,8 @@ interface GatewayPeer {
   readonly volume: RoutedVolume
   ownerChanged: () => void
   readonly dropped: string[]
+  /** What the protocol does when a client's connections end. */
+  onDrop: () => void
 }
 
 /** Gateways of one process before one volume in memory, whose owner is whom the test says. */
@@ -229,8 +231,10 @@ export class GatewayWorld implements AsyncDisposable {
       timers: realTimers,
       log: { info() {}, warn() {}, error: fields => void dropped.push(`error ${JSON.stringify(fields)}`) },
       connections: {
-        drop: (_, client) =>
-          void dropped.push(client.protocol === 'iscsi' ? client.initiatorName : client.protocol),
+        drop: (_, client) => {
+          dropped.push(client.protocol === 'iscsi' ? client.initiatorName : client.protocol)
+          this.peer(number).onDrop()
+        },
       },
       openState: async () => {
         const reservations = new Reservations(this.storage)
@@ -259,7 +263,7 @@ export class GatewayWorld implements AsyncDisposable {
     const ownerChanged = () => {
       for (const tell of listeners) tell()
     }
-    this.peers.push({ number, network, gateway, volume, ownerChanged, dropped })
+    this.peers.push({ number, network, gateway, volume, ownerChanged, dropped, onDrop() {} })
   }
 
   #ownerValue(): OwnerValue | null {
