@@ -4,7 +4,7 @@ import { readClusterFile, writeClusterFile } from '../cluster/cluster-file.ts'
 import { makeToken } from '../cluster/token.ts'
 import type { Config } from '../config/schema.ts'
 import type { Cluster } from '../control/cluster.ts'
-import { keys } from '../control/layout.ts'
+import { decodeValue, keys, type PeerValue } from '../control/layout.ts'
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
 import { openMetadata } from './metadata.ts'
@@ -24,7 +24,10 @@ export async function renewToken(config: Config): Promise<{ token: string }> {
   })
 }
 
-/** Makes the data directory one of a peer of the cluster. Idempotent for the same cluster and name. */
+/**
+ * Makes the data directory that of a peer of the cluster. One that has joined under this name already stays as it
+ * is, whatever the token: it need not be known on every start.
+ */
 export async function joinWithToken(config: Config, token: string): Promise<Cluster> {
   const { name } = config.peer
   if (name === null) {
@@ -36,10 +39,20 @@ export async function joinWithToken(config: Config, token: string): Promise<Clus
     throw new HoldfastError('ERR_CLUSTER_EXISTS', message)
   }
   return withEtcd(config, async store => {
+    if (before !== null) {
+      const known = await knownPeer(store, name)
+      return { clusterId: before.clusterId, peerId: name, peerNumber: known.number, founded: false }
+    }
     const cluster = await admitPeer(store, { id: name, token })
     await writeClusterFile(config.data, { clusterId: cluster.clusterId, peer: name })
     return cluster
   })
+}
+
+async function knownPeer(store: MetadataStore, id: string): Promise<PeerValue> {
+  const entry = await store.get(keys.peer(id))
+  if (entry !== null) return decodeValue('peer', entry.key, entry.value)
+  throw new HoldfastError('ERR_CLUSTER_NOT_JOINED', `peer '${id}' was removed from the cluster`)
 }
 
 async function withEtcd<T>(config: Config, work: (store: MetadataStore) => Promise<T>): Promise<T> {

@@ -1,10 +1,21 @@
+import { StatefulSet } from 'kubernetes-models/apps/v1/StatefulSet'
+import { PodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisruptionBudget'
 import { PersistentVolume } from 'kubernetes-models/v1/PersistentVolume'
 import { PersistentVolumeClaim } from 'kubernetes-models/v1/PersistentVolumeClaim'
 import { Pod } from 'kubernetes-models/v1/Pod'
 import { Secret } from 'kubernetes-models/v1/Secret'
+import { Service } from 'kubernetes-models/v1/Service'
 
 /** Validators that the package has made of the Kubernetes API's own OpenAPI schemas. */
-const KINDS = { PersistentVolume, PersistentVolumeClaim, Pod, Secret }
+const KINDS = {
+  PersistentVolume,
+  PersistentVolumeClaim,
+  Pod,
+  PodDisruptionBudget,
+  Secret,
+  Service,
+  StatefulSet,
+}
 
 /**
  * Throws when an object is not what the Kubernetes API takes. A field that the schema never looks at is one that it
