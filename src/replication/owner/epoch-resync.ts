@@ -73,11 +73,13 @@ export class EpochResync implements ResyncOwner {
     return outs
   }
 
-  brick(peerNumber: number): MemberPort | null {
-    const { node } = this.#ownership
+  async leftBehind(peerNumber: number): Promise<MemberPort | null> {
+    const { node, sets } = this.#ownership
     const isSelf = peerNumber === node.network.self.peerNumber
+    if (sets.placement.every(peers => peers.includes(peerNumber))) return null
     if (!isSelf && !node.links.to(peerNumber).isUp) return null
-    return this.#ownership.port(this.#ownership.member(peerNumber))
+    const { status, body } = await this.#askFence(peerNumber)
+    return status === BlockStatus.ok ? this.#fenced(peerNumber, body as FenceAnswer) : null
   }
 
   isPlaced(peerNumber: number, range: number): boolean {
@@ -89,27 +91,18 @@ export class EpochResync implements ResyncOwner {
   }
 
   async fence(peerNumber: number): Promise<FencedJoiner> {
-    const { node, head, epoch, uuid } = this.#ownership
-    const { setVersion, generation } = head
-    const terms = { volumeUuid: uuid, epoch, setVersion }
-    const sizeBytes = this.sizeBytes
-    const order = { what: 'fence', sizeBytes, generation } as const
-    let { status, body } = await node.orders.ask(peerNumber, terms, order)
+    let { status, body } = await this.#askFence(peerNumber)
     const isNew = status === PeerStatus.unknownVolume
     if (isNew) {
-      await node.orders.ask(peerNumber, terms, { what: 'createVolume', sizeBytes })
-      ;({ status, body } = await node.orders.ask(peerNumber, terms, order))
+      const { node } = this.#ownership
+      const order = { what: 'createVolume', sizeBytes: this.sizeBytes } as const
+      await node.orders.ask(peerNumber, this.#terms(), order)
+      ;({ status, body } = await this.#askFence(peerNumber))
     }
-    if (status === PeerStatus.staleEpoch) this.#ownership.superseded()
     if (status !== BlockStatus.ok || this.ended) {
       throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', `peer ${peerNumber} answered the fence with ${status}`)
     }
-    const answer = body as FenceAnswer
-    if (answer.epoch > epoch || answer.setVersion > this.#ownership.setVersion) {
-      throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', `peer ${peerNumber} is ahead of the metadata`)
-    }
-    const member = this.#ownership.fenced(peerNumber, Math.max(setVersion, answer.setVersion))
-    return { port: this.#ownership.port(member), isNew }
+    return { port: this.#fenced(peerNumber, body as FenceAnswer), isNew }
   }
 
   setGate(peerNumber: number, gate: JoinGate | null): void {
@@ -141,6 +134,27 @@ export class EpochResync implements ResyncOwner {
       throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', 'the epoch is over')
     }
     return outcome === 'changed'
+  }
+
+  #terms() {
+    const { uuid, epoch, setVersion } = this.#ownership
+    return { volumeUuid: uuid, epoch, setVersion }
+  }
+
+  async #askFence(peerNumber: number) {
+    const { node, head } = this.#ownership
+    const order = { what: 'fence', sizeBytes: this.sizeBytes, generation: head.generation } as const
+    const answer = await node.orders.ask(peerNumber, this.#terms(), order)
+    if (answer.status === PeerStatus.staleEpoch) this.#ownership.superseded()
+    return answer
+  }
+
+  #fenced(peerNumber: number, answer: FenceAnswer): MemberPort {
+    const { epoch, setVersion } = this.#ownership
+    if (answer.epoch > epoch || answer.setVersion > setVersion) {
+      throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', `peer ${peerNumber} is ahead of the metadata`)
+    }
+    return this.#ownership.port(this.#ownership.fenced(peerNumber, setVersion))
   }
 
   #brickAt(peer: number): string | null {

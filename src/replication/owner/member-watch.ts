@@ -5,6 +5,8 @@ import type { Ownership } from './ownership.ts'
 const REACH_MS = 2_000
 /** A flush takes as long as the disk needs for what is dirty: only a brick that hangs is taken for lost. */
 const FLUSH_PATIENCE = 15
+/** When most members look slow it is the owner that is, or the load: it hands over only after this. */
+const HANDOVER_MS = 15_000
 /** Between two looks; more means that this process stood still, and answers may wait to be read. */
 const STALL_MS = 500
 
@@ -30,10 +32,19 @@ export class MemberWatch {
   }
 
   #findSlow(now: number, ejectAfterMs: number): void {
-    this.#ownership.extents.eachAwaited((member, _isOut, sinceMs, isFlush) => {
+    const { extents, sets } = this.#ownership
+    const slow = new Map<Member, number>()
+    extents.eachAwaited((member, _isOut, sinceMs, isFlush) => {
       const limitMs = isFlush ? FLUSH_PATIENCE * ejectAfterMs : ejectAfterMs
-      if (now - sinceMs > limitMs) this.#ownership.wantOut(member.peerNumber, false)
+      const overMs = now - sinceMs - limitMs
+      if (overMs > 0) slow.set(member, Math.max(overMs, slow.get(member) ?? 0))
     })
+    const withOwn = [...slow.keys()].some(member => member.local !== null) && slow.size > 1
+    if (!withOwn && slow.size * 2 <= sets.everybody.length) {
+      for (const { peerNumber } of slow.keys()) this.#ownership.wantOut(peerNumber, false)
+    } else if ([...slow.values()].every(overMs => overMs > HANDOVER_MS)) {
+      this.#ownership.end('most members look slow from here')
+    }
   }
 
   #look(member: Member, now: number, ejectAfterMs: number): void {

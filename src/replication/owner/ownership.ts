@@ -380,6 +380,8 @@ export class Ownership implements OwnedHere, EpochRunner {
       this.sets.current.some(set => set.includes(peer)),
     )
     this.#wantOut.clear()
+    // Where only so many may leave, those that cannot be reached go before those that are slow.
+    wanted.sort((a, b) => Number(this.member(a.peer).reachable) - Number(this.member(b.peer).reachable))
     if (wanted.length > 0) await this.leave(wanted)
   }
 
