@@ -17,6 +17,14 @@ import type { Ownership } from './ownership.ts'
 import { type BrickNames, rangesOf } from './sets.ts'
 import { SpanHold } from './span-hold.ts'
 
+interface AnsweredFence {
+  readonly status: PeerStatus
+  /** That the brick was told of. */
+  readonly setVersion: number
+  /** With status ok. */
+  readonly fenced: FenceAnswer
+}
+
 /** What resync and moves ask of an owned volume, in terms of its epoch. */
 export class EpochResync implements ResyncOwner {
   readonly #ownership: Ownership
@@ -78,8 +86,8 @@ export class EpochResync implements ResyncOwner {
     const isSelf = peerNumber === node.network.self.peerNumber
     if (sets.placement.every(peers => peers.includes(peerNumber))) return null
     if (!isSelf && !node.links.to(peerNumber).isUp) return null
-    const { status, body } = await this.#askFence(peerNumber)
-    return status === BlockStatus.ok ? this.#fenced(peerNumber, body as FenceAnswer) : null
+    const answer = await this.#askFence(peerNumber)
+    return answer.status === BlockStatus.ok ? this.#fenced(peerNumber, answer) : null
   }
 
   isPlaced(peerNumber: number, range: number): boolean {
@@ -91,18 +99,19 @@ export class EpochResync implements ResyncOwner {
   }
 
   async fence(peerNumber: number): Promise<FencedJoiner> {
-    let { status, body } = await this.#askFence(peerNumber)
-    const isNew = status === PeerStatus.unknownVolume
+    let answer = await this.#askFence(peerNumber)
+    const isNew = answer.status === PeerStatus.unknownVolume
     if (isNew) {
       const { node } = this.#ownership
       const order = { what: 'createVolume', sizeBytes: this.sizeBytes } as const
       await node.orders.ask(peerNumber, this.#terms(), order)
-      ;({ status, body } = await this.#askFence(peerNumber))
+      answer = await this.#askFence(peerNumber)
     }
-    if (status !== BlockStatus.ok || this.ended) {
-      throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', `peer ${peerNumber} answered the fence with ${status}`)
+    if (answer.status !== BlockStatus.ok || this.ended) {
+      const message = `peer ${peerNumber} answered the fence with ${answer.status}`
+      throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', message)
     }
-    return { port: this.#fenced(peerNumber, body as FenceAnswer), isNew }
+    return { port: this.#fenced(peerNumber, answer), isNew }
   }
 
   setGate(peerNumber: number, gate: JoinGate | null): void {
@@ -141,20 +150,20 @@ export class EpochResync implements ResyncOwner {
     return { volumeUuid: uuid, epoch, setVersion }
   }
 
-  async #askFence(peerNumber: number) {
+  async #askFence(peerNumber: number): Promise<AnsweredFence> {
     const { node, head } = this.#ownership
-    const order = { what: 'fence', sizeBytes: this.sizeBytes, generation: head.generation } as const
-    const answer = await node.orders.ask(peerNumber, this.#terms(), order)
-    if (answer.status === PeerStatus.staleEpoch) this.#ownership.superseded()
-    return answer
+    const { setVersion, generation } = head
+    const order = { what: 'fence', sizeBytes: this.sizeBytes, generation } as const
+    const { status, body } = await node.orders.ask(peerNumber, this.#terms(), order)
+    if (status === PeerStatus.staleEpoch) this.#ownership.superseded()
+    return { status, setVersion, fenced: body as FenceAnswer }
   }
 
-  #fenced(peerNumber: number, answer: FenceAnswer): MemberPort {
-    const { epoch, setVersion } = this.#ownership
-    if (answer.epoch > epoch || answer.setVersion > setVersion) {
+  #fenced(peerNumber: number, { setVersion, fenced }: AnsweredFence): MemberPort {
+    if (fenced.epoch > this.epoch || fenced.setVersion > this.#ownership.setVersion) {
       throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', `peer ${peerNumber} is ahead of the metadata`)
     }
-    return this.#ownership.port(this.#ownership.fenced(peerNumber, setVersion))
+    return this.#ownership.port(this.#ownership.fenced(peerNumber, Math.max(setVersion, fenced.setVersion)))
   }
 
   #brickAt(peer: number): string | null {

@@ -131,9 +131,9 @@ export class CopyKeeper {
   async #sweep(peer: number): Promise<void> {
     const { owner } = this.#options
     this.#unswept.delete(peer)
-    const brick = owner.brick(peer)
-    if (brick === null) return
     try {
+      const brick = await owner.leftBehind(peer)
+      if (brick === null) return
       await freeLeftovers(brick, owner.sizeBytes, range => owner.isPlaced(peer, range))
     } catch (error) {
       if (!owner.ended) this.#tellUnswept(peer, error)

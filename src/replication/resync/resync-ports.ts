@@ -81,8 +81,11 @@ export interface ResyncOwner {
   readonly ended: boolean
   /** Who is placed on ranges in which it is not in sync. */
   outMembers(): readonly OutMember[]
-  /** A brick that need not be placed on the volume; null while it cannot be reached. */
-  brick(peerNumber: number): MemberPort | null
+  /**
+   * Fences a brick that need not be placed on the volume any more. null when it holds nothing of it, or cannot be
+   * asked now: it is asked again when its link comes up.
+   */
+  leftBehind(peerNumber: number): Promise<MemberPort | null>
   /** Whether a peer is placed on a range now, in sync or not. */
   isPlaced(peerNumber: number, range: number): boolean
   /** S(r) now, the nearest first (the owner's own brick, where it is one of them). */

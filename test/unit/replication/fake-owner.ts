@@ -82,7 +82,7 @@ export class FakeOwner implements ResyncOwner {
     return this.outs
   }
 
-  brick(peerNumber: number): MemberPort | null {
+  async leftBehind(peerNumber: number): Promise<MemberPort | null> {
     return this.bricks.find(brick => brick.peerNumber === peerNumber) ?? null
   }
 
