@@ -1,0 +1,159 @@
+import { expect, test } from 'vitest'
+import { BlockStatus } from '../../block/block-status.ts'
+import type { FenceAnswer } from '../messages.ts'
+import { GRANT_MS } from '../owner/grants.ts'
+import { PeerStatus } from '../peer-network.ts'
+import type { ReplicaStore, ReplicaVolume } from '../replica-store.ts'
+import type { Timers } from '../timers.ts'
+import { VolumeReplica } from './volume-replica.ts'
+
+class ManualTimers implements Timers {
+  nowMs = 1000
+  #waiting: { atMs: number; fn: () => void }[] = []
+
+  bootMs(): number {
+    return this.nowMs
+  }
+
+  after(ms: number, fn: () => void) {
+    const entry = { atMs: this.nowMs + ms, fn }
+    this.#waiting.push(entry)
+    return {
+      cancel: () => {
+        this.#waiting = this.#waiting.filter(other => other !== entry)
+      },
+    }
+  }
+
+  async pass(ms: number): Promise<void> {
+    this.nowMs += ms
+    const due = this.#waiting.filter(({ atMs }) => atMs <= this.nowMs)
+    this.#waiting = this.#waiting.filter(({ atMs }) => atMs > this.nowMs)
+    for (const { fn } of due) fn()
+    await new Promise(resolve => setImmediate(resolve))
+  }
+}
+
+function makeReplica({ fresh = true, forgottenUntilMs = 0 } = {}) {
+  const timers = new ManualTimers()
+  const volume = {
+    descriptor: { epoch: 1, setVersion: 1 },
+    generation: 1,
+    persistDescriptor(descriptor: { epoch: number; setVersion: number }) {
+      this.descriptor = descriptor
+      return Promise.resolve()
+    },
+    activeSegments: () => [7],
+    suspectSegments: () => [],
+  }
+  const store = { failure: null as Error | null, state: 'warm' }
+  const replica = new VolumeReplica({
+    volume: volume as unknown as ReplicaVolume,
+    store: store as unknown as ReplicaStore,
+    timers,
+    fresh,
+    forgottenUntilMs,
+  })
+  const ended: unknown[] = []
+  const fence = (epoch: number) => void replica.fence(epoch, 1, epoch).then(answer => ended.push(answer))
+  return { timers, volume, store, replica, fence, ended }
+}
+
+test('replica: a fence waits until what was promised has lapsed, and promises nothing meanwhile', async () => {
+  const { timers, replica, fence, ended, volume } = makeReplica()
+  expect(replica.renew(1)).toBe(true)
+  fence(2)
+  expect(replica.renew(1)).toBe(false)
+  await timers.pass(GRANT_MS - 1)
+  expect(ended).toEqual([])
+  await timers.pass(1)
+  expect(ended).toHaveLength(1)
+  expect(volume.descriptor.epoch).toBe(2)
+})
+
+test('replica: a release by the owner ends the wait', async () => {
+  const { timers, replica, fence, ended } = makeReplica()
+  replica.renew(1)
+  fence(2)
+  replica.release(1)
+  await timers.pass(0)
+  expect(ended).toHaveLength(1)
+})
+
+test('replica: a fence waits for what is being applied, and nothing of a lower epoch is admitted after it', async () => {
+  const { timers, replica, fence, ended } = makeReplica()
+  expect(replica.admit(1, 1)).toBe(BlockStatus.ok)
+  replica.begun()
+  fence(2)
+  expect(replica.admit(1, 1)).toBe(PeerStatus.staleEpoch)
+  await timers.pass(GRANT_MS)
+  expect(ended).toEqual([])
+  replica.ended()
+  await timers.pass(0)
+  expect(ended).toHaveLength(1)
+  expect(replica.admit(2, 1)).toBe(BlockStatus.ok)
+})
+
+test('replica: a higher fence makes a lower one that still waits stale', async () => {
+  const { timers, replica, fence, ended } = makeReplica()
+  replica.renew(1)
+  fence(2)
+  fence(3)
+  await timers.pass(GRANT_MS)
+  await timers.pass(0)
+  expect(ended).toContain(PeerStatus.staleEpoch)
+  expect(ended).toHaveLength(2)
+  expect(replica.admit(2, 1)).toBe(PeerStatus.staleEpoch)
+  expect(replica.admit(3, 1)).toBe(BlockStatus.ok)
+})
+
+test('replica: after a start nothing is fenced while a promise that was forgotten may be counted on', async () => {
+  const { timers, fence, ended } = makeReplica({ fresh: false, forgottenUntilMs: 3020 })
+  fence(2)
+  await timers.pass(2019)
+  expect(ended).toEqual([])
+  await timers.pass(1)
+  expect(ended).toHaveLength(1)
+})
+
+test('replica: after a start nothing is admitted or promised before a fence', () => {
+  const { replica } = makeReplica({ fresh: false })
+  expect(replica.admit(1, 1)).toBe(BlockStatus.unavailable)
+  expect(replica.renew(1)).toBe(false)
+})
+
+test('replica: only operations above the watermark are reported by a member that kept its memory', async () => {
+  const { timers, replica, fence, ended } = makeReplica()
+  replica.note(1, 0, 1, 0, 4096, 5, 1)
+  replica.note(2, 1, 1, 8192, 4096, 5, 2)
+  fence(2)
+  await timers.pass(0)
+  const answer = ended[0] as FenceAnswer
+  expect(answer.continuous).toBe(true)
+  expect(answer.operations).toEqual([{ kind: 1, offsetBytes: 8192, lengthBytes: 4096 }])
+  expect(answer.recent).toEqual([
+    [5, 1],
+    [5, 2],
+  ])
+})
+
+test('replica: until a reconcile has ended, all active segments are reported again', async () => {
+  const { timers, replica, fence, ended } = makeReplica()
+  fence(2)
+  await timers.pass(0)
+  fence(3)
+  await timers.pass(0)
+  replica.reconciled(3)
+  fence(4)
+  await timers.pass(0)
+  const answers = ended as FenceAnswer[]
+  expect(answers.map(({ continuous }) => continuous)).toEqual([true, false, true])
+  expect(answers.map(({ activeSegments }) => activeSegments)).toEqual([[], [7], []])
+})
+
+test('replica: a brick that failed promises nothing and admits nothing', () => {
+  const { replica, store } = makeReplica()
+  store.failure = new Error('fsync')
+  expect(replica.renew(1)).toBe(false)
+  expect(replica.admit(1, 1)).toBe(BlockStatus.ioError)
+})
