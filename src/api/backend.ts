@@ -1,5 +1,6 @@
 import type { ClusterOverview, Control } from '../control/control.ts'
 import type { IoStats } from '../lib/io-stats.ts'
+import type { ReplicationStatistics } from '../replication/replication.ts'
 import type { BrickCapacity, BrickCounters, ScrubProgress } from '../store/brick.ts'
 import type { VolumeHandle } from '../volume/volume.ts'
 
@@ -47,6 +48,8 @@ export interface MetricSources {
     readonly delay: IoStats['latency']
     readonly delaySumUs: number
   }
+  /** Of each peer of this process; empty where volumes live on one brick. */
+  readonly replication: readonly ReplicationStatistics[]
 }
 
 /** What the API asks of the daemon beside Control. */

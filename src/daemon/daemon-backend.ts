@@ -7,9 +7,13 @@ import type { NbdPortal, Portal } from '../control/ports.ts'
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import type { IscsiTarget } from '../iscsi-target/iscsi-target.ts'
 import { nativeCalls } from '../lib/system-calls.ts'
+import { etcdHealth } from '../metadata/etcd/etcd-health.ts'
+import type { EtcdStoreOptions } from '../metadata/etcd/etcd-store.ts'
 import type { NbdServer } from '../nbd/nbd-server.ts'
+import type { Replication } from '../replication/replication.ts'
 import type { Brick, ScrubProgress } from '../store/brick.ts'
 import type { VolumeHandle } from '../volume/volume.ts'
+import { clusterChecks } from './cluster-checks.ts'
 import { examine } from './doctor.ts'
 import { isOnTmpfs, openFilesMax } from './file-limits.ts'
 import { totalsByName } from './io-totals.ts'
@@ -30,6 +34,10 @@ export interface BackendParts {
   readonly nbdSessions: NbdSessions
   readonly nbdServer: NbdServer
   readonly watchdog: Watchdog
+  /** Null when the metadata is in the data directory. */
+  readonly etcd: EtcdStoreOptions | null
+  /** Of every peer of this process; none where volumes live on one brick. */
+  readonly replications: readonly Replication[]
   readonly portals: () => readonly Portal[]
   readonly nbdPortals: () => readonly NbdPortal[]
 }
@@ -107,8 +115,12 @@ export class DaemonBackend implements ApiBackend {
   }
 
   async doctor(): Promise<Finding[]> {
-    const { brick, portals, config, watchdog } = this.#parts
-    return examine({
+    const { brick, portals, config, watchdog, etcd } = this.#parts
+    const cluster = clusterChecks(
+      await this.control.overview(),
+      etcd === null ? null : await etcdHealth(etcd),
+    )
+    const own = examine({
       brick,
       portals: portals().map(({ address }) => address),
       targets: await this.control.listTargets(),
@@ -119,6 +131,7 @@ export class DaemonBackend implements ApiBackend {
       connectionsMax: config.limits.connections,
       onTmpfs: await isOnTmpfs(config.data),
     })
+    return [...own, ...cluster]
   }
 }
 
@@ -151,5 +164,8 @@ function metricSources(parts: BackendParts): MetricSources {
     closedConnections: () => target.faults.entries(),
     closedNbdConnections: () => nbdServer.faults.entries(),
     eventLoop: watchdog,
+    get replication() {
+      return parts.replications.map(replication => replication.statistics())
+    },
   }
 }

@@ -1,8 +1,10 @@
 import type { DaemonStatus } from '../api/backend.ts'
 import type { Config } from '../config/schema.ts'
+import type { Catalogue } from '../control/catalogue.ts'
 import type { VolumeShown } from '../control/control.ts'
 import { type ControlPlane, openControl } from '../control/open-control.ts'
 import type { NbdPortal, Portal } from '../control/ports.ts'
+import { gatewayPortGroups } from '../gateway/access-states.ts'
 import type { IscsiTarget } from '../iscsi-target/iscsi-target.ts'
 import type { Log } from '../lib/log.ts'
 import type { NbdServer } from '../nbd/nbd-server.ts'
@@ -107,6 +109,12 @@ type Make = (
 /** As long as open-iscsi holds I/O back for a session that is gone: who comes later has given up on it. */
 const RESTART_TOLD_MS = 120_000
 
+/** Small numbers of the peers where initiators are served. */
+function servingPeers(model: Catalogue['model']): number[] {
+  const registrations = model.peers.map(({ id }) => model.registration(id))
+  return registrations.flatMap(found => (found !== null && found.portals.length > 0 ? [found.number] : []))
+}
+
 async function assemble(options: DaemonOptions, closers: Closers, make: Make): Promise<Daemon> {
   const { config, log, version, demo } = options
   const watchdog = new Watchdog(log)
@@ -135,6 +143,10 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
           log,
           closers,
         })
+  if (replicated !== null) {
+    const { model } = replicated.catalogue
+    targets.portGroups = gatewayPortGroups(replicated.peers[0].replication, () => servingPeers(model))
+  }
   const plane = await openControl({
     metadata: storage.metadata.settled,
     ...(replicated === null ? {} : { catalogue: replicated.catalogue }),
@@ -173,6 +185,8 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
     nbdSessions,
     nbdServer,
     watchdog,
+    etcd: storage.metadata.etcd,
+    replications: replicated?.peers.map(({ replication }) => replication) ?? [],
     portals,
     nbdPortals,
   })

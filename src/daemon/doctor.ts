@@ -3,6 +3,7 @@ import { isLoopback, parseHostPort } from '../config/host-port.ts'
 import type { TargetRecord } from '../control/records.ts'
 import { formatSize } from '../lib/sizes.ts'
 import type { Brick } from '../store/brick.ts'
+import { failure, ok, warning } from './finding.ts'
 
 /** What the doctor looks at. */
 export interface Examined {
@@ -97,16 +98,4 @@ function exposure({ portals, targets }: Examined): Finding {
 function eventLoop({ stalls, longestStallMs }: Examined): Finding {
   if (stalls === 0) return ok('event loop', 'no stall over 100 ms')
   return warning('event loop', `${stalls} stall(s) over 100 ms, the longest ${Math.round(longestStallMs)} ms`)
-}
-
-function ok(check: string, says: string): Finding {
-  return { check, state: 'ok', says }
-}
-
-function warning(check: string, says: string): Finding {
-  return { check, state: 'warning', says }
-}
-
-function failure(check: string, says: string): Finding {
-  return { check, state: 'failure', says }
 }

@@ -3,6 +3,7 @@ import type { IoStats } from '../lib/io-stats.ts'
 import type { ItlNexus } from '../scsi/itl-nexus.ts'
 import type { DeviceIdentity } from '../scsi/standard-inquiry.ts'
 import { TargetDevice, type UnitAssignment } from '../scsi/target-device.ts'
+import { onlyLocalGroup, type TargetPortGroups } from '../scsi/target-port-groups.ts'
 
 export interface TargetSettings {
   readonly identity: DeviceIdentity
@@ -13,6 +14,8 @@ export interface TargetSettings {
 
 /** The SCSI target devices of this daemon, known for as long as they have logical units. */
 export class LocalTargets {
+  /** Set before the first target is made, where there are other gateways. */
+  portGroups: TargetPortGroups = onlyLocalGroup
   readonly #settings: TargetSettings
   readonly #targets = new Set<TargetDevice>()
 
@@ -29,7 +32,13 @@ export class LocalTargets {
         return super.setUnits(units)
       }
     }
-    return new LocalTarget({ name: iqn, copyPartners: name => this.#linksOf(name), ...this.#settings })
+    const { portGroups } = this
+    return new LocalTarget({
+      name: iqn,
+      portGroups,
+      copyPartners: name => this.#linksOf(name),
+      ...this.#settings,
+    })
   };
 
   /** Counters of every logical unit by its volume; a volume may be a unit of several targets. */

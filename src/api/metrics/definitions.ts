@@ -1,5 +1,6 @@
 import type { IoStats } from '../../lib/io-stats.ts'
 import type { MetricSources } from '../backend.ts'
+import { replicationMetrics } from './replication-metrics.ts'
 import type { Histogram, Labels, MetricDefinition } from './sampled-metric.ts'
 
 type Read = (sources: MetricSources) => Iterable<readonly [Labels, number]>
@@ -191,6 +192,13 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     [],
     one(s => s.eventLoop.stalls),
   ),
+  ...replicationMetrics.map(({ name, help, type, value }) => ({
+    name,
+    help,
+    type,
+    labels: [],
+    read: one(s => s.replication.reduce((sum, statistics) => sum + value(statistics), 0)),
+  })),
   gauge('holdfast_process_resident_bytes', 'Memory of the daemon.', [], () => [
     [NO_LABELS, process.memoryUsage.rss()],
   ]),

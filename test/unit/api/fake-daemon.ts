@@ -416,6 +416,7 @@ export class FakeDaemon implements ApiBackend {
       closedConnections: () => [['login timeout', 1]],
       closedNbdConnections: () => [['handshakeTimeout', 1]],
       eventLoop,
+      replication: [],
     }
   }
 }
