@@ -99,9 +99,12 @@ async function holds(seed) {
 
 /**
  * Applies one seeded bug to a copy of the sources and runs seeds until one finds it.
- * @returns {Promise<{ name: string, found: { seed: number, rule: string, message: string } | null, tried: number }>}
+ * @returns {Promise<{ name: string, found: { seed: number, rule: string, message: string } | null, tried: number, timedOut: boolean }>}
  */
-export async function huntBug(name, { from = 1, seeds = SEEDS_PER_BUG, jobs } = {}) {
+export async function huntBug(
+  name,
+  { from = 1, seeds = SEEDS_PER_BUG, jobs, limitMs = Number.POSITIVE_INFINITY } = {},
+) {
   const root = mkdtempSync(join(tmpdir(), 'holdfast-bug-'))
   try {
     for (const path of ['src', 'test/simulation', 'package.json', 'tsconfig.json']) {
@@ -116,7 +119,9 @@ export async function huntBug(name, { from = 1, seeds = SEEDS_PER_BUG, jobs } = 
     let found = null
     let tried = 0
     let next = from
-    while (found === null && next < from + seeds) {
+    const untilMs = Date.now() + limitMs
+    const isLate = () => Date.now() > untilMs
+    while (found === null && next < from + seeds && !isLate()) {
       const first = next
       const list = Array.from({ length: from + seeds - first }, (_, i) => first + i)
       let suspect = null
@@ -128,12 +133,12 @@ export async function huntBug(name, { from = 1, seeds = SEEDS_PER_BUG, jobs } = 
           tried++
           next = Math.max(next, seed + 1)
           if (violation !== null) suspect ??= { seed, ...violation }
-          return suspect === null
+          return suspect === null && !isLate()
         },
       })
       if (suspect !== null && (await holds(suspect.seed))) found = suspect
     }
-    return { name, found, tried }
+    return { name, found, tried, timedOut: isLate() }
   } finally {
     rmSync(root, { recursive: true, force: true })
   }

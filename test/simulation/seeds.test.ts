@@ -5,14 +5,23 @@ import { KINDS_OF_A_RUN } from './kinds.ts'
 
 /** The same ones every time: a change that breaks one is found by whoever makes it. */
 const SEEDS = 1_000
+/** On a machine that is busy with other things fewer have to do, and the run says how many. */
+const SEEDS_MIN = 100
+const SEEDS_LIMIT_MS = 240_000
 /** Patches per run of `npm test`; which ones turns with the days. */
 const BUGS_PER_RUN = 2
+const BUG_LIMIT_MS = 50_000
 const DAY_MS = 86_400_000
 
-test(`${SEEDS} seeds keep every promise, and every kind of fault happens`, async () => {
+test(`up to ${SEEDS} seeds keep every promise, and every kind of fault happens`, async () => {
   const totals = new Totals()
   const seeds = Array.from({ length: SEEDS }, (_, i) => i + 1)
-  await runSeeds({ seeds, each: (result: { seed: number }) => (totals.add(result), true) })
+  const untilMs = Date.now() + SEEDS_LIMIT_MS
+  const each = (result: object) => {
+    totals.add(result)
+    return Date.now() < untilMs || totals.seeds < SEEDS_MIN
+  }
+  await runSeeds({ seeds, each })
   totals.print(console.log)
   const failures = totals.failures as { seed: number; rule: string; message: string }[]
   for (const { seed, message } of failures)
@@ -26,7 +35,11 @@ const first = (Math.floor(Date.now() / DAY_MS) * BUGS_PER_RUN) % Math.max(1, bug
 const chosen =
   bugs.length === 0 ? [] : [0, 1].map(i => bugs[(first + i) % bugs.length]!).slice(0, BUGS_PER_RUN)
 
-test.each(chosen)('seeded bug: %s is found', async name => {
-  const { found, tried } = await huntBug(name)
-  expect(found, `not found in ${tried} seeds`).not.toBeNull()
-})
+for (const name of chosen) {
+  test(`seeded bug: ${name} is found`, async ({ skip }) => {
+    const { found, tried, timedOut } = await huntBug(name, { limitMs: BUG_LIMIT_MS })
+    if (found === null && timedOut)
+      skip(`${tried} seeds did not find it, and the machine is too busy for more`)
+    expect(found, `not found in ${tried} seeds`).not.toBeNull()
+  })
+}

@@ -1,6 +1,7 @@
 import { HoldfastError } from '../../../src/errors/holdfast-error.ts'
 import { openReplication } from '../../../src/replication/open-replication.ts'
 import type { OwnedHere, Replication, VolumeServer } from '../../../src/replication/replication.ts'
+import { SharedBudget } from '../../../src/replication/resync/shared-budget.ts'
 import type { ClientIdentity } from '../../../src/volume/client-identity.ts'
 import { OwnedVolume } from '../../../src/volume/owned-volume.ts'
 import type { VolumeHandle } from '../../../src/volume/volume.ts'
@@ -9,6 +10,7 @@ import type { Daemon, DaemonParts } from './sim-peer.ts'
 import { plainVolumeState } from './volume-state.ts'
 
 const START_AGAIN_MS = 300
+const COPIED_BYTES_PER_SECOND = 32 * 2 ** 20
 const STATISTICS_EVERY_MS = 5_000
 
 /** The production classes, put together as the daemon does it, over the simulator's network, brick, clock and etcd. */
@@ -41,6 +43,7 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
       metadata: etcd,
       timers: process,
       lease,
+      budget: new SharedBudget(COPIED_BYTES_PER_SECOND, process),
       randomBytes: length => process.random.bytes(length),
       server: this,
       log: { info: say, warn: say, error: say },
