@@ -60,6 +60,7 @@ module.exports = {
     onlyUses('net', ['errors', 'lib']),
     onlyUses('nbd', ['block', 'errors', 'lib', 'net', 'volume']),
     onlyUses('config', ['errors', 'lib']),
+    onlyUses('cluster', ['control', 'errors', 'lib', 'metadata', 'replication']),
     // Of control it knows the records that it shares with it, of config how addresses are written.
     onlyUses(
       'replication',

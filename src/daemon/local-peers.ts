@@ -12,11 +12,13 @@ import type { MetadataStore } from '../metadata/metadata-store.ts'
 import type { Brick } from '../store/brick.ts'
 import { defaultDirtyCapBytes } from '../store/dirty-cap.ts'
 import { openBrick } from '../store/open-brick.ts'
+import type { DiskWatch } from './watched-files.ts'
 
 /** A peer of this process: who it is in the cluster, and its brick. */
 export interface LocalPeer {
   readonly cluster: Cluster
   readonly brick: Brick
+  readonly disk: DiskWatch
 }
 
 /** Of a data directory with metadata of its own: its peers are numbered, and so are the directories of their bricks. */
@@ -79,11 +81,12 @@ export interface OpenPeerBrickOptions {
   readonly aboveActiveTarget: (activeSegments: number) => void
   /** Owners decide what becomes of blocks in doubt: others may have a good copy. */
   readonly hasOwners: boolean
+  readonly disk: DiskWatch
 }
 
 /** Opens the brick of one peer, in a directory of its name, and tells the metadata of it. */
 export async function openPeerBrick(options: OpenPeerBrickOptions): Promise<Brick> {
-  const { config, cluster, metadata, bricks, log, aboveActiveTarget, hasOwners } = options
+  const { config, cluster, metadata, bricks, log, aboveActiveTarget, hasOwners, disk } = options
   const { peerId: id, clusterId } = cluster
   const { capacity, store } = config
   const limitBytes = capacity ?? (bricks === 1 ? null : Math.floor(fileSystemBytes(config.data) / bricks))
@@ -97,6 +100,7 @@ export async function openPeerBrick(options: OpenPeerBrickOptions): Promise<Bric
     checksumCacheBytes: Math.floor(store.checksumCache / bricks),
     notice: ({ level, message, fields }) => log[level]({ ...fields, peer: id }, message),
     aboveActiveTarget,
+    ...(hasOwners ? { files: disk.files() } : {}),
     blocksInDoubt: hasOwners ? 'are bad' : 'stand',
     metadataOpenCounter: opened => checkInBrick(metadata, opened, id),
   })

@@ -10,7 +10,7 @@ import type { RegistrationValue } from '../control/layout.ts'
 import { type ClientConnections, Gateway } from '../gateway/gateway.ts'
 import type { Log } from '../lib/log.ts'
 import { openReplication } from '../replication/open-replication.ts'
-import type { PeerNetwork } from '../replication/peer-network.ts'
+import type { PeerIdentity, PeerNetwork } from '../replication/peer-network.ts'
 import type { LeaseSource, Replication } from '../replication/replication.ts'
 import type { CopyProgress } from '../replication/resync/resync-ports.ts'
 import { SharedBudget } from '../replication/resync/shared-budget.ts'
@@ -85,7 +85,12 @@ export async function openReplicatedPeers(options: ReplicatedPeersOptions): Prom
     const network = links.networks[at]!
     const isFirst = at === 0
     const copies = () => copiesOf(peers[at]?.replication)
-    const membership = openMembership(options, peer, incarnation, () => ({ peerAddress, isFirst, copies }))
+    const membership = openMembership(options, peer, incarnation, () => ({
+      self: network.self,
+      peerAddress,
+      isFirst,
+      copies,
+    }))
     closers.add(`membership of ${peer.cluster.peerId}`, () => membership[Symbol.asyncDispose]())
     const gateway = new Gateway({
       network,
@@ -136,6 +141,7 @@ function copiesOf(replication: Replication | undefined): CopyProgress[] {
 }
 
 interface Surroundings {
+  readonly self: PeerIdentity
   readonly peerAddress: string
   readonly isFirst: boolean
   /** Copies that owners here have under way. */
@@ -150,18 +156,18 @@ function copySpeed(copies: readonly CopyProgress[]): Pick<RegistrationValue, 'co
 
 function openMembership(
   { storage, portals, log }: ReplicatedPeersOptions,
-  { cluster, brick }: LocalPeer,
+  { cluster, brick, disk }: LocalPeer,
   incarnation: string,
   now: () => Surroundings,
 ): Membership {
   const { store, etcd } = storage.metadata
   const startedAt = new Date().toISOString()
   const registration = (): RegistrationValue => {
-    const { peerAddress, isFirst, copies } = now()
+    const { self, peerAddress, isFirst, copies } = now()
     return {
       number: cluster.peerNumber,
       incarnation,
-      bootId: '',
+      bootId: self.bootId,
       brick: brick.uuid,
       openCounter: brick.openCounter,
       capacityBytes: brick.capacity.limitBytes,
@@ -177,6 +183,6 @@ function openMembership(
   const heartbeat =
     etcd === null
       ? new LocalHeartbeat(store, log)
-      : new HeartbeatThread(etcd, new ProgressMark(), () => 0, log)
+      : new HeartbeatThread(etcd, new ProgressMark(), () => disk.oldestMs, log)
   return new Membership({ metadata: store, heartbeat, peerId: cluster.peerId, registration, log })
 }

@@ -7,6 +7,7 @@ import type { Closers } from './closers.ts'
 import { lockData } from './data-directory.ts'
 import { enterPeers, type LocalPeer, openPeerBrick } from './local-peers.ts'
 import { type OpenedMetadata, openMetadata } from './metadata.ts'
+import { DiskWatch } from './watched-files.ts'
 
 export interface Storage {
   readonly metadata: OpenedMetadata
@@ -38,7 +39,9 @@ export async function openStorage(
   const opened: LocalPeer[] = []
   let failure: Error | null = null
   for (const cluster of entered) {
+    const disk = new DiskWatch()
     const open = openPeerBrick({
+      disk,
       config,
       cluster,
       metadata: settled,
@@ -54,7 +57,7 @@ export async function openStorage(
     })
     if (brick === null) continue
     closers.add(`brick of ${cluster.peerId}`, () => brick[Symbol.asyncDispose]())
-    opened.push({ cluster, brick })
+    opened.push({ cluster, brick, disk })
   }
   if (failure !== null && opened.length === 0) throw failure
   if (failure !== null) log.error({ err: failure }, 'a brick cannot be used; its peer stays away')
