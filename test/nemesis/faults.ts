@@ -33,7 +33,7 @@ async function pauseFor(world: World, host: string, ms: number): Promise<void> {
 
 /** The first extent of the test's volume is the first slot of the brick's first data file. */
 function flipBit(world: World, host: string): void {
-  const file = openSync(join(world.peers.dataOf(host), 'brick', 'data-0000'), 'r+')
+  const file = openSync(join(world.peers.dataOf(host), host, 'data-0000'), 'r+')
   try {
     const at = slotDataAt(0) + Math.floor(world.random() * world.blocks * BLOCK_BYTES)
     const byte = Buffer.alloc(1)
