@@ -6,6 +6,7 @@ import { PeerStatus } from '../peer-network.ts'
 import type { JoinGate } from '../resync/resync-ports.ts'
 import type { Member } from './member.ts'
 import { MemberOperation, type Piece } from './member-operation.ts'
+import { ReadSources } from './read-sources.ts'
 import type { ReservedRegions } from './reserved-regions.ts'
 import type { SetClass } from './set-class.ts'
 
@@ -69,14 +70,10 @@ export class OperationSlot implements Piece {
   #sending = false
   #blockwise = false
   #stopped = false
-  /** Members that could not give this piece of a read, and what the first of them could not verify. */
-  readonly #asked: Member[] = []
-  #badMember: Member | null = null
-  #badAtBytes = 0
-  #badCount = 0
+  readonly #sources = new ReadSources()
   readonly #finishNow = () => {
     this.#phase = Phase.idle
-    this.#forgetSources()
+    this.#sources.forget()
     this.#class = null
     this.#owner.slotDone(this)
   }
@@ -279,20 +276,12 @@ export class OperationSlot implements Piece {
   }
 
   #read(): void {
-    const source = this.#nextSource()
+    const source = this.#sources.next(this.#class!)
     if (source === null) return this.#park()
     this.#phase = Phase.reading
     this.#count = this.#pending = 0
     this.#add(source, null)
     this.#sendAll()
-  }
-
-  /** The own brick first, then the others; none that has been asked for this piece. */
-  #nextSource(): Member | null {
-    const { local, members } = this.#class!
-    if (local?.reachable && !this.#asked.includes(local)) return local
-    for (const member of members) if (member.reachable && !this.#asked.includes(member)) return member
-    return null
   }
 
   #readAnswered(): void {
@@ -303,22 +292,20 @@ export class OperationSlot implements Piece {
       // Sampled before this is checked: whoever writes later must fence a member that still grants.
       const authorised = this.#owner.nowMs() < this.#class.readUntilMs && !this.#owner.ended
       if (!authorised || !this.#class.members.includes(member)) return this.#readAnew()
-      if (this.#badMember !== null) this.#owner.repair(this.#badMember, this.#badAtBytes)
+      const { badMember, badAtBytes } = this.#sources
+      if (badMember !== null) this.#owner.repair(badMember, badAtBytes)
       return this.#pieceDone()
     }
     if (status === BlockStatus.mediumError) {
-      this.#badCount++
-      if (this.#badMember === null) this.#badAtBytes = part.failedAtBytes
-      this.#badMember ??= member
+      this.#sources.foundBad(member, part.failedAtBytes)
     } else if (status !== PeerStatus.lost) {
       this.#owner.memberFailed(member, status)
     }
-    this.#asked.push(member)
-    if (this.#nextSource() !== null) return this.#read()
-    if (this.#badCount === 0 || !this.#class.members.every(other => this.#asked.includes(other)))
-      return this.#readAnew()
+    this.#sources.failed(member)
+    if (this.#sources.next(this.#class) !== null) return this.#read()
+    if (!this.#sources.anyBad || !this.#sources.haveAskedAll(this.#class)) return this.#readAnew()
     if (this.lengthBytes > STORE_BLOCK_BYTES) return this.#readByBlocks()
-    if (this.#badCount < this.#asked.length) return this.#readAnew()
+    if (!this.#sources.allBad) return this.#readAnew()
     this.operation.failedAtBytes = this.offsetBytes
     this.#finish(BlockStatus.mediumError)
   }
@@ -327,19 +314,13 @@ export class OperationSlot implements Piece {
   #readByBlocks(): void {
     this.#blockwise = true
     this.lengthBytes = 0
-    this.#forgetSources()
+    this.#sources.forget()
     this.#nextPiece()
   }
 
   #readAnew(): void {
-    this.#forgetSources()
+    this.#sources.forget()
     this.#park()
-  }
-
-  #forgetSources(): void {
-    this.#asked.length = 0
-    this.#badMember = null
-    this.#badCount = 0
   }
 
   #reserved(): void {
@@ -374,7 +355,7 @@ export class OperationSlot implements Piece {
   #pieceDone(): void {
     const end = this.operation.offsetBytes + this.operation.lengthBytes
     if (this.offsetBytes + this.lengthBytes >= end) return this.#finish(BlockStatus.ok)
-    this.#forgetSources()
+    this.#sources.forget()
     this.#nextPiece()
   }
 

@@ -9,15 +9,17 @@ import { CopyKeeper } from '../resync/copy-keeper.ts'
 import type { EarnedChange } from '../resync/resync-ports.ts'
 import type { Timer } from '../timers.ts'
 import { BlockRepairs } from './block-repairs.ts'
+import { EpochMembers } from './epoch-members.ts'
 import { EpochOpening } from './epoch-opening.ts'
 import { EpochResync } from './epoch-resync.ts'
 import { EpochSets } from './epoch-sets.ts'
 import { countedUntilMs } from './grants.ts'
 import { type ChangeOutcome, HeadKeeper, readPlacement } from './head-keeper.ts'
-import { LocalBrick, Member } from './member.ts'
-import { EpochMemberPort } from './member-port.ts'
+import type { Member } from './member.ts'
+import type { EpochMemberPort } from './member-port.ts'
 import { MemberWatch } from './member-watch.ts'
 import type { OwnerNode } from './node.ts'
+import { ownedStatistics } from './owned-statistics.ts'
 import { type EpochRunner, ReplicatedExtents } from './replicated-extents.ts'
 import { type BrickNames, type Leaver, type Placement, removeMembers } from './sets.ts'
 
@@ -51,8 +53,7 @@ export class Ownership implements OwnedHere, EpochRunner {
   readonly keeper: HeadKeeper
   readonly node: OwnerNode
   readonly #options: OwnershipOptions
-  readonly #members = new Map<number, Member>()
-  readonly #ports = new Map<number, EpochMemberPort>()
+  readonly #members: EpochMembers
   readonly #opening: EpochOpening
   readonly #watch: MemberWatch
   readonly #resync: EpochResync
@@ -73,6 +74,7 @@ export class Ownership implements OwnedHere, EpochRunner {
     const { uuid, epoch } = this.keeper.head
     this.uuid = uuid
     this.epoch = epoch
+    this.#members = new EpochMembers(node, names, this)
     const own = placement.some(peers => peers.includes(node.network.self.peerNumber))
       ? this.member(node.network.self.peerNumber)
       : null
@@ -146,51 +148,20 @@ export class Ownership implements OwnedHere, EpochRunner {
   }
 
   get statistics(): OwnedStatistics {
-    const { current, placement } = this.sets
-    const peers = [...new Set(placement.flat())].sort((a, b) => a - b)
-    const isOut = (peer: number) =>
-      placement.some((all, r) => all.includes(peer) && !current[r]!.includes(peer))
-    return {
-      name: this.name,
-      uuid: this.uuid,
-      epoch: this.epoch,
-      inSync: peers.filter(peer => !isOut(peer)),
-      out: peers.filter(isOut),
-      rangesWaiting: placement.filter((_, range) => !this.sets.isServed(range)).length,
-      regionsToReconcile: this.#opening.regionsLeft,
-      operationsInFlight: this.extents.operationsInFlight,
-      copy: this.#copies.progress,
-      readableUntilMs: this.extents.classes.reduce(
-        (until, cls) => Math.min(until, cls.readUntilMs),
-        Infinity,
-      ),
-    }
+    return ownedStatistics(this, this.#opening.regionsLeft, this.#copies.progress)
   }
 
   /** Every brick that has been fenced for this epoch: whose grants are asked for. */
   get fencedMembers(): Member[] {
-    return [...this.#members.values()].filter(member => member.fenced)
+    return this.#members.fenced
   }
 
   member(peerNumber: number): Member {
-    const known = this.#members.get(peerNumber)
-    if (known !== undefined) return known
-    const { network, replica, store, links } = this.node
-    const isSelf = peerNumber === network.self.peerNumber
-    const brick = isSelf ? network.self.brickUuid : (this.#options.names.brickOf(peerNumber) ?? '')
-    const local = isSelf ? new LocalBrick(replica, store, this.keeper.head.uuid) : null
-    const member = new Member(peerNumber, brick, isSelf ? null : links.to(peerNumber), local)
-    this.#members.set(peerNumber, member)
-    return member
+    return this.#members.of(peerNumber)
   }
 
   port(member: Member): EpochMemberPort {
-    let port = this.#ports.get(member.peerNumber)
-    if (port === undefined) {
-      port = new EpochMemberPort(member, this.node.orders, this)
-      this.#ports.set(member.peerNumber, port)
-    }
-    return port
+    return this.#members.port(member)
   }
 
   /** S(r), the own brick first, then those that kept their page cache. */
@@ -237,14 +208,7 @@ export class Ownership implements OwnedHere, EpochRunner {
 
   /** This peer's brick was fenced for the epoch apart from the takeover: it comes back. */
   fenced(peer: number, setVersion: number): Member {
-    const member = this.member(peer)
-    const identity = member.link?.identity ?? this.node.network.self
-    member.incarnation = identity.incarnation
-    member.brickUuid = identity.brickUuid
-    member.setVersion = setVersion
-    member.fenced = true
-    member.changes++
-    return member
+    return this.#members.returned(peer, setVersion)
   }
 
   async earn(change: EarnedChange): Promise<ChangeOutcome> {

@@ -1,0 +1,57 @@
+import { LocalBrick, Member } from './member.ts'
+import { EpochMemberPort, type PortTerms } from './member-port.ts'
+import type { OwnerNode } from './node.ts'
+import type { BrickNames } from './sets.ts'
+
+/** The bricks that an epoch has to do with, members or not, and the way to each. */
+export class EpochMembers {
+  readonly #node: OwnerNode
+  readonly #names: BrickNames
+  readonly #terms: PortTerms
+  readonly #members = new Map<number, Member>()
+  readonly #ports = new Map<number, EpochMemberPort>()
+
+  constructor(node: OwnerNode, names: BrickNames, terms: PortTerms) {
+    this.#node = node
+    this.#names = names
+    this.#terms = terms
+  }
+
+  /** Every brick that has been fenced for this epoch: whose grants are asked for. */
+  get fenced(): Member[] {
+    return [...this.#members.values()].filter(member => member.fenced)
+  }
+
+  of(peerNumber: number): Member {
+    const known = this.#members.get(peerNumber)
+    if (known !== undefined) return known
+    const { network, replica, store, links } = this.#node
+    const isSelf = peerNumber === network.self.peerNumber
+    const brick = isSelf ? network.self.brickUuid : (this.#names.brickOf(peerNumber) ?? '')
+    const local = isSelf ? new LocalBrick(replica, store, this.#terms.volumeUuid) : null
+    const member = new Member(peerNumber, brick, isSelf ? null : links.to(peerNumber), local)
+    this.#members.set(peerNumber, member)
+    return member
+  }
+
+  port(member: Member): EpochMemberPort {
+    let port = this.#ports.get(member.peerNumber)
+    if (port === undefined) {
+      port = new EpochMemberPort(member, this.#node.orders, this.#terms)
+      this.#ports.set(member.peerNumber, port)
+    }
+    return port
+  }
+
+  /** It was fenced for the epoch apart from the takeover: it comes back. */
+  returned(peerNumber: number, setVersion: number): Member {
+    const member = this.of(peerNumber)
+    const identity = member.link?.identity ?? this.#node.network.self
+    member.incarnation = identity.incarnation
+    member.brickUuid = identity.brickUuid
+    member.setVersion = setVersion
+    member.fenced = true
+    member.changes++
+    return member
+  }
+}
