@@ -17,6 +17,10 @@ export class FrameWriter {
   /** The volume of the last request: runs of requests name one. */
   #recentVolume = ''
   #recentNumber = 0
+  /** Of the frame that is being written. */
+  #isShort = true
+  #checksum = 0
+  #endAt = 0
 
   constructor(output: SlabOutput) {
     this.#output = output
@@ -30,27 +34,9 @@ export class FrameWriter {
   request(request: PeerRequest, id: number, body: Buffer): void {
     const volume = this.#numberOf(request.volume)
     const { payload, payloadAt, payloadLengthBytes } = request
-    const bodyBytes = body.length
-    const contentBytes = bodyBytes + payloadLengthBytes
-    const isShort = contentBytes < DIRECT_BYTES_MIN
-    const at = this.#output.reserve(REQUEST_HEADER_BYTES + (isShort ? contentBytes : 0))
-    const { slab } = this.#output
-    const contentAt = at + REQUEST_HEADER_BYTES
-    let checksum = 0
-    if (isShort && contentBytes > 0) {
-      body.copy(slab, contentAt)
-      payload.copy(slab, contentAt + bodyBytes, payloadAt, payloadAt + payloadLengthBytes)
-      checksum = crc32c(slab, contentAt, contentBytes)
-    } else if (!isShort) {
-      checksum = checksumOf(body, payload, payloadAt, payloadLengthBytes)
-    }
-    putRequest(slab, at, request, id, volume, bodyBytes, checksum)
-    this.#output.commit(contentAt + (isShort ? contentBytes : 0))
-    if (isShort) return
-    if (bodyBytes > 0) this.#output.append(body, bodyBytes, BORROWED)
-    if (payloadLengthBytes === 0) return
-    const whole = payload.subarray(payloadAt, payloadAt + payloadLengthBytes)
-    this.#output.append(whole, payloadLengthBytes, BORROWED)
+    const at = this.#begin(REQUEST_HEADER_BYTES, body, payload, payloadAt, payloadLengthBytes)
+    putRequest(this.#output.slab, at, request, id, volume, body.length, this.#checksum)
+    this.#end(body, payload, payloadAt, payloadLengthBytes, BORROWED)
   }
 
   /**
@@ -67,30 +53,43 @@ export class FrameWriter {
     dataBytes: number,
     owner: BufferOwner | null,
   ): void {
-    const bodyBytes = body.length
-    const contentBytes = bodyBytes + dataBytes
-    const isShort = contentBytes < DIRECT_BYTES_MIN
-    const at = this.#output.reserve(SHORT_HEADER_BYTES + (isShort ? contentBytes : 0))
+    const at = this.#begin(SHORT_HEADER_BYTES, body, data, dataAt, dataBytes)
     const { slab } = this.#output
-    const contentAt = at + SHORT_HEADER_BYTES
-    let checksum = 0
-    if (isShort && contentBytes > 0) {
-      body.copy(slab, contentAt)
-      data.copy(slab, contentAt + bodyBytes, dataAt, dataAt + dataBytes)
-      checksum = crc32c(slab, contentAt, contentBytes)
-    } else if (!isShort) {
-      checksum = checksumOf(body, data, dataAt, dataBytes)
-    }
-    putShort(slab, at, FrameType.reply, status, id, failedAtBytes, bodyBytes, dataBytes, checksum)
-    this.#output.commit(contentAt + (isShort ? contentBytes : 0))
-    if (isShort) return owner?.give(data)
-    if (bodyBytes > 0) this.#output.append(body, bodyBytes, BORROWED)
-    if (dataBytes > 0) this.#output.append(data, dataBytes, owner ?? BORROWED)
-    else owner?.give(data)
+    putShort(slab, at, FrameType.reply, status, id, failedAtBytes, body.length, dataBytes, this.#checksum)
+    this.#end(body, data, dataAt, dataBytes, owner ?? BORROWED)
   }
 
   ping(type: typeof FrameType.ping | typeof FrameType.pong, value: number): void {
     this.#short(type, 0, value, NOTHING)
+  }
+
+  /** Makes room for a frame, with its content behind it where that is short; answers where the header goes. */
+  #begin(headerBytes: number, body: Buffer, data: Buffer, dataAt: number, dataBytes: number): number {
+    const contentBytes = body.length + dataBytes
+    this.#isShort = contentBytes < DIRECT_BYTES_MIN
+    const at = this.#output.reserve(headerBytes + (this.#isShort ? contentBytes : 0))
+    const contentAt = at + headerBytes
+    this.#endAt = contentAt
+    this.#checksum = 0
+    if (!this.#isShort) {
+      this.#checksum = checksumOf(body, data, dataAt, dataBytes)
+    } else if (contentBytes > 0) {
+      const { slab } = this.#output
+      body.copy(slab, contentAt)
+      data.copy(slab, contentAt + body.length, dataAt, dataAt + dataBytes)
+      this.#checksum = crc32c(slab, contentAt, contentBytes)
+      this.#endAt += contentBytes
+    }
+    return at
+  }
+
+  /** The header is written: what is too long to lie behind it follows by reference. */
+  #end(body: Buffer, data: Buffer, dataAt: number, dataBytes: number, owner: BufferOwner): void {
+    this.#output.commit(this.#endAt)
+    if (this.#isShort) return owner.give(data)
+    if (body.length > 0) this.#output.append(body, body.length, BORROWED)
+    if (dataBytes === 0) return owner.give(data)
+    this.#output.append(dataAt === 0 ? data : data.subarray(dataAt), dataBytes, owner)
   }
 
   #numberOf(volume: string): number {
