@@ -47,6 +47,8 @@ export type ReplicaOrder =
     }
   /** There is nobody else to ask what a block in doubt should be. Rule 11. */
   | { readonly what: 'standAlone'; readonly alone: boolean }
+  /** To the owner, from a member whose scrub has found a block that differs from its checksum. */
+  | { readonly what: 'foundBad'; readonly peer: number; readonly offsetBytes: number }
   /** `setVersion` of the request is at least the descriptor's. Rule 21. */
   | { readonly what: 'freeRanges'; readonly ranges: readonly number[] }
 
@@ -71,6 +73,7 @@ const ORDER_NAMES: Record<ReplicaOrderName, true> = {
   raiseStamps: true,
   markBad: true,
   standAlone: true,
+  foundBad: true,
   freeRanges: true,
 }
 

@@ -38,6 +38,10 @@ export function openReplication(options: ReplicationOptions): Replication {
   return new DaemonReplication(options)
 }
 
+/** How often an owner is told of a bad block before that is left to the next scrub. */
+const TELL_BAD_TRIES = 5
+const TELL_BAD_AGAIN_MS = 1_000
+
 class DaemonReplication implements Replication {
   readonly handler: PeerRequestHandler
   readonly #options: ReplicationOptions
@@ -59,7 +63,10 @@ class DaemonReplication implements Replication {
     this.#options = options
     const { network, store, metadata, timers, log, lease } = options
     const { self } = network
-    this.#replica = new Replica(self.clusterId, store, timers)
+    this.#replica = new Replica(self.clusterId, store, timers, (uuid, peer, offsetBytes) => {
+      this.#repair(uuid, peer, offsetBytes)
+    })
+    store.badBlockFound = (uuid, offsetBytes) => void this.#foundBad(uuid, offsetBytes)
     this.handler = this.#replica
     this.#links = new Links(network, timers)
     this.#links.onChange((peer, isUp) => {
@@ -181,6 +188,30 @@ class DaemonReplication implements Replication {
     await this.#watch.close()
     this.#links.close()
     this.#listeners.clear()
+  }
+
+  /** On this brick: the owner, here or elsewhere, has it repaired from another member. The next scrub asks again. */
+  async #foundBad(uuid: string, offsetBytes: number): Promise<void> {
+    const { network, timers } = this.#options
+    const order = { what: 'foundBad', peer: network.self.peerNumber, offsetBytes } as const
+    for (let tries = 0; tries < TELL_BAD_TRIES && !this.#closed; tries++) {
+      const volume = [...this.#watch.volumes()].find(({ headValue }) => headValue?.uuid === uuid)
+      const owner = volume?.ownerValue ?? null
+      if (owner !== null) {
+        const terms = { volumeUuid: uuid, epoch: owner.epoch, setVersion: volume!.headValue!.setVersion }
+        const { status } = await this.#orders.ask(owner.number, terms, order)
+        if (status === BlockStatus.ok) return
+      }
+      await new Promise<void>(resolve => {
+        timers.after(TELL_BAD_AGAIN_MS, resolve)
+      })
+    }
+  }
+
+  #repair(uuid: string, peer: number, offsetBytes: number): void {
+    for (const ownership of this.#owned.values()) {
+      if (ownership.uuid === uuid && ownership.served) ownership.repair(ownership.member(peer), offsetBytes)
+    }
   }
 
   async #taken(name: string, { entry, ownerRevision }: TakenEpoch): Promise<void> {

@@ -71,8 +71,6 @@ export interface OpenBrickOptions {
    * (ReplicaVolume.standsAlone): `stand` unless given, which is right where no other brick has a copy.
    */
   readonly blocksInDoubt?: 'stand' | 'are bad'
-  /** The scrub has found a block that differs from its checksum: whoever has a good copy may repair it. */
-  readonly foundBad?: (volumeUuid: string, offsetBytes: number) => void
   /** More segments are active than the target: the owners of volumes should clear some. */
   readonly aboveActiveTarget?: (activeSegments: number) => void
   /**
@@ -199,10 +197,10 @@ async function openLocked(
   const { brickUuid: uuid, clusterId } = superblock
   const scrubs = new BrickScrubs(parts, rooms.io, maps, {
     failed: error => notice({ level: 'error', message: 'the scrub has stopped', fields: { error } }),
-    bad: (volume, offsetBytes) => options.foundBad?.(volume, offsetBytes),
+    bad: (volume, offsetBytes) => opened.replicas.badBlockFound(volume, offsetBytes),
   })
   const state = () => trust.isCold
-  return new OpenedBrick({
+  const opened = new OpenedBrick({
     uuid,
     clusterId,
     openCounter,
@@ -213,6 +211,7 @@ async function openLocked(
     isCold: state,
     close,
   })
+  return opened
 }
 
 async function findOrMake(files: StoreFiles, options: OpenBrickOptions): Promise<Superblock> {

@@ -7,7 +7,6 @@ import { questionableIn } from './doubt.ts'
 import { ALL_SEGMENTS, SEGMENTS_PER_SLOT } from './layout.ts'
 import { BrickReplicas } from './replica/brick-replicas.ts'
 import { StoredReplica } from './replica/stored-replica.ts'
-import type { ReplicaStore } from './replica-store.ts'
 import type { VolumeRooms } from './volume-extents.ts'
 import { type MapOptions, NO_SLOT, VolumeMap } from './volume-map.ts'
 
@@ -30,7 +29,7 @@ export class OpenedBrick implements Brick {
   readonly uuid: string
   readonly clusterId: string
   readonly openCounter: number
-  readonly replicas: ReplicaStore
+  readonly replicas: BrickReplicas
   readonly #opened: OpenedParts
   readonly #parts: BrickParts
   readonly #maps: Map<string, VolumeMap>

@@ -77,6 +77,8 @@ export interface ReplicaStore {
   readonly openCounter: number
   readonly state: 'warm' | 'cold'
   readonly failure: Error | null
+  /** Set by whoever may know a good copy: the scrub has found a block that differs from its checksum. */
+  badBlockFound?: (volumeUuid: string, offsetBytes: number) => void
   /** Persists the descriptor before anything is held; idempotent. */
   createVolume(volume: {
     uuid: string

@@ -99,6 +99,11 @@ export class BrickCluster implements AsyncDisposable {
     return this.#peers.get(peer)!.brick.replicas.volume(this.uuid)!
   }
 
+  /** Where its brick lies now. */
+  directory(peer: number): string {
+    return this.#directories.get(peer)!
+  }
+
   brick(peer: number): Brick {
     return this.#peers.get(peer)!.brick
   }

@@ -37,9 +37,17 @@ export class Replica implements PeerRequestHandler {
   readonly #volumes = new Map<string, VolumeReplica>()
   readonly #connections = new SenderConnections()
   readonly #idleTasks: ReplicaTask[] = []
+  readonly #foundBad: (volumeUuid: string, peerNumber: number, offsetBytes: number) => void
 
-  constructor(clusterId: string, store: ReplicaStore, timers: Timers) {
+  /** `foundBad`: a member tells the owner, who is in this process, of a block to be repaired. */
+  constructor(
+    clusterId: string,
+    store: ReplicaStore,
+    timers: Timers,
+    foundBad: (volumeUuid: string, peerNumber: number, offsetBytes: number) => void,
+  ) {
     this.#clusterId = clusterId
+    this.#foundBad = foundBad
     this.#store = store
     this.#timers = timers
     this.#startedAtMs = timers.bootMs()
@@ -188,6 +196,9 @@ export class Replica implements PeerRequestHandler {
     switch (order.what) {
       case 'renew':
         return this.#renew(order)
+      case 'foundBad':
+        this.#foundBad(uuid, order.peer, order.offsetBytes)
+        return DONE
       case 'createVolume':
         return this.#create(uuid, order.sizeBytes, epoch, setVersion)
       case 'growVolume':

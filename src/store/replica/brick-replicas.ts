@@ -4,6 +4,7 @@ import type { StoredReplica } from './stored-replica.ts'
 
 /** A brick, as replication asks for its volumes. */
 export class BrickReplicas implements ReplicaStore {
+  badBlockFound: (volumeUuid: string, offsetBytes: number) => void = () => undefined
   readonly #brick: Brick
   readonly #find: (uuid: string) => StoredReplica | null
 

@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { BlockStatus } from '../../../src/block/block-status.ts'
+import { slotDataAt } from '../../../src/store/layout.ts'
 import type { ReplicaVolume } from '../../../src/store/replica-store.ts'
 import { seeded } from '../../crash/random.ts'
 import { BrickCluster, type BrickClusterOptions } from '../../lib/brick-cluster.ts'
@@ -129,4 +130,20 @@ test('move: the range is on the new brick, and the old one has given its space b
   ])
   await expectAlike(cluster, 1, 2, 4)
   await expect.poll(() => cluster.replica(3).usedBytes, LONG).toBe(0)
+})
+
+test('scrub: a block that rotted on a member is repaired by the owner from another one', LIMIT, async () => {
+  const cluster = await aCluster()
+  await cluster.write(0, Buffer.alloc(MIB, 7))
+  await cluster.flush()
+  const fd = openSync(join(cluster.directory(2), 'data-0000'), 'r+')
+  writeSync(fd, blockOf(9), 0, BLOCK, slotDataAt(0) + 5 * BLOCK)
+  closeSync(fd)
+  const block = Buffer.alloc(BLOCK)
+  const replica = cluster.replica(2)
+  expect(replica.readNow(5 * BLOCK, BLOCK, block, 0)).toBe(BlockStatus.mediumError)
+  cluster.brick(2).startScrub()
+  await expect.poll(() => replica.readNow(5 * BLOCK, BLOCK, block, 0), LONG).toBe(BlockStatus.ok)
+  expect(block.equals(Buffer.alloc(BLOCK, 7))).toBe(true)
+  await expectAlike(cluster, 1, 2, 3)
 })

@@ -51,8 +51,8 @@ test('scrub: with others to ask, what is in doubt is bad, and is told by its pla
   const again = await aBrick({
     directory: copy,
     blocksInDoubt: 'are bad',
-    foundBad: (volume, offsetBytes) => told.push([volume, offsetBytes]),
   })
+  again.brick.replicas.badBlockFound = (volume, offsetBytes) => told.push([volume, offsetBytes])
   again.brick.startScrub()
   await expect.poll(() => again.brick.scrub?.endedAtMs, { timeout: 10_000 }).not.toBeNull()
   expect(again.brick.scrub).toMatchObject({ badBlocks: 1, settledBlocks: 0 })
