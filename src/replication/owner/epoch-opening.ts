@@ -182,11 +182,13 @@ export class EpochOpening {
 
   /** What is in doubt is locked before anybody can ask for it. */
   #hold(ranges: ReadonlySet<number>): void {
-    const { queue, head } = this.#ownership
+    const { queue, head, extents } = this.#ownership
     const spans = doubtfulSpans(this.#fencing.answers, head.sizeBytes).filter(({ startBytes }) =>
       ranges.has(Math.floor(startBytes / RANGE_BYTES)),
     )
     this.#reconcile.add(spans.map(({ startBytes, endBytes }) => new SpanHold(queue, startBytes, endBytes)))
+    // What waited for these ranges holds blocks before the locks above: it must not see them unreconciled.
+    if (spans.length > 0) extents.stopWaiting(ranges)
   }
 
   /** Reconciles, makes it durable, and tells the members that nothing of former epochs is in doubt any more. */

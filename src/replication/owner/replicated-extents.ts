@@ -264,8 +264,11 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
     }
   }
 
-  memberLeft(member: Member): void {
-    for (const slot of [...this.#active]) slot.memberLeft(member)
+  /** Ends, with unavailable, what waits for these ranges to be served. */
+  stopWaiting(ranges: ReadonlySet<number>): void {
+    for (const slot of [...this.#active]) {
+      if (slot.parked && ranges.has(Math.floor(slot.offsetBytes / RANGE_BYTES))) slot.stop()
+    }
   }
 
   /** Resolves when every operation that has begun before this call has ended. */
