@@ -29,6 +29,7 @@ const EVIDENCE = {
   mmdebstrap: ['mmdebstrap'],
   'busybox-static': ['/bin/busybox'],
   iproute2: ['ip'],
+  'etcd-server': ['etcd'],
   cpio: ['cpio'],
   kmod: ['depmod'],
 }

@@ -42,6 +42,12 @@ export const PARTS = [
     limitMs: 6 * MINUTE_MS,
   },
   {
+    name: 'nemesis',
+    config: 'vitest.nemesis.config.ts',
+    packages: ['etcd-server', 'iproute2'],
+    limitMs: 7 * MINUTE_MS,
+  },
+  {
     name: 'guest',
     config: 'vitest.guest.config.ts',
     packages: [],
