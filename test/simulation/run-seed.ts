@@ -126,6 +126,7 @@ class Run {
       world.clients.push(new SimClient(world, name, identity, volume, maker, workload, random))
     }
     for (const client of world.clients) client.begin()
+    this.#nemesis.operate()
     this.#look()
   }
 

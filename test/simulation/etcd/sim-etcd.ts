@@ -121,11 +121,14 @@ export class SimEtcd {
   revokeEarly(confirmMs: number): boolean {
     const ids = [...this.#leases.keys()]
     if (ids.length === 0) return false
-    const id = this.random.pick(ids)
+    this.revokeOf(this.random.pick(ids), confirmMs)
+    return true
+  }
+
+  revokeOf(id: bigint, confirmMs: number): void {
     this.#confirmedUntil.set(id, this.loop.nowMs + confirmMs)
     this.tally.add(confirmMs > 0 ? 'etcd stale leader confirms' : 'etcd lease revoked early')
     this.revokeLease(id)
-    return true
   }
 
   /** What a backup of this moment would hold. */

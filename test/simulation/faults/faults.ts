@@ -1,3 +1,4 @@
+import { decodeValue, keys } from '../../../src/control/layout.ts'
 import { BLOCK_BYTES } from '../brick/volume-image.ts'
 import type { SimPeer } from '../cluster/sim-peer.ts'
 import type { World } from '../cluster/world.ts'
@@ -119,6 +120,35 @@ export const FAULTS = {
     const staleMs = random.chance(0.5) ? random.between(500, 5_000) : 0
     return world.etcd.revokeEarly(staleMs) ? `confirmed for ${staleMs.toFixed(0)} ms` : null
   },
+  /** Etcd forgets an owner that lives on and hears nothing of it, while its clients go elsewhere one by one. */
+  ownerDeposed: (world, random, later) => {
+    const volume = random.pick(world.volumes)
+    const entry = world.etcd.read(keys.owner(volume.name))
+    if (entry === null) return null
+    const { number } = decodeValue('owner', entry.key, entry.value)
+    const owner = world.peers.find(peer => peer.number === number)
+    if (owner?.parts == null) return null
+    owner.parts.etcd.trouble.watchLagMs = 5_000
+    world.etcd.revokeOf(entry.lease, random.between(0, 4_000))
+    for (const other of world.peers) {
+      if (other === owner) continue
+      if (random.chance(0.7)) world.network.block(other.number, owner.number)
+      if (random.chance(0.5)) world.network.block(owner.number, other.number)
+      if (random.chance(0.3)) other.disk.trouble.slowMs = random.between(20, 400)
+    }
+    tellPaths(world)
+    for (const client of world.clients) {
+      if (random.chance(0.6)) later(random.between(0, 2_500), () => client.move())
+    }
+    later(random.between(500, 5_000), () => {
+      world.network.heal()
+      for (const peer of world.peers) {
+        peer.disk.trouble.slowMs = 0
+        peer.parts?.etcd.calmDown()
+      }
+    })
+    return `${owner.machine.name} of ${volume.name}`
+  },
   watchLag: onPeer((peer, _world, random, later) => {
     const { etcd } = peer.parts!
     etcd.trouble.watchLagMs = random.between(200, 3_000)
@@ -132,14 +162,12 @@ export const FAULTS = {
     })
     return `${peer.machine.name} by ${peer.disk.trouble.slowMs.toFixed(0)} ms`
   }),
-  fsyncFails: onPeer((peer, _world, random, later) => {
+  fsyncFails: onPeer(peer => {
     peer.disk.trouble.failsNextFsync = true
-    restartWhenFailed(peer, random, later)
     return peer.machine.name
   }),
-  writeFails: onPeer((peer, _world, random, later) => {
+  writeFails: onPeer(peer => {
     peer.disk.trouble.failsNextWrite = true
-    restartWhenFailed(peer, random, later)
     return peer.machine.name
   }),
   diskEmptied: onPeer((peer, world, random, later) => {
@@ -195,12 +223,3 @@ export const FAULTS = {
 
 export type FaultKind = keyof typeof FAULTS
 export const FAULT_KINDS = Object.keys(FAULTS) as FaultKind[]
-
-/** An operator replaces the cable and starts the daemon again; until then the brick refuses everything. */
-function restartWhenFailed(peer: SimPeer, random: Random, later: Later): void {
-  later(random.between(2_000, 6_000), () => {
-    if (peer.parts === null || peer.parts.brick.failure === null) return
-    peer.kill()
-    later(random.between(50, 1_000), () => peer.start())
-  })
-}

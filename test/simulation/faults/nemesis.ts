@@ -18,6 +18,18 @@ export class Nemesis {
     this.#kinds = kinds
   }
 
+  /** An operator replaces the cable of a disk that failed, and starts the daemon again, sooner or later. */
+  operate(): void {
+    this.#later(this.#random.between(2_000, 6_000), () => {
+      for (const peer of this.#world.peers) {
+        if (peer.parts === null || peer.parts.brick.failure === null) continue
+        peer.kill()
+        this.#later(this.#random.between(50, 1_000), () => peer.start())
+      }
+      this.operate()
+    })
+  }
+
   /** One more fault. */
   strike(): void {
     const kind = this.#random.pick(this.#kinds)
