@@ -27,13 +27,8 @@ export function recoveredHead(
   }
   const generation = head.generation + 1
   const inSync = '00'.repeat(Math.ceil(placement.length / 8))
-  const tombstones = [...off.keys()].map(
-    (uuid): OutBrick => ({
-      uuid,
-      since: head.out.find(out => out.uuid === uuid)?.since ?? generation,
-      inSync,
-    }),
-  )
+  // What they did after the last that we know of them is unknown: they are compared whole when they come back.
+  const tombstones = [...off.keys()].map((uuid): OutBrick => ({ uuid, since: 0, inSync }))
   return {
     ...head,
     epoch: head.epoch + 1,

@@ -1,0 +1,140 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { ControlWorld } from '../../test/lib/control-world.ts'
+import { joinCluster } from './cluster.ts'
+import { encodeValue, keys, type RegistrationValue } from './layout.ts'
+import { explainPlacement } from './placement/explain.ts'
+import type { PlaceablePeer } from './placement/peers.ts'
+
+const GIB = 2 ** 30
+
+describe('peers', () => {
+  let world: ControlWorld
+  beforeEach(async () => {
+    world = await ControlWorld.create()
+    for (const id of ['b', 'c']) await joinCluster(world.store, { id, addresses: [], labels: {} })
+    await world.restart()
+  })
+  afterEach(() => world.destroy())
+
+  async function register(id: string, number: number): Promise<bigint> {
+    const value: RegistrationValue = {
+      number,
+      incarnation: id,
+      bootId: '',
+      brick: `brick-${id}`,
+      openCounter: 1,
+      capacityBytes: 100,
+      usedBytes: 50,
+      peerAddress: `${id}:9281`,
+      portals: [],
+      nbd: [],
+      formats: { brick: 1, wire: [1, 1] },
+      startedAt: '2026-11-21T00:00:00.000Z',
+    }
+    const lease = await world.store.grantLease(60)
+    await world.store.transact({
+      compare: [],
+      success: [
+        { do: 'put', key: keys.registration(id), value: encodeValue('registration', value), lease },
+        {
+          do: 'put',
+          key: keys.brick(value.brick),
+          value: encodeValue('brick', { peer: id, openCounter: 1 }),
+        },
+      ],
+    })
+    return lease
+  }
+  const state = async (id: string) => (await world.control.showPeer(id)).state
+  const kinds = async () =>
+    (await world.control.listEvents(50)).map(({ kind, subject }) => `${kind} ${subject}`)
+
+  test('a peer is up while it is registered, and its coming and going are events', async () => {
+    expect(await state('b')).toBe('down')
+    const lease = await register('b', 2)
+    await expect.poll(() => state('b')).toBe('up')
+    expect(await world.control.showPeer('b')).toMatchObject({ usedBytes: 50, peerAddress: 'b:9281' })
+    await world.store.revokeLease(lease)
+    await expect.poll(() => state('b')).toBe('down')
+    expect((await world.control.showPeer('b')).lastSeenAt).not.toBeNull()
+    await expect.poll(kinds).toEqual(expect.arrayContaining(['peer.up b', 'peer.down b']))
+  })
+
+  test('a draining peer gets nothing new', async () => {
+    await world.control.drainPeer('b')
+    const made = await world.control.createVolume({ name: 'v', sizeBytes: GIB })
+    expect(made.replicas).toBe(2)
+    expect(made.replication.members.map(({ peer }) => peer).sort()).toEqual(['c', 'peer-1'])
+    await world.control.undrainPeer('b')
+    expect((await world.control.createVolume({ name: 'w', sizeBytes: GIB })).replicas).toBe(3)
+  })
+
+  test('a peer is removed only when it is down and holds nothing, unless that is forced', async () => {
+    const lease = await register('b', 2)
+    await expect(world.control.removePeer('b', { force: true })).rejects.toThrow('stop its daemon first')
+    await world.store.revokeLease(lease)
+    await world.control.createVolume({ name: 'v', sizeBytes: GIB })
+    await expect(world.control.removePeer('b', { force: false })).rejects.toThrow('drain it first')
+    await world.control.removePeer('b', { force: true })
+    await expect(world.control.showPeer('b')).rejects.toMatchObject({ code: 'ERR_PEER_NOT_FOUND' })
+    expect((await world.control.showVolume('v')).placement[0]?.why).toContain('a peer was removed')
+    expect(await world.control.overview()).toMatchObject({ balanced: false })
+  })
+
+  test('replicas: M falls at once, and rises only with what is in sync', async () => {
+    await world.control.createVolume({ name: 'v', sizeBytes: GIB })
+    const fewer = await world.control.setVolume('v', { replicas: 1 })
+    expect(fewer).toMatchObject({ replicas: 1, minReplicas: 1 })
+    const more = await world.control.setVolume('v', { replicas: 3 })
+    expect(more).toMatchObject({ replicas: 3, minReplicas: 1 })
+    await expect(world.control.setVolume('v', { replicas: 3, minReplicas: 4 })).rejects.toThrow('from 1 to 3')
+  })
+
+  test('recover: only without peers that are off', async () => {
+    await world.control.createVolume({ name: 'v', sizeBytes: GIB })
+    await register('c', 3)
+    await expect.poll(() => state('c')).toBe('up')
+    await expect(world.control.recoverVolume('v', { off: ['c'] })).rejects.toThrow(
+      'name only peers that are off',
+    )
+    await expect(world.control.recoverVolume('v', { off: ['z'] })).rejects.toThrow("no peer 'z'")
+  })
+})
+
+test('placement is explained in runs of ranges that lie alike', () => {
+  const peer = (number: number, zone: string, draining = false): PlaceablePeer => ({
+    id: `p${number}`,
+    value: { number, addresses: [], labels: { zone }, draining },
+  })
+  const volume = { uuid: '0a4d55a8-d778-4022-9f2c-1a9c5a9e5a11', replicas: 2 }
+  const two = [peer(1, 'a'), peer(2, 'b')]
+  expect(
+    explainPlacement(
+      volume,
+      [
+        [1, 2],
+        [1, 2],
+        [2, 1],
+      ],
+      two,
+    ),
+  ).toMatchObject([
+    { firstRange: 0, lastRange: 1, peers: ['p1', 'p2'], why: 'every peer has a copy' },
+    { firstRange: 2, lastRange: 2 },
+  ])
+  expect(explainPlacement(volume, [[1]], [peer(1, 'a')])[0]?.why).toContain('1 of 2 replicas')
+  expect(explainPlacement(volume, [[1, 2]], [peer(1, 'a', true), peer(2, 'b')])[0]?.why).toBe(
+    'p1 is being drained',
+  )
+  const three = [...two, peer(3, 'c')]
+  const reasons = explainPlacement(
+    volume,
+    [
+      [1, 2],
+      [2, 3],
+      [1, 3],
+    ],
+    three,
+  ).map(({ why }) => why)
+  expect(reasons).toContain('won the weighted draw among 3 peers, in different zones')
+})
