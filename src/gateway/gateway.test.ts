@@ -229,6 +229,18 @@ test('streams: a gateway that was away through the window drops its clients', as
   expect(await write(handle, 0, 2)).toBe(unavailable)
 })
 
+test('streams: one that an owner in between never numbered is dead at the next', async () => {
+  await using world = new GatewayWorld(3, { resumeWindowMs: 150 })
+  await world.takeOver(3)
+  const handle = world.open(1, initiator('late'))
+  expect(await write(handle, 0, 1)).toBe(ok)
+  await world.takeOver(2)
+  await world.takeOver(3)
+  await expect.poll(() => world.peer(1).dropped).toEqual(['iqn.2026-11.test:late'])
+  expect(await write(handle, 0, 2)).toBe(unavailable)
+  expect(await write(world.open(1, initiator('late')), 0, 3)).toBe(ok)
+})
+
 test('NBD: what stays in doubt ends the connection', async () => {
   await using world = new GatewayWorld(2, { ownerWaitMs: 200 })
   await world.takeOver(2)

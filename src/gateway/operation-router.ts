@@ -239,13 +239,13 @@ export class OperationRouter implements RoutedOwner {
         const waits = routed.state === RoutedState.waiting || routed.state === RoutedState.inDoubt
         if (!waits) continue
         if (routed.waitsSinceMs > beforeMs) isAnyLeft = true
-        else this.#giveUp(routed)
+        else this.giveUp(routed)
       }
     }
     if (isAnyLeft) this.#lookLater()
   }
 
-  #giveUp(routed: RoutedOperation): void {
+  giveUp(routed: RoutedOperation): void {
     this.#waiting = this.#waiting.filter(other => other !== routed)
     const isUndecided = routed.state === RoutedState.inDoubt || routed.isRepeat
     this.end(routed, isUndecided ? BlockStatus.inDoubt : BlockStatus.unavailable, 0)

@@ -74,11 +74,15 @@ export class OwnerStreams {
 
   /** `gateway` still has this stream, which a former owner numbered. Latecomers find it dead. */
   async resume(gateway: number, stream: ResumedStream): Promise<ResumeAnswer> {
-    if (this.#resuming === null || this.#isClosed) return this.#resumedBefore(gateway, stream)
+    this.#requireOpenEpoch()
+    if (this.#resuming === null) return this.#resumedBefore(gateway, stream)
+    // The owner in between may have given the client to another gateway, and let others overwrite what is in doubt.
+    if (Math.floor(stream.number / NUMBERS_PER_EPOCH) !== this.#options.epoch - 1) return DEAD
     const answer = await new Promise<ResumeAnswer>(resolve => {
       this.#resuming?.push({ gateway, stream, answer: resolve })
     })
     if (answer.number !== null && stream.inDoubt === 0) await this.#opened
+    this.#requireOpenEpoch()
     return answer
   }
 
@@ -95,12 +99,14 @@ export class OwnerStreams {
 
   /** Resolves when new operations of the stream may begin; false when it is dead. */
   async settled(gateway: number, number: number): Promise<boolean> {
+    this.#requireOpenEpoch()
     const stream = this.#live.get(number)
     if (stream === undefined || stream.gateway !== gateway) return false
     stream.isSettled = true
     void this.#openWhenSettled()
     await this.#opened
-    return !stream.isDead && !this.#isClosed
+    this.#requireOpenEpoch()
+    return !stream.isDead
   }
 
   /** Rejects with ERR_BLOCK_UNAVAILABLE when the epoch ends first, or too many streams are alive. */
@@ -123,6 +129,11 @@ export class OwnerStreams {
     this.#open()
   }
 
+  /** Throws ERR_BLOCK_UNAVAILABLE when the epoch is over: that says nothing of anybody's stream. */
+  #requireOpenEpoch(): void {
+    if (this.#isClosed) throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', 'the volume has another owner')
+  }
+
   async #register(gateway: number, key: StreamKey): Promise<number> {
     await this.#opened
     const older = this.#byKey.get(key)
@@ -130,7 +141,7 @@ export class OwnerStreams {
       this.#kill(older)
       await older.drained()
     }
-    if (this.#isClosed) throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', 'the volume has another owner')
+    this.#requireOpenEpoch()
     if (this.#live.size >= STREAMS_PER_VOLUME_MAX) {
       throw new HoldfastError(
         'ERR_BLOCK_UNAVAILABLE',

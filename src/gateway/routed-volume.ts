@@ -232,6 +232,10 @@ export class RoutedVolume implements Volume, RoutedHandleOwner, StreamKeeperVolu
     this.#router.end(routed, status, failedAtBytes)
   }
 
+  giveUp(routed: RoutedOperation): void {
+    this.#router.giveUp(routed)
+  }
+
   advance(): void {
     this.#router.advance()
   }

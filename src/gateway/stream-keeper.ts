@@ -16,6 +16,8 @@ export interface StreamKeeperVolume {
   isWanted(stream: GatewayStream): boolean
   repeat(routed: RoutedOperation): void
   end(routed: RoutedOperation, status: BlockStatus, failedAtBytes: number): void
+  /** Ends it: whether it was carried out stays unknown. */
+  giveUp(routed: RoutedOperation): void
   streamDied(stream: GatewayStream): void
   advance(): void
   /** A short while. */
@@ -144,6 +146,7 @@ export class StreamKeeper {
     // What a former owner in this process still has ends soon: it refuses already.
     while (isCurrent() && this.#isStillOut(stream, epoch)) await this.#volume.pause()
     if (!isCurrent()) return
+    this.#giveUpRepeats(stream)
     const doubts = this.#doubts(stream)
     const asks = doubts.filter(({ routed }) => needsProof(routed)).map(({ sequence }) => sequence)
     const answer = await port.resume({ key, number, inDoubt: doubts.length, asks })
@@ -193,6 +196,14 @@ export class StreamKeeper {
     stream.hasSettled = true
     stream.state = StreamState.open
     this.#volume.advance()
+  }
+
+  /** The owner that they were repeated at may have let others go on: after that a repetition would come too late. */
+  #giveUpRepeats(stream: GatewayStream): void {
+    for (const routed of this.#volume.operationsOf(stream)) {
+      const isOpen = routed.state === RoutedState.inDoubt || routed.state === RoutedState.waiting
+      if (routed.isRepeat && isOpen) this.#volume.giveUp(routed)
+    }
   }
 
   #isStillOut(stream: GatewayStream, epoch: number): boolean {
