@@ -4,7 +4,7 @@ import type { OwnerNode } from './node.ts'
 import type { BrickNames } from './sets.ts'
 
 /** The bricks that an epoch has to do with, members or not, and the way to each. */
-export class EpochMembers {
+export class EpochMembers implements BrickNames {
   readonly #node: OwnerNode
   readonly #names: BrickNames
   readonly #terms: PortTerms
@@ -20,6 +20,18 @@ export class EpochMembers {
   /** Every brick that has been fenced for this epoch: whose grants are asked for. */
   get fenced(): Member[] {
     return [...this.#members.values()].filter(member => member.fenced)
+  }
+
+  /** The records are as old as the epoch: bricks that came later have said who they are when they were fenced. */
+  peerOf(brickUuid: string): number | null {
+    const known = this.#names.peerOf(brickUuid)
+    if (known !== null) return known
+    for (const member of this.#members.values()) if (member.brickUuid === brickUuid) return member.peerNumber
+    return null
+  }
+
+  brickOf(peerNumber: number): string | null {
+    return this.#names.brickOf(peerNumber) ?? (this.#members.get(peerNumber)?.brickUuid || null)
   }
 
   of(peerNumber: number): Member {

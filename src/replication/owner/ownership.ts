@@ -84,7 +84,7 @@ export class Ownership implements OwnedHere, EpochRunner {
       name,
       keeper: this.keeper,
       placement,
-      names,
+      names: this.#members,
       extents: this.extents,
       orders: node.orders,
       timers: node.timers,
@@ -95,7 +95,7 @@ export class Ownership implements OwnedHere, EpochRunner {
       cannotLeave: leavers => this.#cannotLeave(leavers),
       changed: left => this.#setsChanged(left),
     })
-    this.#resync = new EpochResync(this, names)
+    this.#resync = new EpochResync(this, this.#members)
     this.#copies = new CopyKeeper({
       owner: this.#resync,
       volume: name,
@@ -350,8 +350,7 @@ export class Ownership implements OwnedHere, EpochRunner {
   }
 
   async leave(leavers: readonly Leaver[]): Promise<void> {
-    const { names } = this.#options
-    if (removeMembers(this.head, this.sets.placement, names, leavers) === null)
+    if (removeMembers(this.head, this.sets.placement, this.#members, leavers) === null)
       return this.#cannotLeave(leavers)
     const outcome = await this.sets.remove(leavers)
     if (outcome !== 'changed') return this.#changeFailed(outcome)
