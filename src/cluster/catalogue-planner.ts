@@ -10,7 +10,7 @@ const AWAY_PART_MAX = 1 / 4
 /** Nothing is re-created or moved onto a brick that is fuller than this. */
 const FILL_MAX = 0.85
 /** The plan looks at every range of every volume; owners ask for it volume by volume. */
-const PLAN_AGE_MS_MAX = 1000
+const PLAN_AGE_MS_MAX = 200
 
 /** What owners should copy where, from the placement that the metadata holds. */
 export class CataloguePlanner implements CopyPlanner {

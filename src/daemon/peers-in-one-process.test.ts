@@ -49,7 +49,7 @@ async function inSync(members: number): Promise<void> {
     if (replication.owner === null) return 0
     return replication.members.filter(({ state }) => state === 'in sync').length
   }
-  await expect.poll(count, { timeout: 15_000, interval: 100 }).toBe(members)
+  await expect.poll(count, { timeout: 40_000, interval: 100 }).toBe(members)
 }
 
 test('three peers in one process: a volume lives on all of them, and without one of the bricks', async () => {
@@ -65,7 +65,7 @@ test('three peers in one process: a volume lives on all of them, and without one
   await expect.poll(async () => (await shown()).replication.health, { timeout: 15_000 }).toBe('degraded')
   const { bytes } = await holdfast('volume export disk -')
   expect(bytes.subarray(0, IMAGE.length).equals(IMAGE)).toBe(true)
-}, 60_000)
+}, 90_000)
 
 test('one peer that becomes three loses nothing, and its volumes may have more replicas', async () => {
   await start(1)
@@ -80,4 +80,4 @@ test('one peer that becomes three loses nothing, and its volumes may have more r
   const { bytes } = await holdfast('volume export disk -')
   expect(bytes.subarray(0, IMAGE.length).equals(IMAGE)).toBe(true)
   await expect(start(1)).rejects.toThrow('give --peers 3')
-}, 60_000)
+}, 90_000)
