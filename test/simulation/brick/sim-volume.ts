@@ -8,8 +8,9 @@ import type {
   ReplicaDescriptor,
   ReplicaVolume,
 } from '../../../src/replication/replica-store.ts'
-import { hashOfEntries } from './region-hash.ts'
+import { entriesOf, hashOfEntries, type RegionEntries } from './region-hash.ts'
 import type { SimBrick } from './sim-brick.ts'
+import { forBlocks, forRegions, forSegments, mappedRuns } from './spans.ts'
 import {
   BLOCK_BYTES,
   BLOCKS_PER_REGION,
@@ -18,7 +19,6 @@ import {
   entryOf,
   REGION_BYTES,
   REGIONS_PER_SEGMENT,
-  SEGMENT_BYTES,
   STAMP_UNKNOWN,
   type VolumeImage,
   ZERO_BLOCK,
@@ -111,14 +111,7 @@ export class SimVolume implements ReplicaVolume {
 
   async extents(offsetBytes: number, lengthBytes: number): Promise<BlockExtent[]> {
     await this.#brick.wait(this.#brick.diskMs())
-    const runs: { offsetBytes: number; lengthBytes: number; mapped: boolean }[] = []
-    for (let at = offsetBytes; at < offsetBytes + lengthBytes; at += BLOCK_BYTES) {
-      const mapped = this.image.entry(at / BLOCK_BYTES) !== Entry.absent
-      const last = runs.at(-1)
-      if (last?.mapped === mapped) last.lengthBytes += BLOCK_BYTES
-      else runs.push({ offsetBytes: at, lengthBytes: BLOCK_BYTES, mapped })
-    }
-    return runs
+    return mappedRuns(this.image, offsetBytes, lengthBytes)
   }
 
   quietSegments(quietSinceMs: number, atMost: number): number[] {
@@ -197,7 +190,7 @@ export class SimVolume implements ReplicaVolume {
   async blockEntries(region: number): Promise<Uint32Array> {
     await this.#brick.wait(this.#brick.diskMs())
     if (this.#brick.failure !== null) throw this.#brick.failure
-    return this.#entries(region)
+    return this.#entries(region).entries
   }
 
   async copyIn(
@@ -444,38 +437,14 @@ export class SimVolume implements ReplicaVolume {
     return this.image.active.has(Math.floor(region / REGIONS_PER_SEGMENT))
   }
 
+  #entries(region: number): RegionEntries {
+    const first = region * BLOCKS_PER_REGION
+    return entriesOf(this.image, region, this.isSuspect(first) || this.isInDoubt(first))
+  }
+
   /** Two bricks may have the same block torn under the same checksum: they are not alike, they are both bad. */
   #hash(region: number): string {
-    const entries = this.#entries(region)
-    const first = region * BLOCKS_PER_REGION
-    const differs = entries.some((entry, i) => entry !== this.image.entry(first + i))
+    const { entries, differs } = this.#entries(region)
     return differs ? this.#brick.process.random.bytes(16).toString('hex') : hashOfEntries(entries)
   }
-
-  /** Where the data may be other than its checksums say it is read: what differs equals nothing. */
-  #entries(region: number): Uint32Array {
-    const first = region * BLOCKS_PER_REGION
-    const isRead = this.isSuspect(first) || this.isInDoubt(first)
-    const entries = new Uint32Array(BLOCKS_PER_REGION)
-    for (let i = 0; i < BLOCKS_PER_REGION; i++) {
-      const entry = this.image.entry(first + i)
-      const differs = isRead && entry >= Entry.firstPresent && this.image.verified(first + i) === null
-      entries[i] = differs ? ~entry >>> 0 : entry
-    }
-    return entries
-  }
-}
-
-function forBlocks(offsetBytes: number, lengthBytes: number, fn: (block: number) => void): void {
-  for (let at = offsetBytes; at < offsetBytes + lengthBytes; at += BLOCK_BYTES) fn(at / BLOCK_BYTES)
-}
-
-function forRegions(offsetBytes: number, lengthBytes: number, fn: (region: number) => void): void {
-  const last = Math.floor((offsetBytes + lengthBytes - 1) / REGION_BYTES)
-  for (let region = Math.floor(offsetBytes / REGION_BYTES); region <= last; region++) fn(region)
-}
-
-function forSegments(offsetBytes: number, lengthBytes: number, fn: (segment: number) => void): void {
-  const last = Math.floor((offsetBytes + lengthBytes - 1) / SEGMENT_BYTES)
-  for (let segment = Math.floor(offsetBytes / SEGMENT_BYTES); segment <= last; segment++) fn(segment)
 }
