@@ -30,6 +30,7 @@ if (missing !== null) console.log(`skipped: nemesis: ${missing}`)
 describe.skipIf(missing !== null)(`three daemons, three etcd members, seed ${SEED}`, () => {
   let directory: string
   let world: World
+  let load: Background | null = null
 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'holdfast-nemesis-'))
@@ -44,6 +45,7 @@ describe.skipIf(missing !== null)(`three daemons, three etcd members, seed ${SEE
   }, 120_000)
 
   afterAll(async () => {
+    await load?.kill()
     await world?.peers.stop()
     await world?.etcd.stop()
     await world?.network[Symbol.asyncDispose]()
@@ -55,7 +57,7 @@ describe.skipIf(missing !== null)(`three daemons, three etcd members, seed ${SEE
   test(
     'whatever is done to the daemons, the network and etcd, every block holds what it may',
     async () => {
-      const load = startLoad(world, directory)
+      load = startLoad(world, directory)
       const done: string[] = []
       const end = performance.now() + SECONDS * 1000
       await sleep(CALM_MS)
