@@ -13,7 +13,7 @@ export const PARTS = [
     config: 'vitest.config.ts',
     packages: [],
     helpfulPackages: ['libisal2'],
-    limitMs: 3 * MINUTE_MS,
+    limitMs: 5 * MINUTE_MS,
     onSecondNode: true,
   },
   { name: 'crash', config: 'vitest.crash.config.ts', packages: [], limitMs: 3 * MINUTE_MS },

@@ -8,6 +8,7 @@ import { temporaryDirectory } from '../lib/temporary-directory.ts'
 import { ALL_ZERO, BLOCK_BYTES, describeBlock, fillBlock, writerOf } from './pattern.ts'
 import { below, type Random, seeded } from './random.ts'
 
+const TEST_UNIT_READY = Buffer.alloc(6)
 const ROUNDS = Number(process.env.HOLDFAST_CRASH_KILLS ?? 4)
 const SEED = Number(process.env.HOLDFAST_CRASH_KILL_SEED ?? 1)
 const WRITERS = 8
@@ -83,6 +84,13 @@ async function writeUntilClosed(
   }
 }
 
+/** Logged in, and told what a unit has to say after its daemon's restart (29/00). */
+async function openReady(port: number): Promise<Initiator> {
+  const initiator = await Initiator.open(port, { targetName: `${IQN_PREFIX}demo` })
+  await initiator.command({ cdb: TEST_UNIT_READY })
+  return initiator
+}
+
 async function readAll(initiator: Initiator, expected: Expectations): Promise<void> {
   const piece = 64
   for (let first = 0; first < WRITERS * BLOCKS_PER_WRITER; first += piece) {
@@ -100,7 +108,7 @@ test.skipIf(!isBuilt)(
     try {
       for (let round = 0; round < ROUNDS; round++) {
         const port = Number(daemon.iscsi[0]!.split(':').at(-1))
-        const initiator = await Initiator.open(port, { targetName: `${IQN_PREFIX}demo` })
+        const initiator = await openReady(port)
         await readAll(initiator, expected)
         const writers = Array.from({ length: WRITERS }, (_, writer) =>
           writeUntilClosed(initiator, writer, random, expected),
@@ -111,7 +119,7 @@ test.skipIf(!isBuilt)(
         daemon = await daemon.restart()
       }
       const port = Number(daemon.iscsi[0]!.split(':').at(-1))
-      await using last = await Initiator.open(port, { targetName: `${IQN_PREFIX}demo` })
+      await using last = await openReady(port)
       await readAll(last, expected)
       expect(expected.acknowledgements).toBeGreaterThan(ROUNDS * WRITERS)
     } finally {
