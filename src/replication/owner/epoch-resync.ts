@@ -86,6 +86,7 @@ export class EpochResync implements ResyncOwner {
     const isSelf = peerNumber === node.network.self.peerNumber
     if (sets.placement.every(peers => peers.includes(peerNumber))) return null
     if (!isSelf && !node.links.to(peerNumber).isUp) return null
+    if (this.#isMember(peerNumber)) return this.#memberPort(peerNumber)
     const answer = await this.#askFence(peerNumber)
     return answer.status === BlockStatus.ok ? this.#fenced(peerNumber, answer) : null
   }
@@ -99,6 +100,14 @@ export class EpochResync implements ResyncOwner {
   }
 
   async fence(peerNumber: number): Promise<FencedJoiner> {
+    if (this.#isMember(peerNumber)) {
+      const port = this.#memberPort(peerNumber)
+      if (port !== null) return { port, isNew: false }
+      throw new HoldfastError(
+        'ERR_BLOCK_UNAVAILABLE',
+        `peer ${peerNumber} is not the process that was fenced`,
+      )
+    }
     let answer = await this.#askFence(peerNumber)
     const isNew = answer.status === PeerStatus.unknownVolume
     if (isNew) {
@@ -143,6 +152,19 @@ export class EpochResync implements ResyncOwner {
       throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', 'the epoch is over')
     }
     return outcome === 'changed'
+  }
+
+  #isMember(peerNumber: number): boolean {
+    return this.#ownership.sets.current.some(set => set.includes(peerNumber))
+  }
+
+  /**
+   * A member of some range was fenced at the start of the epoch. Fencing another process of it now would take it back
+   * without the reconcile that a restart needs. PROTOCOL rule 16.
+   */
+  #memberPort(peerNumber: number): MemberPort | null {
+    const member = this.#ownership.member(peerNumber)
+    return member.reachable ? this.#ownership.port(member) : null
   }
 
   #terms() {
