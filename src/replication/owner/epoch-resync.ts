@@ -154,8 +154,9 @@ export class EpochResync implements ResyncOwner {
     return outcome === 'changed'
   }
 
+  /** Of old or new sets, while a change of them is on its way. */
   #isMember(peerNumber: number): boolean {
-    return this.#ownership.sets.current.some(set => set.includes(peerNumber))
+    return this.#ownership.extents.everybody.some(member => member.peerNumber === peerNumber)
   }
 
   /**

@@ -291,7 +291,7 @@ export class OperationSlot implements Piece {
     if (status === BlockStatus.ok) {
       // Sampled before this is checked: whoever writes later must fence a member that still grants.
       const authorised = this.#owner.nowMs() < this.#class.readUntilMs && !this.#owner.ended
-      if (!authorised || !this.#class.members.includes(member)) return this.#readAnew()
+      if (!authorised || !this.#class.sources.includes(member)) return this.#readAnew()
       const { badMember, badAtBytes } = this.#sources
       if (badMember !== null) this.#owner.repair(badMember, badAtBytes)
       return this.#pieceDone()

@@ -28,14 +28,14 @@ export class ReadSources {
   }
 
   /** The own brick first, then the others; none that has been asked already. */
-  next({ local, members }: SetClass): Member | null {
+  next({ local, sources }: SetClass): Member | null {
     if (local?.reachable && !this.#asked.includes(local)) return local
-    for (const member of members) if (member.reachable && !this.#asked.includes(member)) return member
+    for (const member of sources) if (member.reachable && !this.#asked.includes(member)) return member
     return null
   }
 
-  haveAskedAll({ members }: SetClass): boolean {
-    return members.every(member => this.#asked.includes(member))
+  haveAskedAll({ sources }: SetClass): boolean {
+    return sources.every(member => this.#asked.includes(member))
   }
 
   /** It did not give what it was asked for. */

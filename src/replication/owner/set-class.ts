@@ -7,8 +7,10 @@ export class SetClass {
   readonly members: readonly Member[]
   /** The sets of which each must be able to grant reads: one, or old and new. PROTOCOL rule 8. */
   readonly quorums: readonly (readonly Member[])[]
+  /** Who may be read: in old and new alike. One that leaves may miss writes, one that joins is none yet. */
+  readonly sources: readonly Member[]
   readonly minReplicas: number
-  /** The own brick where it is one of the members: read first. */
+  /** The own brick where it is one of the sources: read first. */
   readonly local: Member | null
   /** M members are fenced, one of them warm, and the rest has left. PROTOCOL rule 7. */
   served: boolean
@@ -23,7 +25,8 @@ export class SetClass {
     this.members = [...new Set(quorums.flat())]
     this.minReplicas = minReplicas
     this.served = served
-    this.local = this.members.find(member => member.local !== null) ?? null
+    this.sources = this.members.filter(member => quorums.every(quorum => quorum.includes(member)))
+    this.local = this.sources.find(member => member.local !== null) ?? null
   }
 
   /** After a grant has come. */
