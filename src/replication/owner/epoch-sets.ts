@@ -145,8 +145,16 @@ export class EpochSets {
     const left = this.#leftSince(before)
     if (outcome !== 'changed' && joiner !== null) left.push(joiner)
     this.#install(null, left)
-    if (outcome === 'changed') await this.#announce(false)
+    if (outcome === 'changed') await this.#announceJoin()
     return outcome
+  }
+
+  /** Whoever does not hear of it leaves at once, the one that has just joined included. */
+  async #announceJoin(): Promise<void> {
+    const before = this.#sets
+    await this.#announce(false)
+    const left = this.#leftSince(before)
+    if (left.length > 0 && !this.#options.ended()) this.#install(null, left)
   }
 
   /** Tells everybody the setVersion and generation; members that do not answer have to leave too. */
