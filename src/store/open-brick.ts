@@ -182,6 +182,7 @@ async function openLocked(
   const inDoubt = await recoverSlots(parts, maps.values(), lastStop)
   trust.begin(lastStop !== 'warm', inDoubt)
   await activity.flush()
+  if (lastStop !== 'warm') await parts.durability.flush()
 
   const rooms = roomsOf(parts, housekeepingThread)
   const { replayedRecords } = await startJournal(rooms, { ...brick, bootId }, maps, activityThread, closing)

@@ -1,9 +1,12 @@
+import { FALLOC_PUNCH_HOLE } from '../lib/system-calls.ts'
 import type { Bank } from './bank.ts'
 import { bitCount } from './bit-count.ts'
 import type { BrickParts } from './brick-parts.ts'
+import { eraseBlocks } from './erase-blocks.ts'
 import {
   ALL_SEGMENTS,
   BLOCKS_PER_REGION,
+  BLOCKS_PER_SEGMENT,
   bankOf,
   FIRST_PRESENT,
   indexOf,
@@ -24,7 +27,8 @@ export type LastStop =
 
 /**
  * At open: which regions of each slot have space, which segments are in doubt or suspect, and stamps that no
- * later clear can make disappear. Answers how many segments are questionable.
+ * later clear can make disappear. Answers how many segments are questionable. What it erases is durable after
+ * the next flush, which must come before the first write.
  */
 export async function recoverSlots(
   parts: BrickParts,
@@ -55,6 +59,7 @@ async function recoverSlot(
   const unknown = stampsHold ? suspect : ALL_SEGMENTS
   for (let segment = 0; segment < SEGMENTS_PER_SLOT; segment++) {
     if ((unknown >>> segment) & 1) await forgetStamps(parts, bank, slot, segment)
+    if ((suspect >>> segment) & 1) await eraseAbsent(parts, slot, segment)
   }
   const loaded = await stamps.load(bank, index)
   if (loaded < 0) throw failure.set('reading stamps', loaded)
@@ -86,4 +91,22 @@ async function forgetStamps(parts: BrickParts, bank: Bank, slot: number, segment
   }
   const result = stamps.stamp(bank, index, first, first + REGIONS_PER_SEGMENT - 1, STAMP_UNKNOWN)
   if (result < 0) throw failure.set('writing stamps', result)
+}
+
+/**
+ * A power cut can keep a write and lose its checksum, or lose a trim's hole. The next write would find those bytes:
+ * were its checksum to survive another power cut and its data not, they would stand for it.
+ */
+async function eraseAbsent(parts: BrickParts, slot: number, segment: number): Promise<void> {
+  const { checksums, failure } = parts
+  if ((await checksums.load(slot, segment)) < 0) return
+  const { words } = checksums.peek(slot, segment)!
+  const first = segment * BLOCKS_PER_SEGMENT
+  for (let from = 0; from < BLOCKS_PER_SEGMENT; ) {
+    let to = from
+    while (to < BLOCKS_PER_SEGMENT && words[to]! < FIRST_PRESENT) to++
+    const result = to === from ? 0 : eraseBlocks(parts, slot, first + from, first + to, FALLOC_PUNCH_HOLE)
+    if (result < 0) throw failure.set('erasing what a power cut left of trimmed blocks', result)
+    from = to + 1
+  }
 }

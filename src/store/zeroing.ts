@@ -1,8 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { BlockStatus } from '../block/block-status.ts'
-import { Errno, FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE, FALLOC_ZERO_RANGE } from '../lib/system-calls.ts'
+import { Errno, FALLOC_PUNCH_HOLE, FALLOC_ZERO_RANGE } from '../lib/system-calls.ts'
 import type { Bank } from './bank.ts'
 import type { BrickParts } from './brick-parts.ts'
+import { eraseBlocks } from './erase-blocks.ts'
 import {
   BLOCK_BYTES,
   BLOCKS_PER_REGION,
@@ -12,10 +13,8 @@ import {
   indexOf,
   KNOWN_ZERO,
   REGIONS_PER_SEGMENT,
-  SEGMENT_BYTES,
   SEGMENTS_PER_SLOT,
   SLOT_BYTES,
-  slotDataAt,
 } from './layout.ts'
 import type { CachedPage } from './page-cache.ts'
 import { segmentSlices, startOf } from './slices.ts'
@@ -23,9 +22,7 @@ import type { SlotIo } from './slot-io.ts'
 import { NO_SLOT, type VolumeMap } from './volume-map.ts'
 import type { WritePreparation } from './write-preparation.ts'
 
-const NO_FALLOCATE: readonly number[] = [-Errno.EOPNOTSUPP, -Errno.ENOSYS]
 const OUT_OF_SPACE: readonly number[] = [-Errno.ENOSPC, -Errno.EDQUOT]
-const ZEROES = Buffer.alloc(SEGMENT_BYTES)
 
 /** Trim and write-zeroes, a segment at a time: blocks become known zeroes, trimmed ones give back their space. */
 export class Zeroing {
@@ -146,15 +143,10 @@ export class Zeroing {
    * checksum would have them stand for it.
    */
   #erase(slot: number, first: number, end: number, mode: number): BlockStatus {
-    const { banks, failure, files } = this.#parts
-    const bank = banks[bankOf(slot)]!
-    const at = slotDataAt(indexOf(slot)) + first * BLOCK_BYTES
-    const bytes = (end - first) * BLOCK_BYTES
-    let result = files.fallocate(bank.dataFd, mode | FALLOC_KEEP_SIZE, at, bytes)
-    if (NO_FALLOCATE.includes(result)) result = files.pwrite(bank.dataFd, ZEROES, 0, bytes, at)
+    const result = eraseBlocks(this.#parts, slot, first, end, mode)
     if (result >= 0) return BlockStatus.ok
     if (OUT_OF_SPACE.includes(result)) return BlockStatus.noSpace
-    failure.set(`zeroing in ${bank.dataPath}`, result)
+    this.#parts.failure.set(`zeroing in ${this.#parts.banks[bankOf(slot)]!.dataPath}`, result)
     return BlockStatus.ioError
   }
 
