@@ -22,16 +22,20 @@ export interface Recording {
   /** Everything below this real path is recorded; without it only the boot id is served. */
   readonly root?: string
   readonly log?: string
-  readonly bootId: string
+  /** The machine's own unless given. */
+  readonly bootId?: string
+  /** While this path exists every sync below the root fails with EIO. */
+  readonly failSyncs?: string
 }
 
 export function recordedEnvironment(recording: Recording): NodeJS.ProcessEnv {
-  const { library, root, log, bootId } = recording
+  const { library, root, log, bootId, failSyncs } = recording
   return {
     ...process.env,
     LD_PRELOAD: library,
-    RECORDER_BOOT_ID: bootId,
     UV_USE_IO_URING: '0',
+    ...(bootId === undefined ? {} : { RECORDER_BOOT_ID: bootId }),
+    ...(failSyncs === undefined ? {} : { RECORDER_FAIL_SYNCS: failSyncs }),
     ...(root === undefined ? {} : { RECORDER_ROOT: root, RECORDER_LOG: log }),
   }
 }

@@ -7,6 +7,8 @@ interface Maybe {
 
 /** Far more than can change while one read is on its way. */
 const PAST_VALUES_MAX = 64
+/** What a violation is explained by. */
+const EVENTS_MAX = 24
 
 /**
  * What one block may hold, told by the order in which its operations began and ended. Values are numbers that are
@@ -22,14 +24,22 @@ export class BlockHistory {
   /** What was legal once, for reads that began before `until`. */
   readonly #past: { readonly value: number; readonly until: number }[] = []
   #clock = 0
+  readonly #events: string[] = []
+
+  /** The last that happened to it, with the time of day. */
+  get events(): readonly string[] {
+    return this.#events
+  }
 
   writeBegan(value: number): void {
     this.#inFlight = value
+    this.#note(`write ${value}`)
   }
 
   writeAcknowledged(): void {
     const value = this.#inFlight as number
     this.#inFlight = null
+    this.#note(`acknowledged ${value}`)
     this.#settle(value, this.#maybe)
   }
 
@@ -37,13 +47,26 @@ export class BlockHistory {
   writeUnknown(client: string): void {
     const value = this.#inFlight as number
     this.#inFlight = null
+    this.#note(`unknown ${value} of ${client}`)
     // A reader may have settled it already.
     if (value !== this.#settled) this.#maybe.push({ value, client, pending: true })
   }
 
+  /** The answer promises that nothing was applied: null, or what shows that something was. */
+  writeRefused(): string | null {
+    const value = this.#inFlight as number
+    this.#inFlight = null
+    this.#note(`refused ${value}`)
+    return value === this.#settled ? `${value} was read, and then its write refused` : null
+  }
+
   /** The client has a new connection that ends what came by its old ones. */
   clientReturned(client: string): void {
-    for (const maybe of this.#maybe) if (maybe.client === client) maybe.pending = false
+    for (const maybe of this.#maybe) {
+      if (maybe.client !== client) continue
+      maybe.pending = false
+      this.#note(`${client} is back`)
+    }
   }
 
   /** Give the answer to readEnded(). */
@@ -53,6 +76,7 @@ export class BlockHistory {
 
   /** Null when `value` is legal, else what is wrong. */
   readEnded(beganAt: number, value: number): string | null {
+    if (value !== this.#settled) this.#note(`read ${value}`)
     const unknown = this.#maybe.map(maybe => maybe.value)
     const current = [this.#settled, ...unknown, ...(this.#inFlight === null ? [] : [this.#inFlight])]
     if (current.includes(value)) {
@@ -61,6 +85,11 @@ export class BlockHistory {
     }
     if (this.#past.some(past => past.value === value && past.until > beganAt)) return null
     return `read ${value}, legal are ${current.join(', ')}`
+  }
+
+  #note(event: string): void {
+    this.#events.push(`${new Date().toISOString().slice(11, 23)} ${event}`)
+    if (this.#events.length > EVENTS_MAX) this.#events.shift()
   }
 
   /** `value` has taken effect: what came before it and can come no more is past. Later unknown ones stay open. */

@@ -2,6 +2,8 @@ import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { slotDataAt } from '../../src/store/layout.ts'
+import { eventually } from '../lib/cluster/background.ts'
+import type { BrickDisks } from '../lib/cluster/brick-disks.ts'
 import type { EtcdMembers } from '../lib/cluster/etcd-members.ts'
 import type { HostNetwork } from '../lib/cluster/host-network.ts'
 import type { Peers } from '../lib/cluster/peers.ts'
@@ -11,6 +13,8 @@ export interface World {
   readonly network: HostNetwork
   readonly etcd: EtcdMembers
   readonly peers: Peers
+  readonly disks: BrickDisks
+  readonly volume: string
   readonly blocks: number
   readonly random: () => number
 }
@@ -19,6 +23,7 @@ export interface World {
 export type Fault = (world: World, host: string) => Promise<void>
 
 const HURT_MS = 7000
+const LEAVES_MS = 30_000
 
 async function restart({ peers }: World, host: string): Promise<void> {
   peers.start(host)
@@ -43,6 +48,22 @@ function flipBit(world: World, host: string): void {
   } finally {
     closeSync(file)
   }
+}
+
+/** The members of the volume's sets, as the daemons show them. */
+export async function membersOf({ peers, volume }: World): Promise<Member[]> {
+  const host = peers.running[0] as string
+  const { replication } = await peers.json<Shown>(host, 'volume', 'show', volume)
+  return [...replication.members]
+}
+
+interface Member {
+  readonly peer: string
+  readonly state: string
+}
+
+interface Shown {
+  readonly replication: { readonly members: readonly Member[] }
 }
 
 export const FAULTS = {
@@ -88,5 +109,20 @@ export const FAULTS = {
   async 'bits flipped in the brick'(world, host) {
     for (let i = 0; i < 4; i++) flipBit(world, host)
     await sleep(1000)
+  },
+  async 'disk full'(world, host) {
+    await world.disks.fill(host)
+    await eventually(`the full brick of ${host} leaves`, LEAVES_MS, async () => {
+      const members = await membersOf(world)
+      if (members.find(({ peer }) => peer === host)?.state === 'in sync')
+        throw new Error(JSON.stringify(members))
+    })
+    world.disks.makeRoom(host)
+  },
+  /** One may leave, not two: writes that need more space are refused, the others go on. */
+  async 'all disks full'(world) {
+    for (const host of world.peers.running) await world.disks.fill(host)
+    await sleep(HURT_MS)
+    for (const host of world.peers.running) world.disks.makeRoom(host)
   },
 } satisfies Record<string, Fault>

@@ -1,3 +1,4 @@
+import { REGION_BYTES } from '../../src/store/layout.ts'
 import { BLOCK_BYTES, blockValue, fillBlock } from './block-content.ts'
 import { BlockHistory } from './block-history.ts'
 import { type Disk, type Gateway, openIscsi, openNbd } from './disk.ts'
@@ -8,7 +9,10 @@ import { type Disk, type Gateway, openIscsi, openNbd } from './disk.ts'
 export interface LoadSettings {
   readonly gateways: readonly Gateway[]
   readonly volume: string
+  /** At the beginning of the volume, written again and again by everybody. */
   readonly blocks: number
+  /** One in each region after the first: written as time goes by, so that bricks need more and more space. */
+  readonly freshBlocks: number
   readonly workers: number
   /** Share of them that speaks iSCSI. */
   readonly iscsiShare: number
@@ -20,6 +24,8 @@ export interface LoadReport {
   readonly writes: number
   readonly flushes: number
   readonly unknown: number
+  /** Writes that no space was left for. */
+  readonly refused: number
   readonly reconnects: number
   /** The longest time without any acknowledged operation of any worker. */
   readonly longestStallMs: number
@@ -32,6 +38,10 @@ const OPERATION_MS_MAX = 30_000
 const RETRY_MS = 100
 const FLUSH_EVERY = 40
 const VIOLATIONS_MAX = 20
+const FRESH_EVERY_MS = 250
+/** Share of reads and writes that takes any block that was ever written. */
+const FRESH_SHARE = 0.1
+const BLOCKS_PER_REGION = REGION_BYTES / BLOCK_BYTES
 
 /** A client as the target knows it. All NBD connections of a volume are one, through one gateway at a time. */
 interface Connection {
@@ -57,12 +67,13 @@ export class Load {
   readonly #writing = new Set<number>()
   readonly #errors: Record<string, number> = {}
   readonly #violations: string[] = []
-  #counts = { reads: 0, writes: 0, flushes: 0, unknown: 0, reconnects: 0 }
+  #counts = { reads: 0, writes: 0, flushes: 0, unknown: 0, refused: 0, reconnects: 0 }
   #nextValue = 1
   #lastAckMs = performance.now()
   #longestStallMs = 0
   #stopping = false
   #nbdGateway = 0
+  #nextFreshMs = 0
 
   constructor(settings: LoadSettings) {
     this.#settings = settings
@@ -147,7 +158,9 @@ export class Load {
   }
 
   async #step({ disk, identity }: Connection, chance: () => number, count: number): Promise<void> {
-    const block = Math.floor(chance() * this.#settings.blocks)
+    if (this.#freshIsDue()) return this.#write(disk, this.#histories.push(new BlockHistory()) - 1, identity)
+    const { blocks } = this.#settings
+    const block = Math.floor(chance() * (chance() < FRESH_SHARE ? this.#histories.length : blocks))
     if (count % FLUSH_EVERY === FLUSH_EVERY - 1) {
       await within(disk.flush())
       this.#counts.flushes++
@@ -157,18 +170,38 @@ export class Load {
     return this.#read(disk, block)
   }
 
+  #freshIsDue(): boolean {
+    const { blocks, freshBlocks } = this.#settings
+    const now = performance.now()
+    if (now < this.#nextFreshMs || this.#histories.length >= blocks + freshBlocks) return false
+    this.#nextFreshMs = now + FRESH_EVERY_MS
+    return true
+  }
+
+  /** In blocks from the beginning of the volume. */
+  #placeOf(block: number): number {
+    const { blocks } = this.#settings
+    return block < blocks ? block : (block - blocks + 1) * BLOCKS_PER_REGION
+  }
+
   async #write(disk: Disk, block: number, identity: string): Promise<void> {
     const history = this.#histories[block] as BlockHistory
     const value = this.#nextValue++
+    const place = this.#placeOf(block)
     const data = Buffer.alloc(BLOCK_BYTES)
-    fillBlock(data, block, value)
+    fillBlock(data, place, value)
     this.#writing.add(block)
     history.writeBegan(value)
     try {
-      await within(disk.write(block, data))
-      history.writeAcknowledged()
-      this.#counts.writes++
-      this.#acknowledged()
+      const written = await within(disk.write(place, data))
+      if (written === 'noSpace') {
+        this.#counts.refused++
+        this.#judge(block, history.writeRefused())
+      } else {
+        history.writeAcknowledged()
+        this.#counts.writes++
+        this.#acknowledged()
+      }
     } catch (error) {
       history.writeUnknown(identity)
       this.#counts.unknown++
@@ -181,18 +214,24 @@ export class Load {
   async #read(disk: Disk, block: number): Promise<void> {
     const history = this.#histories[block] as BlockHistory
     const began = history.readBegan()
-    const data = await within(disk.read(block))
+    const place = this.#placeOf(block)
+    const data = await within(disk.read(place))
     this.#counts.reads++
     this.#acknowledged()
-    const value = blockValue(data, block)
-    const wrong = typeof value === 'string' ? value : history.readEnded(began, value)
+    const value = blockValue(data, place)
+    this.#judge(block, typeof value === 'string' ? value : history.readEnded(began, value))
+  }
+
+  #judge(block: number, wrong: string | null): void {
     if (wrong !== null && this.#violations.length < VIOLATIONS_MAX) {
-      this.#violations.push(`block ${block}: ${wrong}`)
+      const { events } = this.#histories[block] as BlockHistory
+      this.#violations.push(`block ${block}: ${wrong}\n  ${events.join('\n  ')}`)
     }
   }
 
   async #readAll(): Promise<void> {
-    const { gateways, blocks, workers } = this.#settings
+    const { gateways, workers } = this.#settings
+    const blocks = this.#histories.length
     for (let attempt = 0, block = 0; block < blocks; attempt++) {
       if (attempt > gateways.length * 100) throw new Error('no gateway lets all blocks be read at the end')
       const connection = await this.#connect(workers, attempt)

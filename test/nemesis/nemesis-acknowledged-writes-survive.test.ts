@@ -4,27 +4,35 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { REGION_BYTES } from '../../src/store/layout.ts'
 import { Background, eventually } from '../lib/cluster/background.ts'
+import { BrickDisks, brickDisksMissing } from '../lib/cluster/brick-disks.ts'
 import { EtcdMembers } from '../lib/cluster/etcd-members.ts'
 import { HostNetwork, hostNetworkMissing } from '../lib/cluster/host-network.ts'
 import { ISCSI_PORT, NBD_PORT, Peers } from '../lib/cluster/peers.ts'
 import { etcdMissing } from '../lib/etcd-server.ts'
-import { FAULTS, type World } from './faults.ts'
+import { FAULTS, membersOf, type World } from './faults.ts'
 import { type LoadReport, type LoadSettings, seededRandom } from './load.ts'
 
 const HOSTS = ['a', 'b', 'c']
 const CLIENT = 'client'
 const VOLUME = 'hurt'
+const ALL_FULL: keyof typeof FAULTS = 'all disks full'
 const BLOCKS = 64
+const VOLUME_BYTES = 1024 ** 3
+/** Room for the whole volume. */
+const DISK_BYTES = 2 * VOLUME_BYTES
 const LOAD = fileURLToPath(new URL('./load-process.ts', import.meta.url))
 const SEED = Number(process.env.NEMESIS_SEED ?? 7)
 /** By hand for hours: NEMESIS_SECONDS=36000. */
 const SECONDS = Number(process.env.NEMESIS_SECONDS ?? 120)
+/** Kinds of faults, with commas between; all unless given. */
+const ONLY = process.env.NEMESIS_FAULTS?.split(',')
 const CALM_MS = 3000
 const LOAD_END_MS = 90_000
 const IN_SYNC_MS = 90_000
 
-const missing = hostNetworkMissing() ?? etcdMissing()
+const missing = hostNetworkMissing() ?? etcdMissing() ?? brickDisksMissing()
 if (missing !== null) console.log(`skipped: nemesis: ${missing}`)
 
 describe.skipIf(missing !== null)(`three daemons, three etcd members, seed ${SEED}`, () => {
@@ -37,16 +45,19 @@ describe.skipIf(missing !== null)(`three daemons, three etcd members, seed ${SEE
     const network = await HostNetwork.create([...HOSTS, CLIENT])
     const etcd = new EtcdMembers(network, HOSTS, directory)
     const peers = new Peers(network, etcd, directory)
-    world = { network, etcd, peers, blocks: BLOCKS, random: seededRandom(SEED) }
+    const disks = new BrickDisks(peers, directory)
+    world = { network, etcd, peers, disks, volume: VOLUME, blocks: BLOCKS, random: seededRandom(SEED) }
+    for (const host of HOSTS) await disks.mount(host, DISK_BYTES)
     await etcd.start()
     await peers.init('a')
     for (const host of HOSTS) await peers.join(host)
-    await peers.done('a', 'volume', 'create', VOLUME, '256MiB', '--replicas', '3')
+    await peers.done('a', 'volume', 'create', VOLUME, `${VOLUME_BYTES}`, '--replicas', '3')
   }, 120_000)
 
   afterAll(async () => {
     await load?.kill()
     await world?.peers.stop()
+    await world?.disks.unmount()
     await world?.etcd.stop()
     await world?.network[Symbol.asyncDispose]()
     if (directory !== undefined && process.env.NEMESIS_KEEP === undefined) {
@@ -61,13 +72,15 @@ describe.skipIf(missing !== null)(`three daemons, three etcd members, seed ${SEE
       const done: string[] = []
       const end = performance.now() + SECONDS * 1000
       await sleep(CALM_MS)
-      const kinds = Object.keys(FAULTS) as (keyof typeof FAULTS)[]
+      const kinds = (Object.keys(FAULTS) as (keyof typeof FAULTS)[]).filter(
+        kind => ONLY?.includes(kind) ?? true,
+      )
       for (let turn = 0; performance.now() < end; turn++) {
         // Each kind once, in an order of the seed's, before any comes again.
         if (turn % kinds.length === 0) shuffle(kinds, world.random)
         const kind = kinds[turn % kinds.length] as keyof typeof FAULTS
         const host = HOSTS[Math.floor(world.random() * HOSTS.length)] as string
-        done.push(`${kind} on ${host}`)
+        done.push(`${kind} on ${host} at ${new Date().toISOString().slice(11, 23)}`)
         await FAULTS[kind](world, host)
         await everybodyInSync(world, done)
         await sleep(CALM_MS)
@@ -76,9 +89,10 @@ describe.skipIf(missing !== null)(`three daemons, three etcd members, seed ${SEE
       const story = `seed ${SEED}: ${done.join(', ')}\n${JSON.stringify(report.errors, null, 2)}`
       expect(report.violations, story).toEqual([])
       expect(report.writes, story).toBeGreaterThan(100)
+      if (done.some(fault => fault.startsWith(ALL_FULL))) expect(report.refused, story).toBeGreaterThan(0)
       console.log(
         `nemesis: ${done.length} faults, ${report.writes} writes, ${report.reads} reads, ${report.unknown} of unknown outcome, ` +
-          `longest stall ${report.longestStallMs} ms, seed ${SEED}`,
+          `${report.refused} without space, longest stall ${report.longestStallMs} ms, seed ${SEED}: ${done.join(', ')}`,
       )
     },
     SECONDS * 1000 + 400_000,
@@ -101,6 +115,7 @@ function startLoad({ network }: World, directory: string): Background {
     })),
     volume: VOLUME,
     blocks: BLOCKS,
+    freshBlocks: VOLUME_BYTES / REGION_BYTES - 1,
     workers: 6,
     iscsiShare: 0.5,
     seed: SEED,
@@ -118,16 +133,10 @@ async function endOfLoad(load: Background): Promise<LoadReport> {
   return JSON.parse(last) as LoadReport
 }
 
-interface Shown {
-  readonly replication: { readonly members: readonly { readonly state: string }[] }
-}
-
 /** What was hurt has come back: nothing is out of any in-sync set. */
-async function everybodyInSync({ peers }: World, done: readonly string[]): Promise<void> {
+async function everybodyInSync(world: World, done: readonly string[]): Promise<void> {
   await eventually(`all bricks are in sync after ${done.at(-1)} (seed ${SEED})`, IN_SYNC_MS, async () => {
-    const host = peers.running[0] as string
-    const { replication } = await peers.json<Shown>(host, 'volume', 'show', VOLUME)
-    const behind = replication.members.filter(({ state }) => state !== 'in sync')
+    const behind = (await membersOf(world)).filter(({ state }) => state !== 'in sync')
     if (behind.length > 0) throw new Error(JSON.stringify(behind))
   })
 }

@@ -3,6 +3,7 @@
 //   RECORDER_ROOT     the directory, as realpath(3) gives it
 //   RECORDER_LOG      the log, appended to; its layout is record-log.ts
 //   RECORDER_BOOT_ID  served instead of /proc/sys/kernel/random/boot_id
+//   RECORDER_FAIL_SYNCS  a path: while something is there, syncs of files below the directory end with EIO
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -55,12 +56,14 @@ static struct tracked fds[FDS_MAX];
 static pthread_mutex_t order = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static const char *root;
+static const char *fail_syncs;
 static size_t root_length;
 static int log_fd = -1;
 
 static void start(void) {
   root = getenv("RECORDER_ROOT");
   const char *path = getenv("RECORDER_LOG");
+  fail_syncs = getenv("RECORDER_FAIL_SYNCS");
   if (root == NULL || path == NULL) return;
   root_length = strlen(root);
   log_fd = syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -295,8 +298,11 @@ static int record_sync(int fd, long number) {
   pthread_mutex_lock(&order);
   append(KIND_SYNC_BEGIN, 0, inode, 0, 0, &name, 1, length);
   pthread_mutex_unlock(&order);
-  int result = syscall(number, fd);
-  int failed = errno;
+  int result = -1, failed = EIO;
+  if (fail_syncs == NULL || access(fail_syncs, F_OK) != 0) {
+    result = syscall(number, fd);
+    failed = errno;
+  }
   if (result == 0) {
     pthread_mutex_lock(&order);
     append(KIND_SYNC_END, 0, inode, 0, 0, &name, 1, length);

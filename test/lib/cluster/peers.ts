@@ -19,9 +19,16 @@ export class Peers {
   readonly #etcd: EtcdMembers
   readonly #directory: string
   readonly #running = new Map<string, Background>()
+  readonly #environment: (host: string) => NodeJS.ProcessEnv
   #tokenFile = ''
 
-  constructor(network: HostNetwork, etcd: EtcdMembers, directory: string) {
+  constructor(
+    network: HostNetwork,
+    etcd: EtcdMembers,
+    directory: string,
+    environment: (host: string) => NodeJS.ProcessEnv = () => ({}),
+  ) {
+    this.#environment = environment
     this.#network = network
     this.#etcd = etcd
     this.#directory = directory
@@ -61,7 +68,10 @@ export class Peers {
     ]
     mkdirSync(this.#directory, { recursive: true })
     const command = [...this.#network.on(host), process.execPath, COMMAND, ...argv]
-    this.#running.set(host, new Background(command, join(this.#directory, `${host}.log`)))
+    this.#running.set(
+      host,
+      new Background(command, join(this.#directory, `${host}.log`), this.#environment(host)),
+    )
   }
 
   async ready(host: string): Promise<void> {
