@@ -70,10 +70,6 @@ export class EpochSets {
     return this.#sets
   }
 
-  get joining(): Member | null {
-    return this.#joining
-  }
-
   /** Everybody who is in the set of some range. */
   get everybody(): Member[] {
     const peers = [...new Set(this.#sets.flat())].sort((a, b) => a - b)

@@ -38,8 +38,6 @@ export interface SlotOwner {
   repair(member: Member, offsetBytes: number): void
   /** Some member knows a higher epoch. */
   superseded(): void
-  /** A join that may have been committed already: the joiner must have every write. PROTOCOL rule 8. */
-  mustHave(joiner: Member): boolean
   slotDone(slot: OperationSlot): void
 }
 
@@ -162,10 +160,7 @@ export class OperationSlot implements Piece {
 
   /** The member has left the set by a confirmed transaction, or its joining was refused. */
   memberLeft(member: Member): void {
-    if (!this.#active) return
-    const needed =
-      this.#phase === Phase.flushing ? this.#owner.everybody : this.#owner.classOf(this.#range).members
-    if (needed.includes(member)) return
+    if (!this.#active || this.#needs(member)) return
     for (let i = 0; i < this.#count; i++) {
       const part = this.#parts[i]!
       if (part.member === member && part.pending) this.#settle(part)
@@ -383,6 +378,13 @@ export class OperationSlot implements Piece {
     this.#pending++
   }
 
+  /** Asked when it matters: whoever was joining when this was sent may be a member now. PROTOCOL rule 8. */
+  #needs(member: Member): boolean {
+    const { everybody } = this.#owner
+    const needed = this.#phase === Phase.flushing ? everybody : this.#owner.classOf(this.#range).members
+    return needed.includes(member)
+  }
+
   #isPart(member: Member): boolean {
     for (let i = 0; i < this.#count; i++) if (this.#parts[i]!.member === member) return true
     return false
@@ -418,9 +420,9 @@ export class OperationSlot implements Piece {
     if (this.#phase === Phase.reserving && status === BlockStatus.noSpace) return this.#settle(part)
     // What a broken connection swallowed is sent again, and an old setVersion is replaced by the new one.
     if (status === PeerStatus.lost || status === PeerStatus.staleSet) {
-      if (part.gate === null || this.#owner.mustHave(part.member)) return
+      if (part.gate === null || this.#needs(part.member)) return
     }
-    if (part.gate !== null && !this.#owner.mustHave(part.member)) {
+    if (part.gate !== null && !this.#needs(part.member)) {
       part.gate.failed(`it answered ${status}`)
       return this.#settle(part)
     }

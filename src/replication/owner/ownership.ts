@@ -190,10 +190,6 @@ export class Ownership implements OwnedHere, EpochRunner {
     this.wantOut(member.peerNumber, full)
   }
 
-  mustHave(joiner: Member): boolean {
-    return this.sets.joining === joiner
-  }
-
   superseded(): void {
     this.end('another epoch has begun')
   }

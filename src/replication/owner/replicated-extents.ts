@@ -24,7 +24,6 @@ export interface EpochRunner {
   memberFailed(member: Member, status: PeerStatus): void
   repair(member: Member, offsetBytes: number): void
   superseded(): void
-  mustHave(joiner: Member): boolean
   clear(segments: readonly number[]): Promise<void>
 }
 
@@ -196,10 +195,6 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
 
   superseded(): void {
     this.#runner.superseded()
-  }
-
-  mustHave(joiner: Member): boolean {
-    return this.#runner.mustHave(joiner)
   }
 
   slotDone(slot: OperationSlot): void {
