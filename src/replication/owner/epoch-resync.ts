@@ -143,10 +143,10 @@ export class EpochResync implements ResyncOwner {
     return held
   }
 
-  async change(change: EarnedChange): Promise<boolean> {
+  async change(change: EarnedChange, stillEarned: () => boolean = () => true): Promise<boolean> {
     let outcome = 'ended'
     await this.#ownership.serially(async () => {
-      outcome = await this.#ownership.earn(change)
+      outcome = stillEarned() ? await this.#ownership.earn(change) : 'unchanged'
     })
     if (this.ended || outcome === 'ended' || outcome === 'superseded') {
       throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', 'the epoch is over')

@@ -102,8 +102,11 @@ export interface ResyncOwner {
   begunOperationsEnded(): Promise<void>
   /** Block locks over this range, exclusive: resolves when nothing else holds any of them. */
   hold(offsetBytes: number, lengthBytes: number): Promise<HeldBlocks>
-  /** False when it was refused, and known to be: nothing has changed then. Rejects with the end of the epoch. */
-  change(change: EarnedChange): Promise<boolean>
+  /**
+   * False when it was refused, and known to be: nothing has changed then. Rejects with the end of the epoch. Changes
+   * wait for one another: `stillEarned` is asked when its turn has come.
+   */
+  change(change: EarnedChange, stillEarned?: () => boolean): Promise<boolean>
 }
 
 export interface FencedJoiner {
