@@ -39,6 +39,7 @@ export class EpochOpening {
       superseded: () => ownership.superseded(),
       ahead: error => ownership.end(error.message),
       changed: () => this.#evaluateLater(),
+      isMember: peer => ownership.sets.current.some(set => set.includes(peer)),
     })
     this.#reconcile = new Reconcile(
       {
@@ -72,6 +73,11 @@ export class EpochOpening {
 
   isCold(peerNumber: number): boolean {
     return this.#fencing.state(peerNumber) === 'cold'
+  }
+
+  /** Nothing of the volume is on its brick. */
+  isEmpty(peerNumber: number): boolean {
+    return this.#fencing.isEmpty(peerNumber)
   }
 
   begin(): void {
@@ -114,7 +120,8 @@ export class EpochOpening {
       const verdict = servingVerdict(set, head.minReplicas, peer => this.#fencing.state(peer))
       if (verdict.may === 'serve') ready.push(range)
       else if (verdict.may === 'remove' && this.#areHopeless(verdict.peers)) {
-        for (const peer of verdict.peers) leavers.set(peer, { peer, full: this.#fencing.lostAll(peer) })
+        for (const peer of verdict.peers)
+          leavers.set(peer, { peer, full: this.#fencing.state(peer) === 'failed' })
       } else if (verdict.may === 'onlyCold' && this.#coldWaited(verdict.everybody)) onlyCold = true
     }
     if (leavers.size > 0) {

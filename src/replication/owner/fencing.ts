@@ -8,6 +8,8 @@ import type { OwnerNode } from './node.ts'
 import type { FenceState } from './serving-rule.ts'
 
 const RETRY_MS = 100
+/** One that cannot be built on is asked again, as long as M need it: its disk or its process may be another then. */
+const FAILED_RETRY_MS = 1_000
 /** A member that is connected gets so long to answer, which covers the promises that it waits out. */
 const PATIENCE_MS = 3_000
 /** One whose link has been down for so long is not waited for. */
@@ -29,12 +31,14 @@ export interface FencingOptions {
   readonly ahead: (error: ReplicaAhead) => void
   /** The state of a member has changed. */
   readonly changed: () => void
+  /** Is it in the in-sync set of any range now? */
+  readonly isMember: (peerNumber: number) => boolean
 }
 
 interface Fenced {
   state: FenceState
-  /** Nothing that it holds can be built on. */
-  full: boolean
+  /** It has no descriptor: nothing of the volume is there. */
+  isEmpty: boolean
   answer: FenceAnswer | null
 }
 
@@ -53,9 +57,9 @@ export class Fencing {
     return this.#members.get(peerNumber)?.state ?? 'waiting'
   }
 
-  /** Must it return by a full comparison? */
-  lostAll(peerNumber: number): boolean {
-    return this.#members.get(peerNumber)?.full ?? false
+  /** It has answered that nothing of the volume is there: no process of it can be waited for. */
+  isEmpty(peerNumber: number): boolean {
+    return this.#members.get(peerNumber)?.isEmpty ?? false
   }
 
   answer(peerNumber: number): FenceAnswer | null {
@@ -84,16 +88,19 @@ export class Fencing {
     return member.link !== null && node.links.downForMs(member.peerNumber) > DOWN_MS
   }
 
-  /** Resolves when it is fenced, or never will be in this epoch. */
+  /** Resolves when it is fenced, has left, or the epoch is over. */
   async fence(member: Member): Promise<void> {
-    const { node, ended, changed } = this.#options
-    const fenced: Fenced = { state: 'waiting', full: false, answer: null }
+    const { node, ended, changed, isMember } = this.#options
+    const fenced: Fenced = { state: 'waiting', isEmpty: false, answer: null }
     this.#members.set(member.peerNumber, fenced)
-    while (!ended() && fenced.state === 'waiting') {
+    while (!ended() && isMember(member.peerNumber)) {
       if (member.link?.isUp !== false) await this.#attempt(member, fenced)
-      if (fenced.state === 'waiting') await new Promise<void>(resolve => node.timers.after(RETRY_MS, resolve))
+      if (ended()) return
+      if (fenced.state !== 'waiting') changed()
+      if (fenced.answer !== null) return
+      const retryMs = fenced.state === 'failed' ? FAILED_RETRY_MS : RETRY_MS
+      await new Promise<void>(resolve => node.timers.after(retryMs, resolve))
     }
-    if (!ended()) changed()
   }
 
   async #attempt(member: Member, fenced: Fenced): Promise<void> {
@@ -107,35 +114,31 @@ export class Fencing {
     if (status === PeerStatus.staleEpoch) return superseded()
     if (status === PeerStatus.unknownVolume || status === BlockStatus.ioError) {
       fenced.state = 'failed'
-      fenced.full = true
+      fenced.isEmpty = status === PeerStatus.unknownVolume
       return
     }
     if (status !== BlockStatus.ok) return
     const answer = body as FenceAnswer
-    if (!this.#believable(answer, fenced, member)) return
+    if (this.#isAhead(answer, member)) return
     member.incarnation = identity.incarnation
     member.brickUuid = identity.brickUuid
     member.setVersion = Math.max(answer.setVersion, setVersion)
     member.fenced = true
+    fenced.isEmpty = false
     fenced.answer = answer
     fenced.state = answer.state
   }
 
   /**
-   * Every set change is persisted by all members before the next one: whoever is two behind has missed one, and
-   * whoever is ahead belongs to metadata that were rolled back. PROTOCOL rule 1.
+   * Whoever is ahead belongs to metadata that were rolled back. Nobody is too far behind: where other ranges were
+   * served, their sets went on changing without those that were not fenced. PROTOCOL rule 1.
    */
-  #believable(answer: FenceAnswer, fenced: Fenced, member: Member): boolean {
+  #isAhead(answer: FenceAnswer, member: Member): boolean {
     const { head, ahead } = this.#options
     const { epoch, setVersion } = head()
-    if (answer.epoch > epoch || answer.setVersion > setVersion) {
-      const message = `peer ${member.peerNumber} knows epoch ${answer.epoch}, set ${answer.setVersion}; the metadata epoch ${epoch}, set ${setVersion}`
-      ahead(new ReplicaAhead(message))
-      return false
-    }
-    if (answer.setVersion >= setVersion - 1) return true
-    fenced.state = 'failed'
-    fenced.full = true
-    return false
+    if (answer.epoch <= epoch && answer.setVersion <= setVersion) return false
+    const message = `peer ${member.peerNumber} knows epoch ${answer.epoch}, set ${answer.setVersion}; the metadata epoch ${epoch}, set ${setVersion}`
+    ahead(new ReplicaAhead(message))
+    return true
   }
 }

@@ -340,9 +340,13 @@ export class Ownership implements OwnedHere, EpochRunner {
       this.sets.current.some(set => set.includes(peer)),
     )
     this.#wantOut.clear()
-    // Where only so many may leave, those that cannot be reached go before those that are slow.
+    if (wanted.length === 0) return
+    // Where only so many may leave, those that have nothing go first, then those that cannot be reached.
+    const empty = this.sets.everybody.filter(
+      member => !member.fenced && this.#opening.isEmpty(member.peerNumber),
+    )
     wanted.sort((a, b) => Number(this.member(a.peer).reachable) - Number(this.member(b.peer).reachable))
-    if (wanted.length > 0) await this.leave(wanted)
+    await this.leave([...empty.map(({ peerNumber }) => ({ peer: peerNumber, full: true })), ...wanted])
   }
 
   async leave(leavers: readonly Leaver[]): Promise<void> {

@@ -3,7 +3,8 @@ export type FenceState = 'waiting' | 'warm' | 'cold' | 'failed'
 
 /**
  * serve: M are fenced, one of them warm, and so are the rest. remove: the same once `remove` have left by a
- * transaction. onlyCold: everybody that can answer is fenced and cold. wait: too few yet.
+ * transaction. onlyCold: whoever is fenced is cold; `everybody`: the others have answered that they will not be warm.
+ * wait: too few yet.
  */
 export type ServingVerdict =
   | { readonly may: 'serve' }
@@ -20,7 +21,7 @@ export function servingVerdict(
   const fenced = set.filter(peer => stateOf(peer) === 'warm' || stateOf(peer) === 'cold')
   if (fenced.length < minReplicas) return { may: 'wait' }
   if (!fenced.some(peer => stateOf(peer) === 'warm')) {
-    return { may: 'onlyCold', everybody: fenced.length === set.length }
+    return { may: 'onlyCold', everybody: set.every(peer => stateOf(peer) !== 'waiting') }
   }
   const absent = set.filter(peer => !fenced.includes(peer))
   return absent.length === 0 ? { may: 'serve' } : { may: 'remove', peers: absent }

@@ -329,6 +329,7 @@ export class Judge implements BrickWitness {
         const peer = this.#world.peers.find(one => one.disk.uuid === uuid)
         if (peer === undefined || !peer.isReachable || peer.brick === null) continue
         if (peer.brick.state !== 'warm' || peer.brick.failure !== null) continue
+        if (peer.brick.volume(volume.uuid) === null) continue
         if (view.members.every(set => set.includes(uuid)))
           throw new Violation(
             'I7',
