@@ -7,11 +7,32 @@ import { promisify } from 'node:util'
 const run = promisify(execFile)
 const SOURCES = fileURLToPath(new URL('./client', import.meta.url))
 const CACHE = fileURLToPath(new URL('../node_modules/.cache/holdfast-bench', import.meta.url))
-const BINARY = join(CACHE, 'load')
 /** Added to the time that a run is asked to take. */
 const RUN_MARGIN_MS = 60_000
 
-/** What bench/client/load.c prints. */
+interface Program {
+  readonly binary: string
+  readonly sources: readonly string[]
+  readonly libraries: readonly string[]
+}
+
+const SHARED = ['run.c', 'options.c']
+
+/** By the beginning of the addresses that it loads. */
+const PROGRAMS: Readonly<Record<string, Program>> = {
+  'iscsi:': {
+    binary: join(CACHE, 'iscsi-load'),
+    sources: ['iscsi-load.c', 'batched-socket.c', ...SHARED],
+    libraries: ['-liscsi'],
+  },
+  'nbd:': {
+    binary: join(CACHE, 'nbd-load'),
+    sources: ['nbd-load.c', 'nbd-connection.c', ...SHARED],
+    libraries: [],
+  },
+}
+
+/** What bench/client/run.c prints. */
 export interface LoadResult {
   readonly operations: number
   readonly seconds: number
@@ -27,17 +48,31 @@ export interface LoadResult {
   readonly serverCpuSeconds: number
 }
 
-/** Compiles the load generator unless the cached one is newer than its sources. Needs gcc and libiscsi-dev. */
-export async function buildClient(): Promise<void> {
-  const files = readdirSync(SOURCES).map(name => join(SOURCES, name))
-  const newest = Math.max(...files.map(file => statSync(file).mtimeMs))
-  if (existsSync(BINARY) && statSync(BINARY).mtimeMs > newest) return
-  mkdirSync(CACHE, { recursive: true })
-  const units = files.filter(file => file.endsWith('.c'))
-  await run('gcc', ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror', '-o', BINARY, ...units, '-liscsi'])
+/** Compiles what has changed of the load generators. Needs gcc, and libiscsi-dev for the one over iSCSI. */
+export async function buildClient(
+  protocols: readonly (keyof typeof PROGRAMS)[] = ['iscsi:', 'nbd:'],
+): Promise<void> {
+  const newest = Math.max(...readdirSync(SOURCES).map(name => statSync(join(SOURCES, name)).mtimeMs))
+  for (const protocol of protocols) {
+    const { binary, sources, libraries } = PROGRAMS[protocol] as Program
+    if (existsSync(binary) && statSync(binary).mtimeMs > newest) continue
+    mkdirSync(CACHE, { recursive: true })
+    const units = sources.map(name => join(SOURCES, name))
+    await run('gcc', [
+      '-std=gnu11',
+      '-O2',
+      '-Wall',
+      '-Wextra',
+      '-Werror',
+      '-o',
+      binary,
+      ...units,
+      ...libraries,
+    ])
+  }
 }
 
-/** One run of the load generator, pinned to `cpu`. */
+/** One run of the load generator for the protocol of `url`, pinned to `cpu`. */
 export async function load(
   url: string,
   cpu: number,
@@ -45,7 +80,8 @@ export async function load(
   seconds: number,
 ): Promise<LoadResult> {
   const timeout = seconds * 1000 + RUN_MARGIN_MS
-  const { stdout } = await run(BINARY, ['--cpu', String(cpu), ...args, url], { timeout })
+  const { binary } = PROGRAMS[new URL(url).protocol] as Program
+  const { stdout } = await run(binary, ['--cpu', String(cpu), ...args, url], { timeout })
   return JSON.parse(stdout) as LoadResult
 }
 

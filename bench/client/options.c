@@ -6,18 +6,20 @@
 #include <string.h>
 
 static const char USAGE[] =
-	"usage: load [options] iscsi://HOST:PORT/IQN/LUN\n"
+	"usage: iscsi-load [options] iscsi://HOST:PORT/IQN/LUN\n"
+	"       nbd-load [options] nbd://HOST:PORT/EXPORT\n"
 	"  --mode randread|randwrite|read|write   what to do (randread)\n"
-	"  --flush                                SYNCHRONIZE CACHE after each write; the pair is one operation\n"
+	"  --flush                                a flush after each write; the pair is one operation\n"
+	"  --fua                                  each write is durable before it is answered\n"
 	"  --block BYTES                          size of one operation (4096)\n"
 	"  --depth N                              commands in flight per connection (1)\n"
-	"  --connections N                        sessions, one connection each (1)\n"
+	"  --connections N                        connections, over iSCSI each with its session (1)\n"
 	"  --seconds S, --warm-up S               measured time (2) and time before it (0.3)\n"
 	"  --count N                              stop after N operations instead, without warm-up\n"
-	"  --offset BYTES, --length BYTES         part of the LUN that is used (all)\n"
+	"  --offset BYTES, --length BYTES         part of the volume that is used (all)\n"
 	"  --cpu N                                pin this process\n"
-	"  --header-digest                        ask for CRC32C header digests\n"
-	"  --plain-socket                         one system call per PDU, as libiscsi does by itself\n"
+	"  --header-digest                        iSCSI: ask for CRC32C header digests\n"
+	"  --plain-socket                         iSCSI: one system call per PDU, as libiscsi does by itself\n"
 	"  --seed N                               of the random addresses (1)\n"
 	"  --server-pids A,B                      also report the CPU time of these processes\n";
 
@@ -55,6 +57,8 @@ static void check(const struct options *o)
 		fail("--connections is out of range");
 	if (o->flush && !o->write)
 		fail("--flush needs a writing mode");
+	if (o->fua && !o->write)
+		fail("--fua needs a writing mode");
 }
 
 struct options options_parse(int argc, char **argv)
@@ -66,7 +70,7 @@ struct options options_parse(int argc, char **argv)
 		{"warm-up", required_argument, 0, 'w'},	    {"count", required_argument, 0, 'c'},
 		{"offset", required_argument, 0, 'o'},	    {"length", required_argument, 0, 'l'},
 		{"cpu", required_argument, 0, 'p'},	    {"header-digest", no_argument, 0, 'h'},
-		{"plain-socket", no_argument, 0, 'P'},
+		{"plain-socket", no_argument, 0, 'P'},	    {"fua", no_argument, 0, 'F'},
 		{"seed", required_argument, 0, 'r'},	    {"server-pids", required_argument, 0, 'S'},
 		{0, 0, 0, 0},
 	};
@@ -85,6 +89,7 @@ struct options options_parse(int argc, char **argv)
 		switch (c) {
 		case 'm': parse_mode(&o, optarg); break;
 		case 'f': o.flush = true; break;
+		case 'F': o.fua = true; break;
 		case 'b': o.block_bytes = (uint32_t)strtoul(optarg, NULL, 10); break;
 		case 'd': o.queue_depth = atoi(optarg); break;
 		case 'n': o.connections = atoi(optarg); break;
@@ -102,7 +107,7 @@ struct options options_parse(int argc, char **argv)
 		}
 	}
 	if (optind != argc - 1)
-		fail("exactly one iscsi:// address is needed");
+		fail("exactly one address is needed");
 	o.url = argv[optind];
 	check(&o);
 	return o;

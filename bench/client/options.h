@@ -14,7 +14,8 @@ struct options {
 	const char *url;
 	bool write;
 	bool random;
-	bool flush; /* each write is followed by SYNCHRONIZE CACHE, as a pair */
+	bool flush; /* each write is followed by a flush, as a pair */
+	bool fua;
 	uint32_t block_bytes;
 	int queue_depth; /* per connection */
 	int connections;
@@ -22,7 +23,7 @@ struct options {
 	double warm_up_seconds;
 	uint64_t count; /* operations; 0: run for `seconds` */
 	uint64_t range_offset_bytes;
-	uint64_t range_bytes; /* 0: to the end of the LUN */
+	uint64_t range_bytes; /* 0: to the end of the volume */
 	int cpu;	      /* -1: not pinned */
 	bool header_digest;
 	bool plain_socket;
