@@ -35,6 +35,8 @@ export interface MetricSources {
     readonly target: string
     readonly stats: IoStats
   }>
+  /** Of the volumes that this daemon owns. */
+  throttled(): Iterable<{ readonly volume: string; readonly operations: number; readonly waitedMs: number }>
   readonly capacity: BrickCapacity
   readonly brick: BrickCounters
   readonly scrub: ScrubProgress | null

@@ -22,6 +22,18 @@ export const forceQuery = z.object({
   force: z.stringbool().default(false).describe('also when a session is using it'),
 })
 
+const rate = (what: string) => z.number().int().nullable().describe(what)
+const volumeLimits = z.object({
+  iops: rate('operations a second, of all clients together; null: no limit'),
+  iopsBurst: rate('operations that a pause saves up; null: those of one second'),
+  bytesPerSecond: rate('read and written; null: no limit'),
+  burstBytes: rate('bytes that a pause saves up; null: those of one second'),
+})
+const limitsChange = z
+  .strictObject(volumeLimits.shape)
+  .partial()
+  .describe('null and 0 take a limit away, and its burst with it')
+
 export const volume = z.object({
   name: z.string(),
   uuid: z.string(),
@@ -33,6 +45,7 @@ export const volume = z.object({
   readOnly: z.boolean(),
   removable: z.boolean(),
   naa: z.string().describe('NAA-6 designator, 32 hex digits'),
+  limits: volumeLimits,
   createdAt: time,
   state: z.enum(['ready', 'deleting']),
   epoch: z.number().int(),
@@ -77,6 +90,7 @@ export const newVolume = z.strictObject({
   readOnly: z.boolean().optional(),
   removable: z.boolean().optional(),
   allowDegraded: z.boolean().optional(),
+  limits: limitsChange.optional(),
   target: z.boolean().optional().describe('a target of its own with LUN 0, unless false'),
 })
 
@@ -85,6 +99,7 @@ export const volumeChange = z.strictObject({
   nbd: z.string().max(65_536).optional().describe('off, open, tls or tls:IDENTITY,…'),
   replicas: z.number().int().min(1).max(16).optional(),
   minReplicas: z.number().int().min(1).max(16).optional(),
+  limits: limitsChange.optional(),
 })
 export const recovery = z.strictObject({
   off: z.array(z.string().max(128)).min(1).max(16).describe('peers that are off, and stay away'),

@@ -1,3 +1,4 @@
+import type { VolumeLimits } from '../volume/throttle/volume-limits.ts'
 import type { ConnectionProperties } from './connection-properties.ts'
 import type { PlacementShown } from './placement/explain.ts'
 import type { PeerInfo, SessionInfo, TargetRecord, VolumeRecord } from './records.ts'
@@ -48,6 +49,7 @@ export interface NewVolume {
   /** Initiators may eject and load it. */
   readonly removable?: boolean
   readonly allowDegraded?: boolean
+  readonly limits?: LimitsChange
   /** A target of its own with LUN 0, unless false. */
   readonly target?: boolean
 }
@@ -59,7 +61,11 @@ export interface VolumeChange {
   /** More are copied, fewer are freed, while the volume is used. */
   readonly replicas?: number
   readonly minReplicas?: number
+  readonly limits?: LimitsChange
 }
+
+/** What is not named stays; null and 0 take a limit away, and its burst with it. */
+export type LimitsChange = Partial<VolumeLimits>
 
 export interface ClusterEvent {
   readonly at: string

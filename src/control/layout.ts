@@ -1,4 +1,5 @@
 import { HoldfastError } from '../errors/holdfast-error.ts'
+import type { VolumeLimits } from '../volume/throttle/volume-limits.ts'
 import type { ClusterEvent } from './control.ts'
 import type { NbdAccess } from './nbd-access.ts'
 import type { ChapRecord, TargetRecord } from './records.ts'
@@ -72,6 +73,8 @@ export interface VolumeHead {
   readonly removable: boolean
   readonly naa: string
   readonly createdAt: string
+  /** Absent: none. */
+  readonly limits?: VolumeLimits
   /** Absent: open unless a target of the volume is guarded. */
   readonly nbd?: NbdAccess
 }

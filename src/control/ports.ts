@@ -17,7 +17,7 @@ export interface SessionSource {
 export interface ServedVolume extends Volume {
   /** False while it has no owner that answers: logins are told to come again. Absent: always true. */
   readonly isServing?: boolean
-  /** Takes over size and write protection of a newer record and tells its onChange listeners. */
+  /** Takes over what may have changed in a record and tells its onChange listeners; nothing when nothing has. */
   apply(record: VolumeRecord): void
   /** Waits for what is in flight, flushes, and lets go. Everything is refused from the call on. */
   close(): Promise<void>

@@ -1,3 +1,5 @@
+import type { VolumeLimits } from '../volume/throttle/volume-limits.ts'
+
 /** What the metadata holds and what the API shows. Sizes are bytes, times ISO 8601. */
 export interface VolumeRecord {
   readonly name: string
@@ -10,6 +12,7 @@ export interface VolumeRecord {
   readonly removable: boolean
   /** 32 lower-case hex digits. */
   readonly naa: string
+  readonly limits: VolumeLimits
   readonly createdAt: string
   /** A volume being deleted is refused to everybody, and the deletion is finished after a restart. */
   readonly state: 'ready' | 'deleting'

@@ -141,9 +141,8 @@ export class Serving implements AsyncDisposable {
   }
 
   async #follow(volume: ServedVolume, wanted: VolumeRecord): Promise<void> {
-    const grows = wanted.sizeBytes > volume.sizeBytes
-    if (grows) await this.#host.growVolume(wanted)
-    if (grows || wanted.readOnly !== volume.readOnly) volume.apply(wanted)
+    if (wanted.sizeBytes > volume.sizeBytes) await this.#host.growVolume(wanted)
+    volume.apply(wanted)
   }
 
   async #release(name: string, held: HeldVolume): Promise<void> {

@@ -3,11 +3,13 @@ import { HoldfastError } from '../errors/holdfast-error.ts'
 import { parseName, TARGET_PREFIX } from '../lib/names.ts'
 import { formatSize } from '../lib/sizes.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
+import { NO_LIMITS } from '../volume/throttle/volume-limits.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { NewVolume, VolumeChange } from './control.ts'
 import { change, type Draft } from './draft.ts'
 import type { EventSource } from './events.ts'
 import { decodeValue, keys, type TargetValue, type VolumeHead } from './layout.ts'
+import { areNone, changedLimits, formatLimits } from './limit-rules.ts'
 import { formatNbdAccess, isGuarded, parseNbdAccess } from './nbd-access.ts'
 import { hostsOf, type PlaceablePeer, takingPeers } from './placement/peers.ts'
 import { chooseReplication, pagesOf, placePage } from './placement.ts'
@@ -68,6 +70,7 @@ export class VolumeOperations {
     const name = parseName('volume', wanted.name)
     const blockSizeBytes = parseBlockSize(wanted.blockSizeBytes ?? BLOCK_SIZE_DEFAULT)
     checkVolumeSize(wanted.sizeBytes, blockSizeBytes)
+    const limits = wanted.limits === undefined ? NO_LIMITS : changedLimits(NO_LIMITS, wanted.limits)
     const peers = await this.#peers()
     const uuid = randomUUID()
     const head: VolumeHead = {
@@ -86,6 +89,7 @@ export class VolumeOperations {
       removable: wanted.removable ?? false,
       naa: naaOfVolume(naaCompanyId, uuid),
       createdAt: new Date(now()).toISOString(),
+      ...(areNone(limits) ? {} : { limits }),
     }
     const target = wanted.target === false ? null : TARGET_PREFIX + name
     await this.#change(async draft => {
@@ -113,12 +117,19 @@ export class VolumeOperations {
     await this.#change(async draft => {
       const head = await readyHead(draft, name)
       const readOnly = wanted.readOnly ?? head.readOnly
-      const changed = { ...head, readOnly, ...(nbd === undefined ? {} : { nbd }) }
+      const limits = changedLimits(head.limits ?? NO_LIMITS, wanted.limits ?? {})
+      const changed = {
+        ...head,
+        readOnly,
+        ...(nbd === undefined ? {} : { nbd }),
+        ...(wanted.limits === undefined ? {} : { limits }),
+      }
       if (JSON.stringify(changed) === JSON.stringify(head)) return
       draft.put('volume', keys.head(name), changed)
       const says = [
         ...(readOnly === head.readOnly ? [] : [readOnly ? 'read-only' : 'writable']),
         ...(nbd === undefined ? [] : [`${formatNbdAccess(nbd)} for NBD`]),
+        ...(wanted.limits === undefined ? [] : [formatLimits(limits)]),
       ]
       draft.event('volume.changed', name, `volume ${name} is ${says.join(' and ')}`)
     })

@@ -1,5 +1,6 @@
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import { formatSize } from '../lib/sizes.ts'
+import { NO_LIMITS } from '../volume/throttle/volume-limits.ts'
 import type { VolumeHead } from './layout.ts'
 import type { VolumeRecord } from './records.ts'
 
@@ -60,6 +61,7 @@ export function recordOf(name: string, head: VolumeHead): VolumeRecord {
     readOnly: head.readOnly,
     removable: head.removable,
     naa: head.naa,
+    limits: head.limits ?? NO_LIMITS,
     createdAt: head.createdAt,
     state: head.state === 'deleting' ? 'deleting' : 'ready',
     epoch: head.epoch,

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ControlWorld, FakeHost } from '../../test/lib/control-world.ts'
+import { NO_LIMITS } from '../volume/throttle/volume-limits.ts'
 import { keys } from './layout.ts'
 
 const GIB = 2 ** 30
@@ -158,6 +159,37 @@ describe('volumes', () => {
     expect(world.host.open.get(uuid)?.readOnly).toBe(true)
     await world.control.setVolume('demo', { readOnly: false })
     expect(world.host.open.get(uuid)?.readOnly).toBe(false)
+  })
+
+  test('set: limits are kept, applied to the open volume, changed one by one and taken away', async () => {
+    const limits = { iops: 500, iopsBurst: 1000 }
+    const { uuid } = await world.control.createVolume({ name: 'demo', sizeBytes: GIB, limits })
+    const both = { ...limits, bytesPerSecond: 100 * 2 ** 20, burstBytes: null }
+    await world.control.setVolume('demo', { limits: { bytesPerSecond: both.bytesPerSecond } })
+    expect((await world.control.showVolume('demo')).limits).toEqual(both)
+    expect(world.host.open.get(uuid)?.limits).toEqual(both)
+    await world.restart()
+    expect(world.host.open.get(uuid)?.limits).toEqual(both)
+    await world.control.setVolume('demo', { limits: { iops: null, bytesPerSecond: 0 } })
+    expect(world.host.open.get(uuid)?.limits).toEqual(NO_LIMITS)
+    const [newest] = await world.control.listEvents(1)
+    expect(newest?.message).toBe('volume demo is without limits')
+  })
+
+  test('limits: what makes no sense is refused and changes nothing', async () => {
+    await world.control.createVolume({ name: 'demo', sizeBytes: GIB })
+    const cases: [Parameters<typeof world.control.setVolume>[1]['limits'], string][] = [
+      [{ iopsBurst: 5 }, 'a burst of operations needs a limit of operations'],
+      [{ iops: 100, iopsBurst: -1 }, 'an IOPS burst is at least 1'],
+      [{ iops: 2.5 }, 'an IOPS limit is at least 1'],
+      [{ bytesPerSecond: 1000 }, 'a bandwidth limit is at least 64KiB'],
+    ]
+    for (const [limits, message] of cases) {
+      await expect(world.control.setVolume('demo', { limits: limits! })).rejects.toThrow(
+        refused('ERR_ARGUMENT_INVALID', message),
+      )
+    }
+    expect((await world.control.showVolume('demo')).limits).toEqual(NO_LIMITS)
   })
 
   test('delete: a volume in use is refused, naming the sessions, and stays usable', async () => {

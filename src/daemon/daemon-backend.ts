@@ -12,6 +12,7 @@ import type { EtcdStoreOptions } from '../metadata/etcd/etcd-store.ts'
 import type { NbdServer } from '../nbd/nbd-server.ts'
 import type { Replication } from '../replication/replication.ts'
 import type { Brick, ScrubProgress } from '../store/brick.ts'
+import type { OwnedVolume } from '../volume/owned-volume.ts'
 import type { VolumeHandle } from '../volume/volume.ts'
 import { clusterChecks } from './cluster-checks.ts'
 import { examine } from './doctor.ts'
@@ -36,6 +37,8 @@ export interface BackendParts {
   readonly watchdog: Watchdog
   /** Null when the metadata is in the data directory. */
   readonly etcd: EtcdStoreOptions | null
+  /** Those whose operations are ordered here. */
+  readonly ownedVolumes: () => Iterable<OwnedVolume>
   /** Of every peer of this process; none where volumes live on one brick. */
   readonly replications: readonly Replication[]
   readonly portals: () => readonly Portal[]
@@ -148,6 +151,9 @@ function metricSources(parts: BackendParts): MetricSources {
     *sessions() {
       yield* sessions.measured()
       yield* nbdSessions.measured()
+    },
+    *throttled() {
+      for (const { name, throttled } of parts.ownedVolumes()) yield { volume: name, ...throttled }
     },
     get capacity() {
       return brick.capacity

@@ -187,6 +187,8 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
     watchdog,
     etcd: storage.metadata.etcd,
     replications: replicated?.peers.map(({ replication }) => replication) ?? [],
+    ownedVolumes: () =>
+      storage.host?.volumes ?? replicated!.peers.flatMap(({ gateway }) => gateway.ownedVolumes),
     portals,
     nbdPortals,
   })

@@ -3,6 +3,7 @@ import type { Config } from '../config/schema.ts'
 import { reservationStorage, sanitizeStorage } from '../control/volume-state-storage.ts'
 import type { Log } from '../lib/log.ts'
 import { VolumeHost } from '../volume/volume-host.ts'
+import { bootTimers } from './boot-timers.ts'
 import type { Closers } from './closers.ts'
 import { lockData } from './data-directory.ts'
 import { enterPeers, type LocalPeer, openPeerBrick } from './local-peers.ts'
@@ -83,6 +84,7 @@ function openVolumeHost(
     sanitizeBytesPerSecond: config.store.sanitizeBandwidth,
     // The brick's clock.
     nowMs: Date.now,
+    throttleTimers: bootTimers,
     clearFailed: (volume, err) => log.warn({ volume, err }, 'quiet segments could not be cleared'),
   })
 }

@@ -11,6 +11,7 @@ import { encodeReservations } from '../volume/reservations/reservation-codec.ts'
 import type { RegistrantName } from '../volume/reservations/reservation-state.ts'
 import type { ReservationNotice, ReservationRefusal } from '../volume/reservations/step-reservations.ts'
 import type { SanitizeOrder } from '../volume/sanitize/sanitize-state.ts'
+import { NO_LIMITS } from '../volume/throttle/volume-limits.ts'
 import type { StreamKey } from './client-key.ts'
 import { CLIENTS_PER_GATEWAY_MAX, EXTENTS_PER_ANSWER_MAX, type GatewayLimits } from './limits.ts'
 import {
@@ -54,6 +55,7 @@ export class OwnedService {
     this.#head = owned.head
     this.epoch = owned.epoch
     this.volume = volume
+    this.#limit()
     this.streams = new OwnerStreams({
       epoch: owned.epoch,
       timers,
@@ -111,6 +113,7 @@ export class OwnedService {
     const { sizeBytes, readOnly } = owned.head
     this.volume.grow(Math.max(sizeBytes, this.volume.sizeBytes))
     this.volume.setReadOnly(readOnly)
+    this.#limit()
     void this.#tellState()
   }
 
@@ -154,6 +157,10 @@ export class OwnedService {
       sanitizeRefusal: sanitization.refusal,
       sanitizeProgress: sanitization.progress,
     }
+  }
+
+  #limit(): void {
+    this.volume.limit(this.#head.limits ?? NO_LIMITS, this.#options.timers)
   }
 
   #attach(gateway: number): OwnerState {

@@ -11,6 +11,8 @@ import type { Reservations } from './reservations.ts'
 import { SANITIZER, type Sanitization } from './sanitize/sanitization.ts'
 import { SegmentKeeper } from './segment-keeper.ts'
 import { SubBlockIo } from './sub-block-io.ts'
+import type { VolumeLimits } from './throttle/volume-limits.ts'
+import { type ThrottleCounters, type ThrottleTimers, VolumeThrottle } from './throttle/volume-throttle.ts'
 import type { Volume, VolumeChange } from './volume.ts'
 import { OwnedVolumeHandle } from './volume-handle.ts'
 import type { VolumeSpace } from './volume-space.ts'
@@ -50,11 +52,14 @@ export class OwnedVolume implements Volume {
   readonly sanitization: Sanitization
   readonly space: VolumeSpace
   readonly segments: SegmentKeeper
+  readonly throttled: ThrottleCounters = { operations: 0, waitedMs: 0 }
   readonly #extents: VolumeExtents
   #sizeBytes: number
   #readOnly: boolean
   #failedAtBytes = 0
   #serving = true
+  /** Null while there is no limit. */
+  #throttle: VolumeThrottle<VolumeTask> | null = null
   readonly #queue: OperationQueue
   readonly #idleTasks: VolumeTask[] = []
   readonly #subBlock: SubBlockIo
@@ -85,6 +90,7 @@ export class OwnedVolume implements Volume {
     this.#taskOwner = {
       extents,
       admit: task => this.#refusalOfTask(task),
+      throttleEnded: task => this.#enter(task),
       taskDone: task => this.#taskDone(task),
     }
     this.segments = new SegmentKeeper(extents, this.#queue)
@@ -139,6 +145,14 @@ export class OwnedVolume implements Volume {
     this.#tell('writeProtection')
   }
 
+  /** What its clients may ask of it from now on. What waits for former limits goes on as these allow. */
+  limit(limits: VolumeLimits, timers: ThrottleTimers): void {
+    const isLimited = limits.iops !== null || limits.bytesPerSecond !== null
+    if (isLimited) this.#throttle ??= new VolumeThrottle(timers, this.throttled)
+    this.#throttle?.set(limits)
+    if (!isLimited) this.#throttle = null
+  }
+
   readNow(
     handle: OwnedVolumeHandle,
     offsetBytes: number,
@@ -148,11 +162,13 @@ export class OwnedVolume implements Volume {
   ): BlockStatus {
     const refusal = this.#refusalOf(handle, BlockKind.read, offsetBytes, lengthBytes)
     if (refusal !== BlockStatus.ok) return refusal
+    if (this.#throttle !== null && !this.#passes(handle, lengthBytes)) return BlockStatus.wouldBlock
     if (!this.#queue.isEmpty && this.#blocked(offsetBytes, lengthBytes, RangeHold.read))
       return BlockStatus.wouldBlock
     const io = isAligned(offsetBytes, lengthBytes) ? this.#extents : this.#subBlock
     const status = io.readNow(offsetBytes, lengthBytes, into, at)
     if (status === BlockStatus.mediumError) this.#failedAtBytes = io.failedAtBytes
+    if (this.#throttle !== null && status === BlockStatus.ok) this.#spend(handle, lengthBytes)
     return status
   }
 
@@ -165,11 +181,13 @@ export class OwnedVolume implements Volume {
   ): BlockStatus {
     const refusal = this.#refusalOf(handle, BlockKind.write, offsetBytes, lengthBytes)
     if (refusal !== BlockStatus.ok) return refusal
+    if (this.#throttle !== null && !this.#passes(handle, lengthBytes)) return BlockStatus.wouldBlock
     if (!this.#queue.isEmpty && this.#blocked(offsetBytes, lengthBytes, RangeHold.write))
       return BlockStatus.wouldBlock
     const io = isAligned(offsetBytes, lengthBytes) ? this.#extents : this.#subBlock
     const status = io.writeNow(offsetBytes, lengthBytes, from, at)
     if (status === BlockStatus.mediumError) this.#failedAtBytes = io.failedAtBytes
+    if (this.#throttle !== null && status === BlockStatus.ok) this.#spend(handle, lengthBytes)
     return status
   }
 
@@ -177,16 +195,17 @@ export class OwnedVolume implements Volume {
     operation.status = BlockStatus.ok
     const task = this.#idleTasks.pop() ?? new VolumeTask(this.#taskOwner)
     task.prepare(operation, handle)
+    task.queued = false
     // blockDone is never called from inside submit, and a task may be refused as soon as it begins.
-    task.queued = this.#refusalOfTask(task) === BlockStatus.ok
-    if (task.queued) this.#queue.enter(task)
-    else setImmediate(() => task.begin())
+    if (this.#refusalOfTask(task) !== BlockStatus.ok) setImmediate(() => task.begin())
+    else if (this.#throttle === null || isOurs(handle) || this.#throttle.enter(task)) this.#enter(task)
   }
 
   abort(operation: BlockOperation): void {
     for (let entry = this.#queue.first; entry !== null; entry = entry.nextEntry) {
       if (entry instanceof VolumeTask && entry.operation === operation) return this.#cancel(entry)
     }
+    this.#cancelThrottled(task => task.operation === operation)
   }
 
   abortAll(handle: OwnedVolumeHandle): void {
@@ -195,6 +214,7 @@ export class OwnedVolume implements Volume {
       if (entry instanceof VolumeTask && entry.origin === handle) this.#cancel(entry)
       entry = following
     }
+    this.#cancelThrottled(task => task.origin === handle)
   }
 
   /** Rejects with ERR_BLOCK_SANITIZING while nobody may look, whoever asks. */
@@ -218,6 +238,11 @@ export class OwnedVolume implements Volume {
     this.segments.stop()
     await this.sanitization.stop()
     await Promise.all([...this.#handles].map(handle => handle.close()))
+  }
+
+  #enter(task: VolumeTask): void {
+    task.queued = true
+    this.#queue.enter(task)
   }
 
   #taskDone(task: VolumeTask): void {
@@ -265,6 +290,14 @@ export class OwnedVolume implements Volume {
     return this.#queue.conflicts(alignDown(offsetBytes), alignUp(offsetBytes + lengthBytes), hold)
   }
 
+  #passes(handle: OwnedVolumeHandle, lengthBytes: number): boolean {
+    return isOurs(handle) || this.#throttle!.passes(lengthBytes)
+  }
+
+  #spend(handle: OwnedVolumeHandle, lengthBytes: number): void {
+    if (!isOurs(handle)) this.#throttle!.spend(lengthBytes)
+  }
+
   #cancel(task: VolumeTask): void {
     task.cancelled = true
     if (!task.waiting) return
@@ -272,4 +305,16 @@ export class OwnedVolume implements Volume {
     task.queued = false
     setImmediate(() => task.begin())
   }
+
+  #cancelThrottled(isChosen: (task: VolumeTask) => boolean): void {
+    for (const task of this.#throttle?.takeOut(isChosen) ?? []) {
+      task.cancelled = true
+      setImmediate(() => task.begin())
+    }
+  }
+}
+
+/** The daemon's own work is outside the limits of clients: owners prove by a read that they still are. */
+function isOurs({ client }: OwnedVolumeHandle): boolean {
+  return client.protocol === 'internal'
 }

@@ -6,6 +6,8 @@ import { Reservations } from './reservations.ts'
 import { Sanitization } from './sanitize/sanitization.ts'
 import { SEGMENT_QUIET_MS } from './segment-keeper.ts'
 import type { StateStorage } from './state-storage.ts'
+import type { VolumeLimits } from './throttle/volume-limits.ts'
+import type { ThrottleTimers } from './throttle/volume-throttle.ts'
 import type { VolumeSpace } from './volume-space.ts'
 
 /** How often quiet segments are looked for. */
@@ -21,6 +23,7 @@ export interface HostedVolume {
   readonly removable: boolean
   /** 32 hex digits. */
   readonly naa: string
+  readonly limits: VolumeLimits
   readonly epoch: number
   readonly generation: number
   readonly setVersion: number
@@ -34,6 +37,7 @@ export interface VolumeHostOptions {
   readonly sanitizeBytesPerSecond: number
   /** Milliseconds of the clock that the brick stamps its segments with. */
   readonly nowMs: () => number
+  readonly throttleTimers: ThrottleTimers
   /** A clear failed: the brick has told why already, the segments stay active. */
   readonly clearFailed: (volume: string, error: unknown) => void
 }
@@ -41,18 +45,28 @@ export interface VolumeHostOptions {
 /** A volume that is served from the brick of this daemon. */
 export class HostedOwnedVolume extends OwnedVolume {
   readonly usedBytes: () => number
+  readonly #timers: ThrottleTimers
   readonly #closed: () => void
 
-  constructor(volume: HostedVolume, extents: VolumeExtents, state: VolumeState, closed: () => void) {
+  constructor(
+    volume: HostedVolume,
+    extents: VolumeExtents,
+    state: VolumeState,
+    timers: ThrottleTimers,
+    closed: () => void,
+  ) {
     super({ ...volume, naa: Buffer.from(volume.naa, 'hex') }, extents, state)
     this.usedBytes = () => extents.usedBytes
+    this.#timers = timers
     this.#closed = closed
+    this.limit(volume.limits, timers)
   }
 
-  /** Takes over size and write protection of a newer record. */
+  /** Takes over size, write protection and limits of a newer record. */
   apply(volume: HostedVolume): void {
     this.grow(volume.sizeBytes)
     this.setReadOnly(volume.readOnly)
+    this.limit(volume.limits, this.#timers)
   }
 
   override async close(): Promise<void> {
@@ -104,6 +118,10 @@ export class VolumeHost implements AsyncDisposable {
     })
   }
 
+  get volumes(): Iterable<OwnedVolume> {
+    return this.#open.values()
+  }
+
   createVolume(volume: HostedVolume): Promise<void> {
     const { uuid, epoch, setVersion } = volume
     return this.#options.brick.createVolume({ uuid, sizeBytes: alignUp(volume.sizeBytes), epoch, setVersion })
@@ -121,7 +139,8 @@ export class VolumeHost implements AsyncDisposable {
       bytesPerSecond: this.#options.sanitizeBytesPerSecond,
     })
     await sanitization.load()
-    const opened = new HostedOwnedVolume(volume, extents, { reservations, sanitization, space }, () =>
+    const state = { reservations, sanitization, space }
+    const opened = new HostedOwnedVolume(volume, extents, state, this.#options.throttleTimers, () =>
       this.#open.delete(volume.uuid),
     )
     sanitization.resume(client => opened.open(client))

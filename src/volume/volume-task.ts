@@ -4,6 +4,7 @@ import { invariant } from '../lib/invariant.ts'
 import type { VolumeExtents } from '../store/brick.ts'
 import { alignDown, alignUp, firstDifference, orInto, STORE_BLOCK_BYTES } from './block-alignment.ts'
 import { type RangeEntry, RangeHold } from './operation-queue.ts'
+import type { ThrottledTask } from './throttle/volume-throttle.ts'
 
 const NO_DATA = Buffer.alloc(0)
 
@@ -23,6 +24,8 @@ export interface TaskOwner {
   readonly extents: VolumeExtents
   /** Asked when the range is free, before anything is touched: ok, or why the operation is refused. */
   admit(task: VolumeTask): BlockStatus
+  /** It has waited for the volume's limits long enough. */
+  throttleEnded(task: VolumeTask): void
   taskDone(task: VolumeTask): void
 }
 
@@ -30,13 +33,15 @@ export interface TaskOwner {
  * An operation on its way through the owner: holds its blocks, widens it to whole blocks (read-modify-write
  * happens here and nowhere else), compares where it must, and hands whole blocks to the extents. Pooled.
  */
-export class VolumeTask implements RangeEntry {
+export class VolumeTask implements RangeEntry, ThrottledTask<VolumeTask> {
   startBytes = 0
   endBytes = 0
   hold: RangeHold = RangeHold.read
   waiting = false
   nextEntry: RangeEntry | null = null
   previousEntry: RangeEntry | null = null
+  throttledSinceMs = 0
+  nextThrottled: VolumeTask | null = null
 
   operation!: BlockOperation
   /** The handle that the operation came by: its client's rights are checked when the task begins. */
@@ -70,6 +75,10 @@ export class VolumeTask implements RangeEntry {
     this.startBytes = alignDown(operation.offsetBytes)
     this.endBytes = alignUp(operation.offsetBytes + operation.lengthBytes)
     if (kind === BlockKind.flush) this.startBytes = this.endBytes = 0
+  }
+
+  throttleEnded(): void {
+    this.#owner.throttleEnded(this)
   }
 
   begin(): void {

@@ -17,6 +17,7 @@ import { HoldfastError } from '../../src/errors/holdfast-error.ts'
 import { openEmbeddedStore } from '../../src/metadata/embedded/embedded-store.ts'
 import type { MetadataStore } from '../../src/metadata/metadata-store.ts'
 
+import type { VolumeLimits } from '../../src/volume/throttle/volume-limits.ts'
 export const silentLog: Log = { info: () => {}, warn: () => {}, error: () => {} }
 
 /** Called before each step of a change; throwing there is a crash before it. */
@@ -69,6 +70,7 @@ class FakeVolume {
   sizeBytes: number
   readOnly: boolean
   readonly #host: FakeHost
+  limits: VolumeLimits
   readonly #uuid: string
 
   constructor(host: FakeHost, record: VolumeRecord) {
@@ -78,11 +80,13 @@ class FakeVolume {
     this.sizeBytes = record.sizeBytes
     this.readOnly = record.readOnly
   }
+    this.limits = record.limits
 
   apply(record: VolumeRecord): void {
     this.sizeBytes = record.sizeBytes
     this.readOnly = record.readOnly
   }
+    this.limits = record.limits
 
   async close(): Promise<void> {
     this.#host.open.delete(this.#uuid)

@@ -102,6 +102,18 @@ export const metricDefinitions: readonly MetricDefinition[] = [
       stats,
     })),
   ),
+  counter(
+    'holdfast_volume_throttled_operations_total',
+    "Operations that waited for a limit of their volume, counted at the volume's owner.",
+    ['volume'],
+    s => [...s.throttled()].map(({ volume, operations }) => [{ volume }, operations] as const),
+  ),
+  counter(
+    'holdfast_volume_throttled_seconds_total',
+    'How long these operations waited, all together.',
+    ['volume'],
+    s => [...s.throttled()].map(({ volume, waitedMs }) => [{ volume }, waitedMs / 1000] as const),
+  ),
   gauge(
     'holdfast_store_capacity_bytes',
     'What the brick may use.',

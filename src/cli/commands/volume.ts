@@ -7,6 +7,7 @@ import { followJob } from '../follow-job.ts'
 import { type Column, formatDetails, formatTable } from '../output.ts'
 import type { Terminal } from '../terminal.ts'
 import { gather, parseCount } from './arguments.ts'
+import { addLimitOptions, type LimitFlags, limitsOf, limitText } from './limit-options.ts'
 import { formatShare, type Job, type VolumeShown, yesNo } from './shown.ts'
 import type { ManifestFlags } from './volume-manifest.ts'
 
@@ -25,7 +26,7 @@ const COLUMNS: readonly Column<VolumeShown>[] = [
   },
 ]
 
-interface CreateFlags {
+interface CreateFlags extends LimitFlags {
   readonly replicas?: number
   readonly minReplicas?: number
   readonly blockSize?: 512 | 4096
@@ -34,7 +35,7 @@ interface CreateFlags {
   readonly allowDegraded?: boolean
 }
 
-interface SetFlags {
+interface SetFlags extends LimitFlags {
   readonly readOnly?: boolean
   readonly nbd?: string
   readonly replicas?: number
@@ -45,15 +46,17 @@ export function addVolumeCommands(program: Command, terminal: Terminal): void {
   const volume = addClientOptions(program.command('volume').description('virtual disks'))
 
   addClientOptions(
-    volume
-      .command('create <name> <size>')
-      .description('make a volume, and a target of its own with it as LUN 0')
-      .option('--replicas <count>', 'copies to keep', parseCount)
-      .option('--min-replicas <count>', 'copies that an acknowledged write needs', parseCount)
-      .option('--block-size <bytes>', 'logical block size: 512 or 4096 (512)', parseBlockSize)
-      .option('--read-only', 'refuse writes')
-      .option('--removable', 'let initiators eject and load it')
-      .option('--allow-degraded', 'also with fewer failure domains than replicas'),
+    addLimitOptions(
+      volume
+        .command('create <name> <size>')
+        .description('make a volume, and a target of its own with it as LUN 0')
+        .option('--replicas <count>', 'copies to keep', parseCount)
+        .option('--min-replicas <count>', 'copies that an acknowledged write needs', parseCount)
+        .option('--block-size <bytes>', 'logical block size: 512 or 4096 (512)', parseBlockSize)
+        .option('--read-only', 'refuse writes')
+        .option('--removable', 'let initiators eject and load it')
+        .option('--allow-degraded', 'also with fewer failure domains than replicas'),
+    ),
   ).action(async (name: string, size: string, flags: CreateFlags, command: Command) => {
     const context = contextOf(command, terminal)
     const { replicas, minReplicas, readOnly, removable, allowDegraded, blockSize } = flags
@@ -62,6 +65,7 @@ export function addVolumeCommands(program: Command, terminal: Terminal): void {
       name,
       sizeBytes: parseSize(size),
       ...wanted,
+      limits: limitsOf(flags),
     })
     context.print(
       made,
@@ -86,18 +90,20 @@ export function addVolumeCommands(program: Command, terminal: Terminal): void {
   )
 
   addClientOptions(
-    volume
-      .command('set <name>')
-      .description('change a volume')
-      .option('--read-only <on|off>', 'refuse writes', parseSwitch)
-      .option('--replicas <count>', 'copies to keep; made or freed while the volume is used', parseCount)
-      .option('--min-replicas <count>', 'copies that an acknowledged write needs', parseCount)
-      .option('--nbd <off|open|tls[:IDENTITY,…]>', 'who may use it over NBD; +resize: and grow it'),
+    addLimitOptions(
+      volume
+        .command('set <name>')
+        .description('change a volume')
+        .option('--read-only <on|off>', 'refuse writes', parseSwitch)
+        .option('--replicas <count>', 'copies to keep; made or freed while the volume is used', parseCount)
+        .option('--min-replicas <count>', 'copies that an acknowledged write needs', parseCount)
+        .option('--nbd <off|open|tls[:IDENTITY,…]>', 'who may use it over NBD; +resize: and grow it'),
+    ),
   ).action(async (name: string, flags: SetFlags, command: Command) => {
     const { readOnly, nbd, replicas, minReplicas } = flags
-    const body = { readOnly, nbd, replicas, minReplicas }
+    const body = { readOnly, nbd, replicas, minReplicas, limits: limitsOf(flags) }
     if (Object.values(body).every(value => value === undefined))
-      throw new CliError(ExitCode.usage, 'nothing to change: give --read-only, --replicas or --nbd')
+      throw new CliError(ExitCode.usage, 'nothing to change: give --read-only, --replicas, --nbd or a limit')
     const context = contextOf(command, terminal)
     printVolume(context, await context.client.patch<VolumeShown>(`volumes/${segment(name)}`, body))
   })
@@ -192,6 +198,7 @@ function printVolume(context: CommandContext, volume: VolumeShown): void {
       ['read-only', yesNo(volume.readOnly)],
       ['removable', yesNo(volume.removable)],
       ['NBD', volume.nbd],
+      ['limits', limitText(volume.limits)],
       ['NAA', volume.naa],
       ['state', volume.state === 'deleting' ? 'deleting' : volume.replication.health],
       ['owner', volume.replication.owner ?? '-'],

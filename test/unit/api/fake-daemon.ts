@@ -6,6 +6,7 @@ import type { PeerInfo, SessionInfo, TargetRecord } from '../../../src/control/r
 import { HoldfastError } from '../../../src/errors/holdfast-error.ts'
 import { IoStats } from '../../../src/lib/io-stats.ts'
 import type { ScrubProgress } from '../../../src/store/brick.ts'
+import { NO_LIMITS } from '../../../src/volume/throttle/volume-limits.ts'
 import type { VolumeHandle } from '../../../src/volume/volume.ts'
 
 const NOW = '2026-11-21T00:00:00.000Z'
@@ -210,6 +211,7 @@ export class FakeDaemon implements ApiBackend {
       readOnly: volume.readOnly ?? false,
       removable: false,
       naa: '602484f0000000000000000000000000',
+      limits: { ...NO_LIMITS, ...volume.limits },
       createdAt: NOW,
       state: 'ready',
       epoch: 1,
@@ -260,7 +262,10 @@ export class FakeDaemon implements ApiBackend {
       },
       listVolumes: async () => [...this.volumes.values()],
       showVolume: async name => this.#find(name),
-      setVolume: async (name, change) => this.#change(name, change),
+      setVolume: async (name, { limits, ...change }) => {
+        const before = this.#find(name).limits
+        return this.#change(name, { ...change, limits: { ...before, ...limits } })
+      },
       resizeVolume: async (name, sizeBytes) => {
         if (sizeBytes < this.#find(name).sizeBytes) {
           throw new HoldfastError('ERR_VOLUME_SHRINK', `volume '${name}' cannot be made smaller`)
@@ -401,6 +406,7 @@ export class FakeDaemon implements ApiBackend {
     return {
       volumes: () => [{ volume: 'demo', stats }],
       sessions: () => [{ ...session, stats }],
+      throttled: () => [{ volume: 'demo', operations: 3, waitedMs: 1500 }],
       capacity: { limitBytes: 100, usedBytes: 10, warnAtBytes: 90, dirtyBytes: 7, dirtyCapBytes: 50 },
       brick: {
         checksumErrors: 1,

@@ -28,6 +28,16 @@ test('volume: create, list, show, set, resize and delete work and print sizes fo
   expect((await served.run('volume delete disk1')).out).toBe("volume 'disk1' deleted\n")
 })
 
+test('volume: limits are given, shown, and taken away with none', async () => {
+  await served.run('volume create disk1 1MiB --iops-limit 500')
+  const set = await served.run('volume set disk1 --bandwidth-limit 100MiB --bandwidth-burst 1GiB')
+  expect([set.code, set.err]).toEqual([0, ''])
+  expect(set.out).toMatch(/limits: +500 operations\/s, burst 500\n +100MiB\/s, burst 1GiB\n/)
+  const lifted = await served.run('volume set disk1 --iops-limit none --bandwidth-limit none --json')
+  expect(JSON.parse(lifted.out).limits).toMatchObject({ iops: 0, bytesPerSecond: 0 })
+  expect((await served.run('volume set disk1 --bandwidth-limit fast')).code).toBe(2)
+})
+
 test('json: every answer is the data of the API, wherever the option stands', async () => {
   await served.run('volume create disk1 1MiB')
   for (const line of ['--json volume list', 'volume --json list', 'volume list --json']) {

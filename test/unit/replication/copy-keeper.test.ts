@@ -2,8 +2,9 @@ import { expect, test } from 'vitest'
 import { CopyKeeper } from '../../../src/replication/resync/copy-keeper.ts'
 import { freeLeftovers } from '../../../src/replication/resync/leftovers.ts'
 import type { OutMember, WantedChange } from '../../../src/replication/resync/resync-ports.ts'
+import { ManualTimers } from '../../lib/manual-timers.ts'
 import { FakeBrick } from './fake-bricks.ts'
-import { FakeOwner, FakeTimers } from './fake-owner.ts'
+import { FakeOwner } from './fake-owner.ts'
 
 const REGIONS_PER_RANGE = 16384
 const OUT: OutMember = { peerNumber: 3, since: 5, ranges: [0], answers: true, awayMs: 0, notBeforeMs: 0 }
@@ -11,7 +12,7 @@ const OUT: OutMember = { peerNumber: 3, since: 5, ranges: [0], answers: true, aw
 function aKeeper() {
   const bricks = [1, 2, 3].map(number => new FakeBrick(number))
   const owner = new FakeOwner(bricks, bricks.slice(0, 2))
-  const timers = new FakeTimers()
+  const timers = new ManualTimers()
   const events: string[] = []
   const wanted: WantedChange[] = []
   const keeper = new CopyKeeper({

@@ -2,8 +2,9 @@ import { expect, test } from 'vitest'
 import { Copy, type CopyOrder } from '../../../src/replication/resync/copy.ts'
 import { SharedBudget } from '../../../src/replication/resync/shared-budget.ts'
 import { seeded } from '../../crash/random.ts'
+import { ManualTimers } from '../../lib/manual-timers.ts'
 import { BLOCK, BLOCKS_PER_REGION, FakeBrick, REGION } from './fake-bricks.ts'
-import { FakeOwner, FakeTimers } from './fake-owner.ts'
+import { FakeOwner } from './fake-owner.ts'
 
 const FREE = { take: () => Promise.resolve() }
 const RETURN: CopyOrder = { kind: 'resync', joins: 3, leaves: null, ranges: [0], since: 5 }
@@ -29,7 +30,7 @@ function missed({ survivors }: Cluster, block: number, value: number, generation
 }
 
 function copy(owner: FakeOwner, order: Partial<CopyOrder> = {}): Copy {
-  return new Copy({ ...RETURN, ...order }, owner, new FakeTimers(), FREE)
+  return new Copy({ ...RETURN, ...order }, owner, new ManualTimers(), FREE)
 }
 
 function differing(one: FakeBrick, other: FakeBrick): number[] {
@@ -191,13 +192,13 @@ test('budget: what a copy has moved is taken before it goes on', async () => {
       await new Promise(setImmediate)
     },
   }
-  await new Copy(RETURN, cluster.owner, new FakeTimers(), budget).run()
+  await new Copy(RETURN, cluster.owner, new ManualTimers(), budget).run()
   expect(taken.filter(bytes => bytes === REGION)).toHaveLength(10)
   expect(Math.min(...taken)).toBeGreaterThan(0)
 })
 
 test('budget: what is taken beyond it is waited for', async () => {
-  const timers = new FakeTimers()
+  const timers = new ManualTimers()
   const budget = new SharedBudget(1024 * 1024, timers)
   await budget.take(4 * 1024 * 1024)
   let ready = false
