@@ -119,6 +119,13 @@ export const FAULTS = {
     })
     world.disks.makeRoom(host)
   },
+  async 'killed while its disk is full'(world, host) {
+    await world.disks.fill(host)
+    await world.peers.kill(host)
+    await restart(world, host)
+    await sleep(HURT_MS)
+    world.disks.makeRoom(host)
+  },
   /** One may leave, not two: writes that need more space are refused, the others go on. */
   async 'all disks full'(world) {
     for (const host of world.peers.running) await world.disks.fill(host)
