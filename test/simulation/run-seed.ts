@@ -17,6 +17,8 @@ const CLIENTS = 5
 const LOOK_EVERY_MS = 211
 const REST_MS_MAX = 180_000
 const RUN_MS_MAX = 900_000
+/** Whoever was about to come back has come back by then. */
+const NEEDS_RECOVER_MS = 60_000
 const STORY_LINES = 14
 const EVENTS_MAX = 3_000_000
 
@@ -90,6 +92,7 @@ class Run {
   readonly #strikes: number[]
   #taken = 0
   #mendedAtMs = 0
+  #needsRecoverSinceMs: number | null = null
 
   constructor(world: World, options: SeedOptions, operations: number) {
     this.#world = world
@@ -144,6 +147,7 @@ class Run {
     const { loop, judge, clients } = this.#world
     judge.look()
     loop.after(LOOK_EVERY_MS, () => this.#look())
+    if (this.#needsRecover()) return this.#end()
     if (this.#taken < this.#operations) return
     if (this.#mendedAtMs === 0) {
       this.#mendedAtMs = loop.nowMs
@@ -160,6 +164,16 @@ class Run {
         `no rest ${REST_MS_MAX / 1000} s after everything was mended: ${unsettled ?? waits}`,
       )
     }
+  }
+
+  #needsRecover(): boolean {
+    const { loop, judge, tally } = this.#world
+    if (!judge.needsRecover()) this.#needsRecoverSinceMs = null
+    else this.#needsRecoverSinceMs ??= loop.nowMs
+    if (this.#needsRecoverSinceMs === null || loop.nowMs - this.#needsRecoverSinceMs < NEEDS_RECOVER_MS)
+      return false
+    tally.add('ended: only an operator can recover it')
+    return true
   }
 
   #end(): void {

@@ -227,6 +227,21 @@ export class Judge implements BrickWitness {
     return null
   }
 
+  /**
+   * I15 is promised while M members hold a volume. Two that were lost at the same moment, one with its disk, leave
+   * fewer in S(r): nobody may serve that range until an operator recovers it. PROTOCOL rules 7 and 25.
+   */
+  needsRecover(): boolean {
+    return this.#world.volumes.some(volume => {
+      const view = this.#views.get(volume.name)
+      if (view === undefined) return false
+      return view.members.some(set => {
+        const held = set.filter(uuid => this.#image(uuid, volume) !== undefined)
+        return held.length < view.head.minReplicas
+      })
+    })
+  }
+
   #compareMembers(volume: TestedVolume, block: number, members: readonly string[]): void {
     const segment = Math.floor(block / BLOCKS_PER_SEGMENT)
     const images = members.map(uuid => this.#image(uuid, volume)).filter(image => image !== undefined)
