@@ -3,9 +3,10 @@ import { parseTargetName } from '../lib/names.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Cluster } from './cluster.ts'
+import type { ClusterPortals } from './cluster-portals.ts'
 import { clusterOverview } from './cluster-view.ts'
 import type { ConnectionOperations } from './connection-operations.ts'
-import { type ConnectionProperties, connectionProperties, pathsTo } from './connection-properties.ts'
+import { type ConnectionProperties, connectionProperties } from './connection-properties.ts'
 import type {
   ChapChange,
   ClusterEvent,
@@ -22,7 +23,7 @@ import type { Jobs } from './jobs.ts'
 import type { VolumeHead } from './layout.ts'
 import type { PeerOperations } from './peer-operations.ts'
 import type { PeerWatch } from './peer-watch.ts'
-import type { BrickStatus, Log, Portal, VolumeHost } from './ports.ts'
+import type { BrickStatus, Log, VolumeHost } from './ports.ts'
 import type { PeerInfo, SessionInfo, TargetRecord } from './records.ts'
 import type { ReplicaOperations } from './replica-operations.ts'
 import type { Serving } from './serving.ts'
@@ -49,7 +50,7 @@ export interface ControlParts {
   readonly peers: PeerOperations
   readonly replicas: ReplicaOperations
   readonly peerWatch: PeerWatch
-  readonly portals: () => readonly Portal[]
+  readonly portals: ClusterPortals
   readonly log: Log
 }
 
@@ -143,7 +144,9 @@ export class ClusterControl implements Control {
 
   async connect(volume: string, initiator: string, dialled: string): Promise<ConnectionProperties> {
     const { connections, portals, catalogue } = this.#parts
-    const paths = pathsTo(portals(), dialled)
+    const paths = portals.dialledFrom(dialled)
+    if (paths.length === 0)
+      throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', 'no iSCSI portal is open that a client could reach')
     const grant = await connections.grant(volume, initiator)
     await this.#settled()
     return connectionProperties(grant, paths, catalogue.model.discoveryChap)

@@ -1,6 +1,3 @@
-import { HoldfastError } from '../errors/holdfast-error.ts'
-import { reachableAddress } from './directory.ts'
-import type { Portal } from './ports.ts'
 import type { ChapRecord } from './records.ts'
 
 /** What an initiator was given: which LUN, and what it proves at login. */
@@ -33,17 +30,6 @@ export interface ConnectionProperties {
   /** UNMAP and fstrim give space back. */
   readonly discard: true
   readonly access_mode: 'rw' | 'ro'
-}
-
-/**
- * Addresses that a client can dial, in the order of the listeners. `dialled` stands in for wildcards: our own
- * address on the connection that asks. Throws ERR_BLOCK_UNAVAILABLE when no portal is up.
- */
-export function pathsTo(portals: readonly Portal[], dialled: string): string[] {
-  const addresses = portals.flatMap(portal => reachableAddress(portal, dialled) ?? [])
-  if (addresses.length === 0)
-    throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', 'no iSCSI portal is open that a client could reach')
-  return [...new Set(addresses)]
 }
 
 export function connectionProperties(

@@ -15,7 +15,7 @@ describe('connections', () => {
   })
   afterEach(() => world.destroy())
 
-  const lookUp = (initiator: string, target = DEMO) => world.plane.directory.lookUp(target, initiator)
+  const lookUp = (initiator: string, target = DEMO) => world.lookUp(target, initiator)
   const connect = (initiator: string, volume = 'demo') => world.control.connect(volume, initiator, API)
   const connectionEvents = async () =>
     (await world.control.listEvents(100)).filter(event => event.kind.startsWith('connection.'))

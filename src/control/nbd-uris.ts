@@ -1,4 +1,4 @@
-import { reachableAddress } from './directory.ts'
+import { reachableAddress } from './cluster-portals.ts'
 import type { NbdAccess } from './nbd-access.ts'
 import type { NbdPortal } from './ports.ts'
 

@@ -5,6 +5,7 @@ import type { ExportDirectory } from '../nbd/export-directory.ts'
 import { Catalogue } from './catalogue.ts'
 import type { Cluster } from './cluster.ts'
 import { ClusterControl } from './cluster-control.ts'
+import { ClusterPortals } from './cluster-portals.ts'
 import { ConnectionOperations } from './connection-operations.ts'
 import type { Control } from './control.ts'
 import { CatalogueDirectory } from './directory.ts'
@@ -61,6 +62,7 @@ export interface ControlPlane extends AsyncDisposable {
   readonly directory: TargetDirectory
   readonly exports: ExportDirectory
   readonly serving: Serving
+  readonly portals: ClusterPortals
   /** Targets that have the volume as a LUN. */
   targetsOf(volume: string): string[]
   /** Sessions are counted, listed and kicked through the sources that were added. */
@@ -109,6 +111,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
     }
   })
   const nbdPortals = options.nbdPortals ?? (() => [])
+  const clusterPortals = new ClusterPortals(catalogue, portals, cluster.peerNumber)
   const view = new VolumeView({ catalogue, sessions, host, portals, nbdPortals, exports })
   const control = new ClusterControl({
     ...common,
@@ -125,7 +128,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
     peers: new PeerOperations(common),
     replicas,
     peerWatch,
-    portals,
+    portals: clusterPortals,
     log,
   })
   for (const { name, head } of unfinished) {
@@ -134,9 +137,10 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
   await serving.settled()
   return {
     control,
-    directory: new CatalogueDirectory(catalogue, serving, portals, cluster.peerNumber),
+    directory: new CatalogueDirectory(catalogue, serving, clusterPortals),
     exports,
     serving,
+    portals: clusterPortals,
     targetsOf: volume => view.lunsOf(volume).map(({ iqn }) => iqn),
     addSessions: source => sessions.add(source),
     async [Symbol.asyncDispose]() {

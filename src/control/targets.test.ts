@@ -15,7 +15,7 @@ describe('targets', () => {
   })
   afterEach(() => world.destroy())
 
-  const lookUp = (initiator: string, target = DEMO) => world.plane.directory.lookUp(target, initiator)
+  const lookUp = (initiator: string, target = DEMO) => world.lookUp(target, initiator)
   const discovered = (initiator: string, name: string | null = null) =>
     world.plane.directory
       .discover(initiator, name, { listener: 0, localAddress: '127.0.0.1:3260' })

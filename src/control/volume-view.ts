@@ -1,6 +1,6 @@
 import type { Catalogue } from './catalogue.ts'
+import { reachableAddress } from './cluster-portals.ts'
 import type { VolumeShown } from './control.ts'
-import { reachableAddress } from './directory.ts'
 import type { CatalogueExports } from './exports.ts'
 import type { VolumeHead } from './layout.ts'
 import { formatNbdAccess } from './nbd-access.ts'

@@ -193,7 +193,7 @@ describe('volumes', () => {
   })
 
   test('delete: a volume in use is refused, naming the sessions, and stays usable', async () => {
-    const { control, sessions, plane } = world
+    const { control, sessions } = world
     await control.createVolume({ name: 'demo', sizeBytes: GIB })
     sessions.add({ target: DEMO_TARGET })
     sessions.add({ target: DEMO_TARGET, id: 'iscsi-2' })
@@ -201,18 +201,18 @@ describe('volumes', () => {
     await expect(control.deleteVolume('demo', { force: false })).rejects.toThrow(
       refused('ERR_VOLUME_BUSY', 'used by 2 sessions (iqn.1993-08.org.debian:a)'),
     )
-    expect(plane.directory.lookUp(DEMO_TARGET, 'iqn.1993-08.org.debian:a').found).toBe('yes')
+    expect(world.lookUp(DEMO_TARGET, 'iqn.1993-08.org.debian:a').found).toBe('yes')
   })
 
   test('delete: with force the sessions end, the space is freed, and the name is free', async () => {
-    const { control, sessions, host, plane } = world
+    const { control, sessions, host } = world
     const before = await control.createVolume({ name: 'demo', sizeBytes: GIB })
     sessions.add({ target: DEMO_TARGET })
     sessions.add({ protocol: 'nbd', target: 'demo', id: 'nbd-1' })
     const job = await control.deleteVolume('demo', { force: true })
     expect(job).toMatchObject({ kind: 'delete', subject: 'demo', totalBytes: 8192 })
     expect(sessions.kicked).toHaveLength(2)
-    expect(plane.directory.lookUp(DEMO_TARGET, 'iqn.1993-08.org.debian:a').found).toBe('no')
+    expect(world.lookUp(DEMO_TARGET, 'iqn.1993-08.org.debian:a').found).toBe('no')
     await world.jobsDone()
     expect(control.jobs()).toMatchObject([{ state: 'done', doneBytes: 8192, error: null }])
     expect(host.made.size + host.open.size).toBe(0)

@@ -12,6 +12,7 @@ import { openApi } from './api.ts'
 import { LocalClients } from './client-connections.ts'
 import { Closers } from './closers.ts'
 import { DaemonBackend } from './daemon-backend.ts'
+import { Handover } from './handover.ts'
 import { createIscsiTarget, openPortals, portalsOf } from './iscsi.ts'
 import { IscsiSessions } from './iscsi-sessions.ts'
 import { LocalTargets } from './local-target.ts'
@@ -186,9 +187,9 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
     nbdServer,
     watchdog,
     etcd: storage.metadata.etcd,
-    replications: replicated?.peers.map(({ replication }) => replication) ?? [],
     ownedVolumes: () =>
       storage.host?.volumes ?? replicated!.peers.flatMap(({ gateway }) => gateway.ownedVolumes),
+    replications: replicated?.peers.map(({ replication }) => replication) ?? [],
     portals,
     nbdPortals,
   })
@@ -201,6 +202,16 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
   await openNbdListeners(nbdServer, config)
   nbd = nbdServer
   for (const { membership } of replicated?.peers ?? []) membership.update()
+  if (replicated !== null) {
+    const handover = new Handover({
+      catalogue: replicated.catalogue,
+      portals: plane.portals,
+      replication: replicated.peers[0].replication,
+      suggestLogout: seconds => target.suggestLogout(seconds),
+      log: log.child({ area: 'handover' }),
+    })
+    closers.add('handover', () => handover[Symbol.dispose]())
+  }
 
   const { scrubInterval, scrubBandwidth } = config.store
   const schedule = new ScrubSchedule({

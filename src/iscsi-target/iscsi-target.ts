@@ -135,6 +135,11 @@ export class IscsiTarget {
     return matching.length
   }
 
+  /** Asks all initiators to log out within so many seconds, so that they log in anew; those who stay are served. */
+  suggestLogout(withinSeconds: number): void {
+    for (const session of this.#registry.all()) if (session.target !== null) session.suggestLogout(withinSeconds)
+  }
+
   /**
    * No new connections and commands; initiators are asked to log out; what is in flight ends. After
    * `limits.stopGraceMs` the connections that are left are closed. Resolves when all sessions have ended.
@@ -163,6 +168,7 @@ export class IscsiTarget {
     const contact = { listener: portal.listener, localAddress: connection.localAddress }
     const negotiation = new LoginNegotiation({
       directory: this.#directory,
+      contact,
       parameters: this.#parameters,
       commandWindow: this.#limits.commandsPerSessionMax,
       randomBytes: this.#randomBytes,

@@ -60,7 +60,7 @@ export class SessionRegistry implements SessionKeeper {
     } else if (this.size >= this.#surroundings.limits.sessionsMax) {
       decided(LoginStatus.outOfResources)
     } else {
-      decided(this.#lateRefusal(outcome) ?? this.#create(outcome, link, contact))
+      decided(this.#lateRefusal(outcome, contact) ?? this.#create(outcome, link, contact))
     }
   }
 
@@ -111,9 +111,14 @@ export class SessionRegistry implements SessionKeeper {
   }
 
   /** Rights may have been taken away since the login began, and then its session is not among those that were ended. */
-  #lateRefusal({ target, initiatorName, chapUser }: LoginOutcome): LoginStatus | null {
+  #lateRefusal(
+    { target, initiatorName, chapUser }: LoginOutcome,
+    contact: PortalContact,
+  ): LoginStatus | null {
     if (target === null) return null
-    const now = this.#surroundings.directory.lookUp(target.name, initiatorName)
+    const now = this.#surroundings.directory.lookUp(target.name, initiatorName, contact)
+    // A login that comes again is told where to go.
+    if (now.found === 'moved') return LoginStatus.serviceUnavailable
     if (now.found !== 'yes') return LOOK_UP_REFUSALS[now.found].status
     return now.chap === null || now.chap.user === chapUser ? null : LoginStatus.authorizationFailure
   }

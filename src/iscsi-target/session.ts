@@ -204,10 +204,15 @@ export class Session implements ConnectionPhase, ScsiTransport {
     })
   }
 
-  /** Asks the initiator to log out; commands that come after this are refused. */
+  /** As suggestLogout(), and commands that come after this are refused. */
   askForLogout(withinSeconds: number): void {
-    if (this.ended || this.closing) return
+    this.suggestLogout(withinSeconds)
     this.closing = true
+  }
+
+  /** Asks the initiator to log out. RFC 7143 §11.9.1, event 1. */
+  suggestLogout(withinSeconds: number): void {
+    if (this.ended || this.closing) return
     this.requests.tell(AsyncEvent.logoutRequested, withinSeconds)
   }
 

@@ -33,6 +33,8 @@ export type TargetLookup =
   | { readonly found: 'no' }
   /** It exists, this initiator is not in its ACL: 0202. */
   | { readonly found: 'forbidden' }
+  /** Another portal serves it for the time being: 0101. `address` as in PortalAddress. */
+  | { readonly found: 'moved'; readonly address: string }
   /** It exists, or may exist, but cannot be served right now: 0301, retry. */
   | { readonly found: 'unavailable' }
 
@@ -41,6 +43,6 @@ export interface TargetDirectory {
   readonly targetPortalGroupTag: number
   /** SendTargets: only what this initiator may use; `name` null means all. */
   discover(initiatorName: string, name: string | null, contact: PortalContact): readonly DiscoveredTarget[]
-  lookUp(targetName: string, initiatorName: string): TargetLookup
+  lookUp(targetName: string, initiatorName: string, contact: PortalContact): TargetLookup
   discoveryChap(): ChapPolicy | null
 }

@@ -148,6 +148,10 @@ class DaemonReplication implements Replication {
     await this.#owned.get(name)?.release('it was asked to')
   }
 
+  stepBack(back: boolean): void {
+    this.#candidacy.stepsBack = back
+  }
+
   async retire(): Promise<void> {
     this.#candidacy.stop()
     await Promise.all([...this.#owned.values()].map(ownership => ownership.release('this daemon retires')))

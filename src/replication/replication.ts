@@ -147,7 +147,9 @@ export interface Replication extends AsyncDisposable {
   unwant(name: string): void
   /** A planned end of ownership: what is in flight ends first; the others are told. PROTOCOL rule 6. */
   release(name: string): Promise<void>
-  /** Lets go of everything and owns nothing from then on: a daemon that stops or is drained. */
+  /** While true, this daemon comes to own only what nobody else takes. */
+  stepBack(back: boolean): void
+  /** Lets go of everything and owns nothing from then on: a daemon that stops. */
   retire(): Promise<void>
 
   /** Descriptors on all peers of a new volume; rejects unless each is durable. Idempotent. */

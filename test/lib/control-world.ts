@@ -14,10 +14,11 @@ import type {
 } from '../../src/control/ports.ts'
 import type { SessionInfo, VolumeRecord } from '../../src/control/records.ts'
 import { HoldfastError } from '../../src/errors/holdfast-error.ts'
+import type { TargetLookup } from '../../src/iscsi-target/target-directory.ts'
 import { openEmbeddedStore } from '../../src/metadata/embedded/embedded-store.ts'
 import type { MetadataStore } from '../../src/metadata/metadata-store.ts'
-
 import type { VolumeLimits } from '../../src/volume/throttle/volume-limits.ts'
+
 export const silentLog: Log = { info: () => {}, warn: () => {}, error: () => {} }
 
 /** Called before each step of a change; throwing there is a crash before it. */
@@ -69,8 +70,8 @@ class FakeVolume {
   readonly name: string
   sizeBytes: number
   readOnly: boolean
-  readonly #host: FakeHost
   limits: VolumeLimits
+  readonly #host: FakeHost
   readonly #uuid: string
 
   constructor(host: FakeHost, record: VolumeRecord) {
@@ -79,14 +80,14 @@ class FakeVolume {
     this.name = record.name
     this.sizeBytes = record.sizeBytes
     this.readOnly = record.readOnly
-  }
     this.limits = record.limits
+  }
 
   apply(record: VolumeRecord): void {
     this.sizeBytes = record.sizeBytes
     this.readOnly = record.readOnly
-  }
     this.limits = record.limits
+  }
 
   async close(): Promise<void> {
     this.#host.open.delete(this.#uuid)
@@ -173,6 +174,11 @@ export class ControlWorld {
 
   get control() {
     return this.plane.control
+  }
+
+  /** As the directory answers a login over the first portal. */
+  lookUp(target: string, initiator: string): TargetLookup {
+    return this.plane.directory.lookUp(target, initiator, { listener: 0, localAddress: '127.0.0.1:3260' })
   }
 
   /** `wrap` makes what stands between control and the store. */

@@ -1,4 +1,4 @@
-import { type StdioOptions, spawn } from 'node:child_process'
+import { type StdioOptions, spawn, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Daemon } from './daemon.ts'
 
@@ -13,6 +13,14 @@ export interface ProgramResult {
 
 export interface ProgramOptions {
   readonly timeoutMs?: number
+}
+
+/** Which of these cannot be started, as a reason to skip; null when all can. */
+export function programsMissing(programs: readonly string[]): string | null {
+  const missing = programs.filter(
+    name => spawnSync(name, ['--version'], { stdio: 'ignore' }).error !== undefined,
+  )
+  return missing.length === 0 ? null : `${missing.join(', ')} cannot be started`
 }
 
 /** Runs a program to its end and keeps what it says; killed (code null) after 60 s unless told otherwise. */

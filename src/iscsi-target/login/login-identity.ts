@@ -1,4 +1,4 @@
-import type { ChapPolicy, TargetDirectory } from '../target-directory.ts'
+import type { ChapPolicy, PortalContact, TargetDirectory } from '../target-directory.ts'
 import { VALUE_BYTES_MAX } from '../text/key-value.ts'
 import type { LoginRequestFields } from '../wire/login.ts'
 import { LoginStatus } from '../wire/login-status.ts'
@@ -22,6 +22,8 @@ export const IDENTITY_KEYS: ReadonlySet<string> = new Set([
 export interface Refusal {
   readonly status: LoginStatus
   readonly fault: string
+  /** With targetMovedTemporarily: where to, without a portal group tag. RFC 7143 §13.8. */
+  readonly targetAddress?: string
 }
 
 export interface Identified {
@@ -45,12 +47,14 @@ export const LOOK_UP_REFUSALS = {
   no: { status: LoginStatus.notFound, fault: 'no such target' },
   forbidden: { status: LoginStatus.authorizationFailure, fault: 'initiator is not in the ACL of the target' },
   unavailable: { status: LoginStatus.serviceUnavailable, fault: 'target is not available at present' },
+  moved: { status: LoginStatus.targetMovedTemporarily, fault: 'target is served at another portal' },
 } as const
 
 export function identify(
   keys: ReadonlyMap<string, string>,
   { isid, tsih, cid }: LoginRequestFields,
   directory: TargetDirectory,
+  contact: PortalContact,
 ): Identified | Refusal {
   const initiatorName = keys.get('InitiatorName')
   const targetName = keys.get('TargetName')
@@ -65,7 +69,8 @@ export function identify(
     return { identity: { ...common, target: null }, chap: directory.discoveryChap() }
   }
   if (targetName === undefined) return MISSING_TARGET
-  const found = directory.lookUp(targetName, initiatorName)
+  const found = directory.lookUp(targetName, initiatorName, contact)
+  if (found.found === 'moved') return { ...LOOK_UP_REFUSALS.moved, targetAddress: found.address }
   if (found.found !== 'yes') return LOOK_UP_REFUSALS[found.found]
   return { identity: { ...common, target: found.target }, chap: found.chap }
 }

@@ -42,7 +42,7 @@ export class LoginNegotiation {
     this.#first ??= request
     this.#requests++
     const fault = checkLoginRequest(request, this.#first, this.#stage, this.#requests)
-    if (fault !== null) return this.refuse(request, fault.status, fault.fault)
+    if (fault !== null) return this.#refuse(request, fault)
     this.#stage = request.csg
     const overflow = this.#text.append(data)
     if (overflow !== null) return this.refuse(request, LoginStatus.initiatorError, overflow.fault)
@@ -52,19 +52,24 @@ export class LoginNegotiation {
 
   /** A refusal that the session layer decides on: out of resources, session gone. */
   refuse(request: LoginRequestFields, status: LoginStatus, fault: string): LoginStep {
+    return this.#refuse(request, { status, fault })
+  }
+
+  #refuse(request: LoginRequestFields, { status, fault, targetAddress }: Refusal): LoginStep {
     this.#first ??= request
-    return { next: 'refused', status, fault, reply: this.#reply(request, false, NO_PAIRS, status) }
+    const pairs = targetAddress === undefined ? NO_PAIRS : [{ key: 'TargetAddress', value: targetAddress }]
+    return { next: 'refused', status, fault, reply: this.#reply(request, false, pairs, status) }
   }
 
   #receiveSequence(request: LoginRequestFields, text: Buffer): LoginStep {
     const pairs = parseKeyValues(text)
     if (isRejection(pairs)) return this.refuse(request, LoginStatus.initiatorError, pairs.fault)
     const fault = this.#hear(pairs)
-    if (fault !== null) return this.refuse(request, fault.status, fault.fault)
+    if (fault !== null) return this.#refuse(request, fault)
     const answers: KeyValue[] = []
     if (this.#identity === null) {
       const refusal = this.#enter(request, answers)
-      if (refusal !== null) return this.refuse(request, refusal.status, refusal.fault)
+      if (refusal !== null) return this.#refuse(request, refusal)
     }
     const negotiable = pairs.filter(({ key }) => !IDENTITY_KEYS.has(key))
     const security = this.#security!.receive(
@@ -72,7 +77,7 @@ export class LoginNegotiation {
     )
     if (security.next === 'close') return security
     if (security.next === 'refused') {
-      return this.refuse(request, security.refusal.status, security.refusal.fault)
+      return this.#refuse(request, security.refusal)
     }
     answers.push(...security.pairs)
     this.#answerOperational(request, negotiable, answers)
@@ -106,8 +111,8 @@ export class LoginNegotiation {
 
   /** The first request is complete: who is it, and may they come in? */
   #enter(request: LoginRequestFields, answers: KeyValue[]): Refusal | null {
-    const { directory, parameters } = this.#environment
-    const found = identify(this.#said, request, directory)
+    const { directory, parameters, contact } = this.#environment
+    const found = identify(this.#said, request, directory, contact)
     if (!('identity' in found)) return found
     const { identity, chap } = found
     if (request.tsih !== 0) {

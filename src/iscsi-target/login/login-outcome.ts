@@ -1,5 +1,5 @@
 import type { ScsiTarget } from '../../scsi/scsi-target.ts'
-import type { TargetDirectory } from '../target-directory.ts'
+import type { PortalContact, TargetDirectory } from '../target-directory.ts'
 import type { LoginResponseFields } from '../wire/login.ts'
 import type { LoginStatus } from '../wire/login-status.ts'
 import type { LoginParameters } from './login-parameters.ts'
@@ -56,6 +56,7 @@ export interface LoginOutcome extends LoginIdentity {
 /** What a negotiation asks of the world; answers come from memory. */
 export interface LoginEnvironment {
   readonly directory: TargetDirectory
+  readonly contact: PortalContact
   readonly parameters: LoginParameters
   /** Commands that MaxCmdSN allows in the responses. */
   readonly commandWindow: number

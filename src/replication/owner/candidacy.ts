@@ -15,6 +15,8 @@ import { placementOf, type VolumeWatch, type WatchedVolume, watchedSets } from '
 const TICK_MS = 100
 /** Between two candidates: longer than a transaction, so that the first usually wins. */
 const RANK_MS = 300
+/** Who steps back owns only what nobody else has taken for so long. */
+const STEPPED_BACK_MS = 5_000
 /** An owner that has no grants is left alone for so long after it came: it fences. */
 const OWNER_YOUNG_MS = 3_000
 const LAPSED_MS = 200
@@ -47,6 +49,8 @@ export class Candidacy {
   readonly #options: CandidacyOptions
   readonly #attempts = new Map<string, Attempts>()
   readonly #wanted = new Set<string>()
+  /** This peer is about to go: others should own what it could. */
+  stepsBack = false
   #timer: Timer | null = null
   #stopped = false
 
@@ -97,7 +101,8 @@ export class Candidacy {
     const now = timers.bootMs()
     const attempts = this.#attemptsOf(name)
     if (attempts.trying || now < attempts.notBeforeMs) return
-    const waitMs = candidateRank(headValue.uuid, peers, self.peerNumber) * RANK_MS
+    const rankMs = candidateRank(headValue.uuid, peers, self.peerNumber) * RANK_MS
+    const waitMs = this.stepsBack ? rankMs + STEPPED_BACK_MS : rankMs
     if (ownerValue === null || ownerValue.incarnation === self.incarnation) {
       // A key of our own that nobody stands for: its transaction came through after we had given it up.
       const lapsed = ownerValue === null ? null : volume.owner!.modRevision

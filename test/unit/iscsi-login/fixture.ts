@@ -57,6 +57,7 @@ export function directory({ policy = POLICY, discoveryPolicy }: World = {}): Tar
     lookUp(name) {
       if (name === TARGET) return { found: 'yes', target: scsiTarget(name), chap: null }
       if (name === GUARDED) return { found: 'yes', target: scsiTarget(name), chap: policy }
+      if (name.endsWith(':moved')) return { found: 'moved', address: '192.0.2.7:3260' }
       if (name.endsWith(':forbidden')) return { found: 'forbidden' }
       return { found: name.endsWith(':recovering') ? 'unavailable' : 'no' }
     },
@@ -80,6 +81,7 @@ export class Login {
   constructor(world: World = {}) {
     const environment: LoginEnvironment = {
       directory: directory(world),
+      contact: { listener: 0, localAddress: '127.0.0.1:3260' },
       parameters: { ...defaultLoginParameters, ...world.parameters },
       commandWindow: world.commandWindow ?? 128,
       randomBytes: lengthBytes => {

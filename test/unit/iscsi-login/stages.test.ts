@@ -54,6 +54,15 @@ test('login: operational keys that come in the security stage are answered there
   expect(outcome!.parameters).toMatchObject({ maxBurstLength: 8192, initiatorMaxRecvDataSegmentLength: 4096 })
 })
 
+test('login: a target that is served at another portal for the time being is named with its address', () => {
+  const { status, keys, step } = new Login().send(
+    `InitiatorName=${INITIATOR}\0TargetName=iqn.2026-11.test:moved\0`,
+  )
+  expect(step.next).toBe('refused')
+  expect(status).toBe(0x0101)
+  expect(Object.fromEntries(keys)).toEqual({ TargetAddress: '192.0.2.7:3260' })
+})
+
 test('login: without T we stay in the stage and answer without T', () => {
   const login = new Login()
   expect(login.send(IDENTITY, STAY).step).toMatchObject({
