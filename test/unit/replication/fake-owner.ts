@@ -34,6 +34,8 @@ export class FakeOwner implements ResyncOwner {
   outs: OutMember[] = []
   readonly changes: EarnedChange[] = []
   answerToChange = true
+  /** Other changes of the sets, for which this one waits. */
+  beforeChange: () => Promise<void> = () => Promise.resolve()
   joinerIsNew = false
   /** How long a write is on its way to a member. */
   onTheWay: () => Promise<void> = () => Promise.resolve()
@@ -87,9 +89,10 @@ export class FakeOwner implements ResyncOwner {
     })
   }
 
-  async change(change: EarnedChange): Promise<boolean> {
+  async change(change: EarnedChange, stillEarned: () => boolean = () => true): Promise<boolean> {
+    await this.beforeChange()
     this.changes.push(change)
-    if (!this.answerToChange) return false
+    if (!this.answerToChange || !stillEarned()) return false
     const joiner = this.bricks.find(({ peerNumber }) => peerNumber === change.joins)
     if (joiner !== undefined) this.inSync.push(joiner)
     this.inSync = this.inSync.filter(({ peerNumber }) => peerNumber !== change.leaves)

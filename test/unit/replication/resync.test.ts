@@ -286,3 +286,14 @@ test('sizes: a volume that ends within a region is copied to its end', async () 
   await copy(cluster.owner).run()
   expect(cluster.joiner.valueOf(9 * BLOCKS_PER_REGION + 4)).toBe(77)
 })
+
+test('return: a joiner that fails a write while other changes of the set go first does not join', async () => {
+  const cluster = aCluster()
+  const { owner, joiner } = cluster
+  owner.beforeChange = async () => {
+    joiner.turn = () => Promise.reject(new Error('away'))
+    await owner.write(3, 1, 4000)
+  }
+  await expect(copy(owner).run()).rejects.toThrow('the link is gone')
+  expect(owner.inSync).not.toContain(joiner)
+})

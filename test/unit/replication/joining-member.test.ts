@@ -1,0 +1,103 @@
+import { expect, test } from 'vitest'
+import { BlockKind, BlockOperation } from '../../../src/block/block-operation.ts'
+import { BlockStatus } from '../../../src/block/block-status.ts'
+import { Member } from '../../../src/replication/owner/member.ts'
+import { ReplicatedExtents } from '../../../src/replication/owner/replicated-extents.ts'
+import { classifyRanges } from '../../../src/replication/owner/set-class.ts'
+import type { PeerLink, PeerRequest, PeerStatus } from '../../../src/replication/peer-network.ts'
+import { ManualTimers } from '../../lib/manual-timers.ts'
+
+class FakeLink implements PeerLink {
+  readonly peerNumber: number
+  readonly isUp = true
+  readonly connection = 1
+  readonly identity = null
+  readonly sent: PeerRequest[] = []
+
+  constructor(peerNumber: number) {
+    this.peerNumber = peerNumber
+  }
+
+  send(request: PeerRequest): void {
+    this.sent.push(request)
+  }
+
+  reset(): void {}
+
+  onChange(): () => void {
+    return () => {}
+  }
+
+  answer(status: PeerStatus): void {
+    const request = this.sent.shift()!
+    request.status = status
+    request.completion.replied(request)
+  }
+}
+
+/** Members 1 and 2 of the only range, and 3, which is joining behind a gate that wants everything. */
+function aVolume() {
+  const failed: number[] = []
+  const links = [1, 2, 3].map(peer => new FakeLink(peer))
+  const [one, two, joiner] = links.map(link => {
+    const member = new Member(link.peerNumber, `b${link.peerNumber}`, link, null)
+    member.fenced = true
+    return member
+  }) as [Member, Member, Member]
+  const extents = new ReplicatedExtents({
+    volumeUuid: 'v',
+    epoch: 2,
+    timers: new ManualTimers(),
+    own: null,
+    runner: {
+      setVersion: 1,
+      memberFailed: member => failed.push(member.peerNumber),
+      repair: () => {},
+      superseded: () => {},
+      clear: () => Promise.resolve(),
+    },
+  })
+  const install = (members: Member[], left: Member[]) =>
+    extents.setClasses(
+      classifyRanges([members], null, 2, () => true),
+      members,
+      left,
+    )
+  install([one, two], [])
+  const refusals: string[] = []
+  const refused = (reason: string) => void refusals.push(reason)
+  const gate = { peerNumber: 3, wantsFlush: true, wantsWrite: () => true, failed: refused }
+  extents.setGates([{ member: joiner, gate }])
+  const submit = (kind: BlockKind) => {
+    const ended: BlockStatus[] = []
+    const operation = new BlockOperation({ blockDone: ({ status }) => ended.push(status) })
+    operation.kind = kind
+    operation.lengthBytes = kind === BlockKind.flush ? 0 : 4096
+    extents.submit(operation)
+    return ended
+  }
+  return { links, one, two, joiner, install, submit, refusals, failed }
+}
+
+test('flush: one that fails at a joiner ends the joining, and is acknowledged without it', () => {
+  const { links, submit, refusals, failed } = aVolume()
+  const ended = submit(BlockKind.flush)
+  for (const link of links) link.answer(link.peerNumber === 3 ? BlockStatus.ioError : BlockStatus.ok)
+  expect([refusals.length, failed, ended]).toEqual([1, [], [BlockStatus.ok]])
+})
+
+test.each([
+  ['flush', BlockKind.flush],
+  ['trim', BlockKind.trim],
+] as const)(
+  '%s: one that fails at who joined while it was on its way waits until that member has left',
+  (_name, kind) => {
+    const { links, one, two, joiner, install, submit, refusals, failed } = aVolume()
+    const ended = submit(kind)
+    install([one, two, joiner], [])
+    for (const link of links) link.answer(link.peerNumber === 3 ? BlockStatus.ioError : BlockStatus.ok)
+    expect([refusals.length, failed, ended]).toEqual([0, [3], []])
+    install([one, two], [joiner])
+    expect(ended).toEqual([BlockStatus.ok])
+  },
+)
