@@ -22,6 +22,15 @@ export const forceQuery = z.object({
   force: z.stringbool().default(false).describe('also when a session is using it'),
 })
 
+const resync = z
+  .object({
+    done: z.number().nullable().describe('0 to 1; null until it is known what is missing'),
+    bytesPerSecond: z.number(),
+    etaSeconds: z.number().nullable(),
+  })
+  .nullable()
+  .describe('what is copied there now to bring it up to date; null when nothing is')
+
 const rate = (what: string) => z.number().int().nullable().describe(what)
 const volumeLimits = z.object({
   iops: rate('operations a second, of all clients together; null: no limit'),
@@ -64,6 +73,7 @@ export const volume = z.object({
         state: z.enum(['in sync', 'behind', 'away']),
         ranges: z.number().int(),
         behindRanges: z.number().int(),
+        resync,
       }),
     ),
     lossGeneration: z
@@ -208,7 +218,7 @@ export const peer = z.object({
   ranges: z.number().int().describe('of 4 GiB, placed there'),
   startedAt: time.nullable(),
   lastSeenAt: time.nullable(),
-  copyBytesPerSecond: z.number().nullable().describe('to bring bricks up to date'),
+  resync,
 })
 
 export const event = z.object({ at: time, kind: z.string(), subject: z.string(), message: z.string() })

@@ -13,8 +13,9 @@ export interface MembershipOptions {
 }
 
 const RETRY_MS = 500
-/** How often what changes slowly (the space in use) is written again. */
+/** How often what changes slowly (the space in use) is written again, and how often while copies make progress. */
 const REFRESH_MS = 10_000
+const REFRESH_COPYING_MS = 2_000
 /** A start waits so long for its lease. */
 const START_MS_MAX = 15_000
 
@@ -25,6 +26,8 @@ export class Membership implements AsyncDisposable {
   #written = ''
   #retry: NodeJS.Timeout | null = null
   #closed = false
+  #ticks = 0
+  #wasCopying = false
   #registered: (() => void) | null = null
   #refused: ((error: Error) => void) | null = null
 
@@ -34,7 +37,7 @@ export class Membership implements AsyncDisposable {
       this.#written = ''
       if (lease !== null) this.update()
     })
-    this.#refresh = setInterval(() => this.update(), REFRESH_MS)
+    this.#refresh = setInterval(() => this.#refreshIfDue(), REFRESH_COPYING_MS)
     this.#refresh.unref()
   }
 
@@ -76,6 +79,13 @@ export class Membership implements AsyncDisposable {
       () => this.#registered?.(),
       (error: Error) => this.#failed(error),
     )
+  }
+
+  #refreshIfDue(): void {
+    this.#ticks++
+    const isCopying = this.#options.registration().copies !== undefined
+    if (isCopying || this.#wasCopying || this.#ticks % (REFRESH_MS / REFRESH_COPYING_MS) === 0) this.update()
+    this.#wasCopying = isCopying
   }
 
   /** The others see at once that this peer is gone. */

@@ -26,6 +26,7 @@ import type { PeerWatch } from './peer-watch.ts'
 import type { BrickStatus, Log, VolumeHost } from './ports.ts'
 import type { PeerInfo, SessionInfo, TargetRecord } from './records.ts'
 import type { ReplicaOperations } from './replica-operations.ts'
+import { shownResync } from './resync-view.ts'
 import type { Serving } from './serving.ts'
 import type { Sessions } from './sessions.ts'
 import { maskedTarget, peerInfo } from './shown.ts'
@@ -260,6 +261,7 @@ export class ClusterControl implements Control {
         brick: id === cluster.peerId ? brick : null,
         ranges: peers.rangesOn(value.number),
         lastSeenAt: peerWatch.lastSeenAt(id),
+        resync: shownResync(catalogue.model, value.number),
       }),
     )
   }

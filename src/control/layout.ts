@@ -123,7 +123,21 @@ export interface RegistrationValue {
   readonly nbd: readonly string[]
   readonly formats: { readonly brick: number; readonly wire: readonly [oldest: number, newest: number] }
   readonly startedAt: string
-  readonly copyBytesPerSecond?: number
+  /** Absent while nothing is copied. */
+  readonly copies?: readonly CopyValue[]
+}
+
+/** What a volume's owner brings to one brick now. */
+export interface CopyValue {
+  readonly volumeUuid: string
+  /** Small number of the peer that gets it. */
+  readonly to: number
+  /** Regions of 256 KiB; 0 of 0 until it is known what is missing. */
+  readonly regionsDone: number
+  readonly regionsTotal: number
+  readonly bytesPerSecond: number
+  /** Null while nothing can be said. */
+  readonly etaSeconds: number | null
 }
 
 /** cluster */

@@ -1,4 +1,5 @@
 import type { VolumeLimits } from '../volume/throttle/volume-limits.ts'
+import type { ResyncShown } from './resync-view.ts'
 
 /** What the metadata holds and what the API shows. Sizes are bytes, times ISO 8601. */
 export interface VolumeRecord {
@@ -71,6 +72,6 @@ export interface PeerInfo {
   readonly startedAt: string | null
   /** Null when it has been down since before this daemon started. */
   readonly lastSeenAt: string | null
-  /** What it copies now to bring bricks up to date; null when that is not known here. */
-  readonly copyBytesPerSecond: number | null
+  /** Of its brick; null while nothing is copied to it. */
+  readonly resync: ResyncShown | null
 }

@@ -1,6 +1,7 @@
 import { inSyncSets } from './in-sync.ts'
 import type { VolumeHead } from './layout.ts'
 import type { Model } from './model.ts'
+import { type ResyncShown, shownResync } from './resync-view.ts'
 
 export interface VolumeMember {
   readonly peer: string
@@ -8,6 +9,8 @@ export interface VolumeMember {
   /** Ranges that are placed there, and those of them that are not in sync there. */
   readonly ranges: number
   readonly behindRanges: number
+  /** Null while nothing of the volume is copied there. */
+  readonly resync: ResyncShown | null
 }
 
 export interface ReplicasShown {
@@ -46,6 +49,7 @@ export function shownReplicas(name: string, head: VolumeHead, model: Model): Rep
       peer: peers.get(number) ?? `number ${number}`,
       state: isUp.get(number) !== true ? 'away' : counts.behindRanges > 0 ? 'behind' : 'in sync',
       ...counts,
+      resync: shownResync(model, number, head.uuid),
     })),
     lossGeneration: head.lossGeneration,
   }

@@ -1,6 +1,7 @@
 import type { PeerValue, RegistrationValue, TargetValue } from './layout.ts'
 import type { BrickStatus } from './ports.ts'
 import type { ChapRecord, PeerInfo, TargetRecord } from './records.ts'
+import type { ResyncShown } from './resync-view.ts'
 
 const MASKED = '********'
 
@@ -27,10 +28,11 @@ export interface PeerSurroundings {
   readonly brick: BrickStatus | null
   readonly ranges: number
   readonly lastSeenAt: string | null
+  readonly resync: ResyncShown | null
 }
 
 export function peerInfo(id: string, peer: PeerValue, around: PeerSurroundings): PeerInfo {
-  const { registration, brick, ranges, lastSeenAt } = around
+  const { registration, brick, ranges, lastSeenAt, resync } = around
   const isUp = registration !== null || brick !== null
   return {
     id,
@@ -45,6 +47,6 @@ export function peerInfo(id: string, peer: PeerValue, around: PeerSurroundings):
     ranges,
     startedAt: registration?.startedAt ?? null,
     lastSeenAt,
-    copyBytesPerSecond: registration?.copyBytesPerSecond ?? null,
+    resync,
   }
 }

@@ -149,9 +149,15 @@ interface Surroundings {
 }
 
 /** Nothing while nothing is copied, so that the registration is not written again for it. */
-function copySpeed(copies: readonly CopyProgress[]): Pick<RegistrationValue, 'copyBytesPerSecond'> {
+function copyValues(copies: readonly CopyProgress[]): Pick<RegistrationValue, 'copies'> {
   if (copies.length === 0) return {}
-  return { copyBytesPerSecond: Math.round(copies.reduce((sum, copy) => sum + copy.bytesPerSecond, 0)) }
+  return {
+    copies: copies.map(({ volumeUuid, joins, regionsDone, regionsTotal, bytesPerSecond, etaMs }) => ({
+      ...{ volumeUuid, to: joins, regionsDone, regionsTotal },
+      bytesPerSecond: Math.round(bytesPerSecond),
+      etaSeconds: etaMs === null ? null : Math.ceil(etaMs / 1000),
+    })),
+  }
 }
 
 function openMembership(
@@ -177,7 +183,7 @@ function openMembership(
       nbd: isFirst ? portals().nbd : [],
       formats: { brick: BRICK_FORMAT, wire: [VERSIONS.lowest, VERSIONS.highest] },
       startedAt,
-      ...copySpeed(copies()),
+      ...copyValues(copies()),
     }
   }
   const heartbeat =

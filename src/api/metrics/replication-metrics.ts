@@ -54,6 +54,12 @@ export const replicationMetrics: readonly ReplicationMetric[] = [
       ),
   },
   {
+    name: 'holdfast_resync_left_seconds',
+    help: 'Until the last of these has ended, as if the rest went like the part before; 0 while nothing can be said.',
+    type: 'gauge',
+    value: ({ owned }) => owned.reduce((left, { copy }) => Math.max(left, (copy?.etaMs ?? 0) / 1000), 0),
+  },
+  {
     name: 'holdfast_replication_takeovers_total',
     help: 'Volumes that this daemon began to own.',
     type: 'counter',

@@ -1,10 +1,9 @@
 import type { Command } from 'commander'
-import { formatSize } from '../../lib/sizes.ts'
 import { segment } from '../api-client.ts'
 import { addClientOptions, type CommandContext, contextOf } from '../context.ts'
 import { type Column, formatDetails, formatTable } from '../output.ts'
 import type { Terminal } from '../terminal.ts'
-import { type DaemonStatus, formatShare, type PeerInfo } from './shown.ts'
+import { type DaemonStatus, formatShare, type PeerInfo, resyncText } from './shown.ts'
 
 const COLUMNS: readonly Column<PeerInfo>[] = [
   { title: 'PEER', value: peer => peer.id },
@@ -14,7 +13,7 @@ const COLUMNS: readonly Column<PeerInfo>[] = [
   { title: 'USED', value: peer => formatShare(peer.usedBytes, peer.capacityBytes) },
   { title: 'RANGES', align: 'right', value: peer => peer.ranges },
   { title: 'LAST SEEN', value: lastSeen },
-  { title: 'RESYNC', value: copySpeed },
+  { title: 'RESYNC', value: peer => resyncText(peer.resync) },
   { title: 'LABELS', value: labels },
   { title: 'PORTALS', value: peer => peer.addresses.join(',') || '-' },
 ]
@@ -74,17 +73,13 @@ function printPeer(context: CommandContext, peer: PeerInfo): void {
       ['brick', peer.brick ?? '-'],
       ['used', formatShare(peer.usedBytes, peer.capacityBytes)],
       ['ranges', String(peer.ranges)],
-      ['resync', copySpeed(peer)],
+      ['resync', resyncText(peer.resync)],
       ['since', peer.startedAt ?? '-'],
       ['last seen', lastSeen(peer)],
       ['labels', labels(peer)],
       ['portals', peer.addresses],
     ]),
   )
-}
-
-function copySpeed({ copyBytesPerSecond }: PeerInfo): string {
-  return copyBytesPerSecond === null ? '-' : `${formatSize(copyBytesPerSecond)}/s`
 }
 
 function lastSeen({ state, lastSeenAt }: PeerInfo): string {

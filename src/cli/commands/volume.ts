@@ -8,7 +8,7 @@ import { type Column, formatDetails, formatTable } from '../output.ts'
 import type { Terminal } from '../terminal.ts'
 import { gather, parseCount } from './arguments.ts'
 import { addLimitOptions, type LimitFlags, limitsOf, limitText } from './limit-options.ts'
-import { formatShare, type Job, type VolumeShown, yesNo } from './shown.ts'
+import { formatShare, type Job, resyncText, type VolumeShown, yesNo } from './shown.ts'
 import type { ManifestFlags } from './volume-manifest.ts'
 
 const COLUMNS: readonly Column<VolumeShown>[] = [
@@ -218,9 +218,11 @@ function memberText({
   state,
   ranges,
   behindRanges,
+  resync,
 }: VolumeShown['replication']['members'][number]): string {
   const behind = behindRanges > 0 ? `, ${behindRanges} of them not up to date` : ''
-  return `${peer}: ${state}, ${ranges} range${ranges === 1 ? '' : 's'} of 4GiB${behind}`
+  const copy = resync === null ? '' : `, ${resyncText(resync)}`
+  return `${peer}: ${state}, ${ranges} range${ranges === 1 ? '' : 's'} of 4GiB${behind}${copy}`
 }
 
 function placementText({ firstRange, lastRange, peers, why }: VolumeShown['placement'][number]): string {

@@ -25,7 +25,7 @@ const PEER: PeerInfo = {
   ranges: 3,
   startedAt: NOW,
   lastSeenAt: NOW,
-  copyBytesPerSecond: null,
+  resync: null,
 }
 const OVERVIEW = {
   peers: 1,
@@ -224,7 +224,7 @@ export class FakeDaemon implements ApiBackend {
       replication: {
         owner: 'peer-1',
         health: 'ok',
-        members: [{ peer: 'peer-1', state: 'in sync', ranges: 1, behindRanges: 0 }],
+        members: [{ peer: 'peer-1', state: 'in sync', ranges: 1, behindRanges: 0, resync: null }],
         lossGeneration: 0,
       },
       placement: [{ firstRange: 0, lastRange: 0, peers: ['peer-1'], why: 'every peer has a copy' }],
