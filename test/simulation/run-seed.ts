@@ -4,6 +4,7 @@ import type { StartDaemon } from './cluster/sim-peer.ts'
 import { type Shape, shapeOf, World } from './cluster/world.ts'
 import type { FaultKind } from './faults/faults.ts'
 import { Nemesis } from './faults/nemesis.ts'
+import { NEEDS_RECOVER } from './kinds.ts'
 import { Random } from './world/random.ts'
 import { Violation } from './world/violation.ts'
 
@@ -172,7 +173,7 @@ class Run {
     else this.#needsRecoverSinceMs ??= loop.nowMs
     if (this.#needsRecoverSinceMs === null || loop.nowMs - this.#needsRecoverSinceMs < NEEDS_RECOVER_MS)
       return false
-    tally.add('ended: only an operator can recover it')
+    tally.add(NEEDS_RECOVER)
     return true
   }
 
