@@ -36,6 +36,10 @@ export const PAYLOAD_BYTES_MAX = 2 ** 25
 export const PREFERRED_BLOCK_BYTES = 4096
 /** Reads up to here go straight into the transmit slab; also the granule in which holes are looked for. */
 export const SLAB_READ_BYTES_MAX = 64 * 1024
+/** In a buffer of the pool a read's data begins here, so that its header leaves with it in one write. */
+export const READ_DATA_AT = 64
+/** Reads that waited, up to this length, are copied into the slab: dearer than the write that it saves beyond. */
+export const COPIED_READ_BYTES_MAX = 16 * 1024
 /** Trim, write-zeroes and cache go through the device in pieces: between them a dead client's stop. */
 export const PIECE_BYTES_MAX = 256 * 2 ** 20
 /** CACHE reads through a buffer of this size, and no more than CACHE_BYTES_MAX of what was asked. */

@@ -1,7 +1,9 @@
 const SMALLEST_BITS = 12
+/** Every buffer has this much more than a power of two: a payload of such a size and the header before it. */
+export const POOL_HEADROOM_BYTES = 4096
 
 /**
- * Buffers in powers of two from 4 KiB, used again. Freed ones are kept up to a number of bytes; above it they
+ * Buffers of powers of two from 4 KiB, each with its headroom, used again. Freed ones are kept up to a number of bytes; above it they
  * go to the garbage collector.
  */
 export class BufferPool {
@@ -21,7 +23,7 @@ export class BufferPool {
   take(lengthBytes: number): Buffer {
     const bits = sizeBits(lengthBytes)
     const buffer = this.#free[bits]?.pop()
-    if (buffer === undefined) return Buffer.allocUnsafeSlow(2 ** bits)
+    if (buffer === undefined) return Buffer.allocUnsafeSlow(2 ** bits + POOL_HEADROOM_BYTES)
     this.#retainedBytes -= buffer.length
     return buffer
   }
@@ -41,5 +43,6 @@ export class BufferPool {
 }
 
 function sizeBits(lengthBytes: number): number {
-  return lengthBytes <= 2 ** SMALLEST_BITS ? SMALLEST_BITS : 32 - Math.clz32(lengthBytes - 1)
+  const beyond = lengthBytes - POOL_HEADROOM_BYTES
+  return beyond <= 2 ** SMALLEST_BITS ? SMALLEST_BITS : 32 - Math.clz32(beyond - 1)
 }

@@ -48,6 +48,7 @@ export class SlabOutput {
   #sendingBytes = 0
   readonly #waiting: Buffer[] = []
   readonly #waitingOwners: BufferOwner[] = []
+  readonly #waitingFrom: number[] = []
   readonly #waitingBytes: number[] = []
   #waitingTotal = 0
 
@@ -81,10 +82,10 @@ export class SlabOutput {
     this.#fill = endAt
   }
 
-  /** Sends `buffer[0, lengthBytes)` after what was gathered, without copying; then `owner` gets it. */
-  append(buffer: Buffer, lengthBytes: number, owner: BufferOwner): void {
+  /** Sends `buffer[from, from + lengthBytes)` after what was gathered, without copying; then `owner` gets it. */
+  append(buffer: Buffer, lengthBytes: number, owner: BufferOwner, from = 0): void {
     this.#rotate()
-    this.#sendOrQueue(buffer, lengthBytes, owner)
+    this.#sendOrQueue(buffer, from, lengthBytes, owner)
   }
 
   /** Hands what was gathered to the socket, unless that has not taken the last write. */
@@ -94,7 +95,7 @@ export class SlabOutput {
     const lengthBytes = this.#fill
     this.#fill = 0
     this.slab = NO_SLAB
-    this.#send(slab, lengthBytes, this.#pool)
+    this.#send(slab, 0, lengthBytes, this.#pool)
   }
 
   /** The socket took the write that it had kept. */
@@ -106,9 +107,10 @@ export class SlabOutput {
     while (this.#sending === null && this.#waiting.length > 0) {
       const buffer = this.#waiting.shift()!
       const owner = this.#waitingOwners.shift()!
+      const from = this.#waitingFrom.shift()!
       const lengthBytes = this.#waitingBytes.shift()!
       this.#waitingTotal -= lengthBytes
-      this.#send(buffer, lengthBytes, owner)
+      this.#send(buffer, from, lengthBytes, owner)
     }
     this.flush()
   }
@@ -120,6 +122,7 @@ export class SlabOutput {
     this.slab = NO_SLAB
     this.#waiting.length = 0
     this.#waitingOwners.length = 0
+    this.#waitingFrom.length = 0
     this.#waitingBytes.length = 0
     this.#fill = 0
     this.#waitingTotal = 0
@@ -134,20 +137,21 @@ export class SlabOutput {
     const lengthBytes = this.#fill
     this.#fill = 0
     this.slab = NO_SLAB
-    if (lengthBytes > 0) this.#sendOrQueue(slab, lengthBytes, this.#pool)
+    if (lengthBytes > 0) this.#sendOrQueue(slab, 0, lengthBytes, this.#pool)
     else if (slab !== NO_SLAB) this.#pool.give(slab)
   }
 
-  #sendOrQueue(buffer: Buffer, lengthBytes: number, owner: BufferOwner): void {
-    if (this.#sending === null) return this.#send(buffer, lengthBytes, owner)
+  #sendOrQueue(buffer: Buffer, from: number, lengthBytes: number, owner: BufferOwner): void {
+    if (this.#sending === null) return this.#send(buffer, from, lengthBytes, owner)
     this.#waiting.push(buffer)
     this.#waitingOwners.push(owner)
+    this.#waitingFrom.push(from)
     this.#waitingBytes.push(lengthBytes)
     this.#waitingTotal += lengthBytes
   }
 
-  #send(buffer: Buffer, lengthBytes: number, owner: BufferOwner): void {
-    if (this.#outlet.write(buffer.subarray(0, lengthBytes))) {
+  #send(buffer: Buffer, from: number, lengthBytes: number, owner: BufferOwner): void {
+    if (this.#outlet.write(buffer.subarray(from, from + lengthBytes))) {
       owner.give(buffer)
     } else {
       this.#sending = buffer

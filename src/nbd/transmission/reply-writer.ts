@@ -2,7 +2,7 @@ import type { BlockExtent } from '../../block/block-device.ts'
 import type { BufferPool } from '../../net/buffer-pool.ts'
 import type { SlabOutput } from '../../net/slab-output.ts'
 import { ALLOCATION_CONTEXT_ID } from '../handshake/handshake.ts'
-import { SLAB_READ_BYTES_MAX } from '../limits.ts'
+import { COPIED_READ_BYTES_MAX, READ_DATA_AT, SLAB_READ_BYTES_MAX } from '../limits.ts'
 import { BlockState, NBD_REPLY_FLAG_DONE, ReplyStyle, ReplyType } from '../wire/constants.ts'
 import { type Answered, chunkHeaderBytes, putChunkHeader, putSimpleReply } from '../wire/replies.ts'
 import { isZero } from './zero-run.ts'
@@ -47,32 +47,31 @@ export class ReplyWriter {
   endRead(read: Read, dataAt: number, whole: boolean): void {
     const { slab } = this.#output
     const at = dataAt - this.#readHeadBytes
-    if (this.#style === ReplyStyle.simple) {
-      putSimpleReply(slab, at, read, 0)
-    } else if (!whole && isZero(slab, dataAt, read.lengthBytes)) {
+    const sparse = !whole && this.#style !== ReplyStyle.simple
+    if (sparse && isZero(slab, dataAt, read.lengthBytes)) {
       this.#output.commit(this.#putHole(at, read, read.offsetBytes, read.lengthBytes, NBD_REPLY_FLAG_DONE))
       return
-    } else {
-      this.#putDataHead(at, read, read.offsetBytes, read.lengthBytes, NBD_REPLY_FLAG_DONE)
     }
+    this.#putReadHead(slab, at, read)
     this.#output.commit(dataAt + read.lengthBytes)
   }
 
-  /** A read whose data fills the start of `data`, a buffer of the pool that is given up with this. */
-  sendRead(read: Read, data: Buffer, whole: boolean): void {
+  /** A read whose data is at READ_DATA_AT of `buffer`, one of the pool, which is given up with this. */
+  sendRead(read: Read, buffer: Buffer, whole: boolean): void {
     const { lengthBytes } = read
-    if (this.#style === ReplyStyle.simple) {
-      const at = this.#output.reserve(this.#headerBytes)
-      this.#output.commit(putSimpleReply(this.#output.slab, at, read, 0))
-    } else if (whole || !hasHole(data, lengthBytes)) {
-      const at = this.#output.reserve(this.#readHeadBytes)
-      this.#output.commit(this.#putDataHead(at, read, read.offsetBytes, lengthBytes, NBD_REPLY_FLAG_DONE))
+    if (lengthBytes <= COPIED_READ_BYTES_MAX) {
+      const dataAt = this.beginRead(lengthBytes)
+      buffer.copy(this.#output.slab, dataAt, READ_DATA_AT, READ_DATA_AT + lengthBytes)
+      this.endRead(read, dataAt, whole)
+      this.#pool.give(buffer)
+    } else if (!whole && this.#style !== ReplyStyle.simple && hasHole(buffer, lengthBytes)) {
+      this.#sendRuns(read, buffer)
+      this.#pool.give(buffer)
     } else {
-      this.#sendRuns(read, data)
-      this.#pool.give(data)
-      return
+      const at = READ_DATA_AT - this.#readHeadBytes
+      this.#putReadHead(buffer, at, read)
+      this.#output.append(buffer, this.#readHeadBytes + lengthBytes, this.#pool, at)
     }
-    this.#output.append(data, lengthBytes, this.#pool)
   }
 
   /** Success without data. */
@@ -129,31 +128,44 @@ export class ReplyWriter {
   }
 
   /** Granule by granule; runs of zeroes become holes, the rest is copied into the output. */
-  #sendRuns(read: Read, data: Buffer): void {
+  #sendRuns(read: Read, buffer: Buffer): void {
     const { offsetBytes, lengthBytes } = read
     for (let from = 0; from < lengthBytes; ) {
-      const zero = granuleIsZero(data, from, lengthBytes)
+      const zero = granuleIsZero(buffer, from, lengthBytes)
       let to = endOfGranule(from, lengthBytes)
-      while (zero && to < lengthBytes && granuleIsZero(data, to, lengthBytes))
+      while (zero && to < lengthBytes && granuleIsZero(buffer, to, lengthBytes))
         to = endOfGranule(to, lengthBytes)
       const flags = to === lengthBytes ? NBD_REPLY_FLAG_DONE : 0
       const at = this.#output.reserve(this.#readHeadBytes + SLAB_READ_BYTES_MAX)
       if (zero) {
         this.#output.commit(this.#putHole(at, read, offsetBytes + from, to - from, flags))
       } else {
-        const dataAt = this.#putDataHead(at, read, offsetBytes + from, to - from, flags)
-        data.copy(this.#output.slab, dataAt, from, to)
+        const { slab } = this.#output
+        const dataAt = this.#putDataHead(slab, at, read, offsetBytes + from, to - from, flags)
+        buffer.copy(slab, dataAt, READ_DATA_AT + from, READ_DATA_AT + to)
         this.#output.commit(dataAt + to - from)
       }
       from = to
     }
   }
 
-  #putDataHead(at: number, read: Answered, offsetBytes: number, lengthBytes: number, flags: number): number {
-    const { slab } = this.#output
+  /** The head of a read that is answered in one piece. */
+  #putReadHead(into: Buffer, at: number, read: Read): void {
+    if (this.#style === ReplyStyle.simple) putSimpleReply(into, at, read, 0)
+    else this.#putDataHead(into, at, read, read.offsetBytes, read.lengthBytes, NBD_REPLY_FLAG_DONE)
+  }
+
+  #putDataHead(
+    into: Buffer,
+    at: number,
+    read: Answered,
+    offsetBytes: number,
+    lengthBytes: number,
+    flags: number,
+  ): number {
     const payloadBytes = CONTENT_OFFSET_BYTES + lengthBytes
-    const next = putChunkHeader(slab, at, this.#style, read, flags, ReplyType.OFFSET_DATA, payloadBytes)
-    return putOffset(slab, next, offsetBytes)
+    const next = putChunkHeader(into, at, this.#style, read, flags, ReplyType.OFFSET_DATA, payloadBytes)
+    return putOffset(into, next, offsetBytes)
   }
 
   #putHole(at: number, read: Answered, offsetBytes: number, lengthBytes: number, flags: number): number {
@@ -175,13 +187,13 @@ function endOfGranule(from: number, end: number): number {
   return Math.min(end, from + SLAB_READ_BYTES_MAX)
 }
 
-function granuleIsZero(data: Buffer, from: number, end: number): boolean {
-  return isZero(data, from, endOfGranule(from, end) - from)
+function granuleIsZero(buffer: Buffer, from: number, end: number): boolean {
+  return isZero(buffer, READ_DATA_AT + from, endOfGranule(from, end) - from)
 }
 
-function hasHole(data: Buffer, lengthBytes: number): boolean {
+function hasHole(buffer: Buffer, lengthBytes: number): boolean {
   for (let from = 0; from < lengthBytes; from = endOfGranule(from, lengthBytes)) {
-    if (granuleIsZero(data, from, lengthBytes)) return true
+    if (granuleIsZero(buffer, from, lengthBytes)) return true
   }
   return false
 }

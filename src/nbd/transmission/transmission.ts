@@ -14,6 +14,7 @@ import {
   CACHE_PIECE_BYTES,
   type NbdLimits,
   PIECE_BYTES_MAX,
+  READ_DATA_AT,
   SLAB_READ_BYTES_MAX,
 } from '../limits.ts'
 import { CommandFlag, NbdCommand, NbdError, ReplyStyle } from '../wire/constants.ts'
@@ -175,11 +176,11 @@ export class Transmission implements RequestSink, SlotOwner, RequestContext {
       const dataAt = this.#replies.beginRead(lengthBytes)
       status = this.device.readNow(offsetBytes, lengthBytes, this.#link.output.slab, dataAt)
       if (status === BlockStatus.wouldBlock)
-        return this.#begin(request, startedAtMs, this.#pool.take(lengthBytes))
+        return this.#begin(request, startedAtMs, this.#pool.take(READ_DATA_AT + lengthBytes))
       if (status === BlockStatus.ok) this.#replies.endRead(request, dataAt, whole)
     } else {
-      const buffer = this.#pool.take(lengthBytes)
-      status = this.device.readNow(offsetBytes, lengthBytes, buffer, 0)
+      const buffer = this.#pool.take(READ_DATA_AT + lengthBytes)
+      status = this.device.readNow(offsetBytes, lengthBytes, buffer, READ_DATA_AT)
       if (status === BlockStatus.wouldBlock) return this.#begin(request, startedAtMs, buffer)
       if (status === BlockStatus.ok) this.#replies.sendRead(request, buffer, whole)
       else this.#pool.give(buffer)
@@ -255,6 +256,7 @@ export class Transmission implements RequestSink, SlotOwner, RequestContext {
         break
       default:
         slot.prepare(BlockKind.read, left, false)
+        slot.operation.dataAt = READ_DATA_AT
     }
     this.device.submit(slot.operation)
     return true

@@ -1,0 +1,62 @@
+import { expect, test } from 'vitest'
+import { SlabOutput, SlabPool } from './slab-output.ts'
+
+/** A socket's write side that keeps what it was given, and takes writes at once only while `takes`. */
+class Outlet {
+  takes = true
+  readonly written: string[] = []
+
+  write(bytes: Buffer): boolean {
+    this.written.push(bytes.toString('latin1'))
+    return this.takes
+  }
+}
+
+function outputWith(outlet: Outlet): SlabOutput {
+  return new SlabOutput(new SlabPool(64, 4), outlet)
+}
+
+function put(output: SlabOutput, text: string): void {
+  const at = output.reserve(text.length)
+  output.commit(at + output.slab.write(text, at, 'latin1'))
+}
+
+test('output: what is gathered in a pass leaves in one write', () => {
+  const outlet = new Outlet()
+  const output = outputWith(outlet)
+  put(output, 'one ')
+  put(output, 'two')
+  expect(outlet.written).toEqual([])
+  output.flush()
+  expect(outlet.written).toEqual(['one two'])
+})
+
+test('output: of an appended buffer the named part leaves, behind what was gathered before', () => {
+  const outlet = new Outlet()
+  const output = outputWith(outlet)
+  const given: Buffer[] = []
+  const buffer = Buffer.from('....payload....')
+  put(output, 'header ')
+  output.append(buffer, 7, { give: each => given.push(each) }, 4)
+  expect(outlet.written).toEqual(['header ', 'payload'])
+  expect(given).toEqual([buffer])
+})
+
+test('output: while the socket keeps one write, the parts of others wait in order and are given back when sent', () => {
+  const outlet = new Outlet()
+  const output = outputWith(outlet)
+  const given: string[] = []
+  const owner = { give: (each: Buffer) => given.push(each.toString('latin1')) }
+  outlet.takes = false
+  output.append(Buffer.from('-first'), 5, owner, 1)
+  output.append(Buffer.from('--second--'), 6, owner, 2)
+  put(output, 'third')
+  output.flush()
+  expect(outlet.written).toEqual(['first'])
+  expect(output.pendingBytes).toBe(16)
+  outlet.takes = true
+  output.taken()
+  expect(outlet.written).toEqual(['first', 'second', 'third'])
+  expect(given).toEqual(['-first', '--second--'])
+  expect(output.pendingBytes).toBe(0)
+})
