@@ -64,6 +64,12 @@ export class ActivityMap {
     return this.#activeSegments
   }
 
+  /** Space for a slot's bits, so that setting them never runs out of it. 0 or a negative errno. */
+  prepareSlot(slot: number): number {
+    const at = PAGE_BYTES * (Math.floor(slot / SLOTS_PER_ACTIVITY_PAGE) + 1)
+    return this.#files.fallocate(this.#fd, 0, at, PAGE_BYTES)
+  }
+
   /** Bits by segment that are on disk and stay there. */
   activeIn(slot: number): number {
     return slot < this.#onDisk.length ? this.#onDisk[slot]! : 0

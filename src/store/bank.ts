@@ -137,7 +137,10 @@ export class Bank {
   }
 }
 
-/** Opens a bank's three files; makes them if `create`. Throws ERR_BRICK_DAMAGED or ERR_BRICK_FORMAT. */
+/**
+ * Opens a bank's three files; makes them if `create`. Throws ERR_BRICK_DAMAGED or ERR_BRICK_FORMAT; leaves nothing
+ * open then, and what was made is used by the next attempt.
+ */
 export function openBank(
   files: StoreFiles,
   brick: { directory: string; uuid: string },
@@ -145,18 +148,30 @@ export function openBank(
   create: boolean,
 ): Bank {
   const pathOf = (name: string) => path.join(brick.directory, `${name}-${String(number).padStart(4, '0')}`)
-  const open = (name: string, kind: FileKind) =>
-    openHeadedFile(files, pathOf(name), { kind, brickUuid: brick.uuid, number }, create)
-  const bank = new Bank(files, number, pathOf('data'), {
-    data: open('data', FileKind.data),
-    checksums: open('checksums', FileKind.checksums),
-    stamps: open('stamps', FileKind.stamps),
-  })
-  if (create) syncDirectory(brick.directory)
-  return bank
+  const opened: number[] = []
+  const open = (name: string, kind: FileKind) => {
+    const fd = openHeadedFile(files, pathOf(name), { kind, brickUuid: brick.uuid, number }, create)
+    opened.push(fd)
+    return fd
+  }
+  try {
+    const bank = new Bank(files, number, pathOf('data'), {
+      data: open('data', FileKind.data),
+      checksums: open('checksums', FileKind.checksums),
+      stamps: open('stamps', FileKind.stamps),
+    })
+    if (create) syncDirectory(brick.directory)
+    return bank
+  } catch (error) {
+    for (const fd of opened) files.close(fd)
+    throw error
+  }
 }
 
-/** Opens a file that begins with a header page; if `create`, makes it, with a durable header. */
+/**
+ * Opens a file that begins with a header page; if `create`, makes it, with a durable header. An error of making it has
+ * the negative `errno`.
+ */
 export function openHeadedFile(
   files: StoreFiles,
   filePath: string,
@@ -166,18 +181,28 @@ export function openHeadedFile(
   const fd = openOrSay(files, filePath, create)
   const page = Buffer.alloc(PAGE_BYTES)
   files.pread(fd, page, 0, PAGE_BYTES, 0)
-  // A power cut while the file was made may have kept its size alone.
-  if (!create || page.some(byte => byte !== 0)) {
-    checkFileHeader(page, { ...header, path: filePath })
+  try {
+    // A power cut while the file was made may have kept its size alone.
+    if (create && page.every(byte => byte === 0)) makeHeader(files, fd, filePath, header)
+    else checkFileHeader(page, { ...header, path: filePath })
     return fd
+  } catch (error) {
+    files.close(fd)
+    throw error
   }
-  const made = encodeFileHeader(header.kind, header.brickUuid, header.number)
-  const written = files.pwrite(fd, made, 0, PAGE_BYTES, 0)
-  const result = written < 0 ? written : files.fdatasync(fd)
-  if (result < 0) {
-    throw new HoldfastError('ERR_BRICK_DAMAGED', `${filePath} cannot be made: ${errnoName(result)}`)
-  }
-  return fd
+}
+
+function makeHeader(
+  files: StoreFiles,
+  fd: number,
+  filePath: string,
+  { kind, brickUuid, number }: { kind: FileKind; brickUuid: string; number: number },
+): void {
+  const written = files.pwrite(fd, encodeFileHeader(kind, brickUuid, number), 0, PAGE_BYTES, 0)
+  const errno = written < 0 ? written : files.fdatasync(fd)
+  if (errno >= 0) return
+  const error = new HoldfastError('ERR_BRICK_DAMAGED', `${filePath} cannot be made: ${errnoName(errno)}`)
+  throw Object.assign(error, { errno })
 }
 
 function openOrSay(files: StoreFiles, filePath: string, create: boolean): number {

@@ -13,6 +13,7 @@ import { BrickScrubs } from './brick-scrubs.ts'
 import { BrickTrust } from './brick-trust.ts'
 import { Capacity } from './capacity.ts'
 import { type BrickRecord, Catalogue } from './catalogue.ts'
+import { keepCatalogueRoom } from './catalogue-room.ts'
 import { ChecksumPages } from './checksum-pages.ts'
 import { defaultDirtyCapBytes } from './dirty-cap.ts'
 import { DirtyTracker } from './dirty-tracker.ts'
@@ -111,6 +112,7 @@ async function openLocked(
   const brick = { directory, uuid: superblock.brickUuid }
   const catalogue = new Catalogue(directory)
   closing.push(() => catalogue.close())
+  keepCatalogueRoom(files, directory)
 
   const before = catalogue.brick()
   const openCounter = before.openCounter + 1
@@ -122,7 +124,7 @@ async function openLocked(
     notice({
       level: 'error',
       message: 'the brick has failed and leaves service',
-      fields: { error, directory },
+      fields: { reason: error.message, directory },
     })
     // What it holds cannot be trusted by the next process either: to that one it is cold.
     distrusted = catalogue.putBrick({ trustedBootId: '' }).catch(() => undefined)

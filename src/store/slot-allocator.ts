@@ -35,7 +35,7 @@ export class SlotAllocator {
       try {
         this.#banks[number] = openBank(this.#files, this.#brick, number, true)
       } catch (error) {
-        this.#next--
+        this.give(slot)
         throw error
       }
     }

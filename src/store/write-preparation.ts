@@ -124,7 +124,7 @@ export class WritePreparation {
       throw failure.set('making a data file', error)
     }
     const bank = banks[bankOf(slot)]!
-    const prepared = bank.prepareSlot(indexOf(slot))
+    const prepared = Math.min(bank.prepareSlot(indexOf(slot)), activity.prepareSlot(slot))
     if (prepared < 0 && !NO_FALLOCATE.includes(prepared)) {
       allocator.give(slot)
       if (OUT_OF_SPACE.includes(prepared)) return BlockStatus.noSpace
@@ -136,7 +136,10 @@ export class WritePreparation {
         catalogue.putSlot({ volume: map.uuid, layer: LIVE_LAYER, extent, slot }),
       ])
     } catch (error) {
-      throw failure.set('recording a slot', error)
+      const { code } = error as { code?: unknown }
+      if (code !== Errno.ENOSPC || failure.error !== null) throw failure.set('recording a slot', error)
+      allocator.give(slot)
+      return BlockStatus.noSpace
     }
     for (let segment = 0; segment < SEGMENTS_PER_SLOT; segment++) {
       if ((segments >>> segment) & 1) checksums.putZeroes(slot, segment)

@@ -161,6 +161,24 @@ test('full: a disk without room for a new slot fails the write, and the slot is 
   expect(await write(volume, 0, blocksOf(1))).toBe(BlockStatus.ok)
 })
 
+test.each([
+  ['data file', 'pwrite', 'data-0000'],
+  ['checksum file', 'pwrite', 'checksums-0000'],
+  ['activity page', 'fallocate', 'activity'],
+] as const)(
+  'full: a disk without room for the first %s fails the write, and the brick goes on',
+  async (_, name, file) => {
+    const { brick, files } = await aBrick()
+    const volume = await aVolume(brick)
+    files.before = call => (call.name === name && call.file === file ? -Errno.ENOSPC : 0)
+    expect(await write(volume, 0, blocksOf(1))).toBe(BlockStatus.noSpace)
+    expect(brick.failure).toBeNull()
+    files.before = () => 0
+    expect(await write(volume, 0, blocksOf(1))).toBe(BlockStatus.ok)
+    expect((await read(volume, 0, BLOCK)).data).toEqual(blocksOf(1))
+  },
+)
+
 test('full: a write cut short by a full disk leaves no block that fails its checksum', async () => {
   const { brick, files } = await aBrick()
   const volume = await aVolume(brick)
