@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { buildClient, iscsiPerf, load } from './client.ts'
 import { describeCommit, describeMachine, residentBytes } from './machine.ts'
@@ -14,6 +15,8 @@ import { startTgt } from './servers/tgt.ts'
 
 const SERVER_CPU = 0
 const CLIENT_CPU = 1
+/** Without load, before the idle memory is read. */
+const IDLE_AFTER_MS = 10_000
 const WARM_UP_SECONDS = 0.3
 const STARTERS = { holdfast: startHoldfast, tgt: startTgt } as const
 const USAGE = `npm run bench -- [options]
@@ -85,6 +88,8 @@ async function runRounds(
 
 async function bench(servers: readonly BenchServer[], directory: string): Promise<void> {
   const points = choosePoints(options.points.split(',').filter(Boolean))
+  // Right after the start the heap holds what only starting needed.
+  await sleep(IDLE_AFTER_MS)
   const idle = Object.fromEntries(servers.map(s => [s.name, residentBytes(s.pids)]))
   for (const server of servers) await fill(server, CLIENT_CPU)
   const measurements = await runRounds(servers, points, Number(options.rounds), Number(options.seconds))

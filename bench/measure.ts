@@ -10,10 +10,14 @@ const FILL_SECONDS_MAX = 120
 /** Core share that others may use during a measurement before it counts as disturbed. */
 export const DISTURBED_CORE_SHARE = 0.1
 
+/** What made the load: our own load generator, or fio. */
+export type Client = 'own' | 'fio'
+
 export interface Measurement extends LoadResult {
   readonly server: string
   readonly point: string
   readonly round: number
+  readonly client: Client
   /** CPU that neither this server nor the client used while the client ran, as a share of one core. */
   readonly othersCoreShare: number
 }
@@ -65,5 +69,5 @@ export async function measure(
   // The client counts its measured time only; the warm-up costs about the same per second.
   const known = ((result.clientCpuSeconds + result.serverCpuSeconds) / result.seconds) * wallSeconds
   const others = Math.max(0, machineCpuSeconds() - machineBefore - known) / wallSeconds
-  return { server: server.name, point: point.name, round, ...result, othersCoreShare: others }
+  return { server: server.name, point: point.name, round, client: 'own', ...result, othersCoreShare: others }
 }

@@ -4,8 +4,13 @@ export interface Point {
   readonly mode: 'randread' | 'randwrite' | 'read' | 'write'
   readonly blockBytes: number
   readonly queueDepth: number
+  /** Each write is followed by a flush; the pair is one operation. */
   readonly flush?: boolean
+  /** Each write is durable before it is answered. */
+  readonly fua?: boolean
   readonly connections?: number
+  /** From the volume's beginning; all of it without. */
+  readonly areaBytes?: number
   /** How many times the other server's operations a second we want to reach. */
   readonly goal?: number
   /** Measured only when asked for by name. */
@@ -56,5 +61,7 @@ export function loadArguments(point: Point): string[] {
     ...['--mode', point.mode, '--block', String(point.blockBytes), '--depth', String(point.queueDepth)],
     ...['--connections', String(point.connections ?? 1)],
     ...(point.flush ? ['--flush'] : []),
+    ...(point.fua ? ['--fua'] : []),
+    ...(point.areaBytes === undefined ? [] : ['--length', String(point.areaBytes)]),
   ]
 }

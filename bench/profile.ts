@@ -4,7 +4,6 @@ import { join, relative } from 'node:path'
 import { Daemon } from '../test/lib/daemon.ts'
 import { buildClient, load } from './client.ts'
 import { type CpuProfile, flameGraph, hottest, mergeFrames } from './flame-graph.ts'
-import { fio } from './nbd/fio.ts'
 import { NBD_POINTS } from './nbd/points.ts'
 import { loadArguments, POINTS, type Point } from './points.ts'
 import { RESULTS_DIRECTORY } from './results.ts'
@@ -37,20 +36,8 @@ async function fill(directory: string): Promise<void> {
 }
 
 async function run(daemon: Daemon, workload: string, point: Point): Promise<void> {
-  if (workload.startsWith('iscsi')) {
-    await load(daemon.url('demo'), CLIENT_CPU, [...loadArguments(point), '--seconds', `${SECONDS}`], SECONDS)
-    return
-  }
-  const server = {
-    name: 'holdfast',
-    version: '',
-    argv: [],
-    settings: {},
-    url: `nbd://${daemon.nbd}/demo`,
-    pids: [daemon.pid],
-    [Symbol.asyncDispose]: async () => undefined,
-  }
-  await fio(server, CLIENT_CPU, point, SECONDS, 1)
+  const url = workload.startsWith('iscsi') ? daemon.url('demo') : `nbd://${daemon.nbd}/demo`
+  await load(url, CLIENT_CPU, [...loadArguments(point), '--seconds', `${SECONDS}`], SECONDS)
 }
 
 async function profile(workload: string, point: Point): Promise<void> {

@@ -9,6 +9,7 @@ const GB = 1e9
 export interface PointSummary {
   readonly point: string
   readonly server: string
+  readonly client: string
   /** Operations a second, or MB a second for blocks of 64 KiB and more. */
   readonly rate: Spread
   readonly rateUnit: 'ops/s' | 'MB/s'
@@ -29,16 +30,19 @@ export interface PointRatio {
   readonly goal: number | null
 }
 
-function rateOf(m: Measurement, point: Point): number {
+/** Operations a second, or MB a second for blocks of 64 KiB and more. */
+export function rateOf(m: Measurement, point: Point): number {
   return point.blockBytes >= LARGE_BLOCK_BYTES ? m.bytesPerSecond / MB : m.operationsPerSecond
 }
 
-function cpuOf(m: Measurement, point: Point): number {
+/** Server CPU seconds per 100,000 operations, or per GB. */
+export function cpuOf(m: Measurement, point: Point): number {
   const large = point.blockBytes >= LARGE_BLOCK_BYTES
   return m.serverCpuSeconds / (large ? (m.operations * point.blockBytes) / GB : m.operations / 100_000)
 }
 
-function select(all: readonly Measurement[], server: string, point: Point): Measurement[] {
+/** One server's measurements of a point, by round. */
+export function select(all: readonly Measurement[], server: string, point: Point): Measurement[] {
   return all.filter(m => m.server === server && m.point === point.name).toSorted((a, b) => a.round - b.round)
 }
 
@@ -47,6 +51,7 @@ export function summarize(all: readonly Measurement[], server: string, point: Po
   return {
     point: point.name,
     server,
+    client: rounds[0]?.client ?? '',
     rate: spread(rounds.map(m => rateOf(m, point))),
     rateUnit: point.blockBytes >= LARGE_BLOCK_BYTES ? 'MB/s' : 'ops/s',
     serverCpu: spread(rounds.map(m => cpuOf(m, point))),
@@ -77,11 +82,13 @@ function amount(value: number): string {
       : value.toFixed(2)
 }
 
-function spreadText(s: Spread): string {
+/** Median, with least and greatest. */
+export function spreadText(s: Spread): string {
   return `${amount(s.median)} (${amount(s.min)}-${amount(s.max)})`
 }
 
-function table(rows: readonly (readonly string[])[]): string {
+/** Rows of as many columns as the first has, padded. */
+export function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] as string[]).map((_, column) =>
     Math.max(...rows.map(row => (row[column] as string).length)),
   )
@@ -99,6 +106,7 @@ export function summaryTable(summaries: readonly PointSummary[]): string {
   const head = [
     'point',
     'server',
+    'client',
     'rate',
     '',
     'CPU s per 100k ops | GB',
@@ -108,7 +116,7 @@ export function summaryTable(summaries: readonly PointSummary[]): string {
     'client core',
   ]
   const rows = summaries.map(s => [
-    ...[s.point, s.server, spreadText(s.rate), s.rateUnit, spreadText(s.serverCpu)],
+    ...[s.point, s.server, s.client, spreadText(s.rate), s.rateUnit, spreadText(s.serverCpu)],
     ...[amount(s.latencyP50Us), amount(s.latencyP99Us), amount(s.latencyP999Us)],
     `${Math.round(s.clientCoreShare * 100)} %`,
   ])

@@ -25,15 +25,14 @@ interface FioJob {
   readonly sys_cpu: number
 }
 
-/** One run of fio's NBD engine, pinned to `cpu`, over the whole volume. `seconds` null: once from end to end. */
+/** One run of fio's NBD engine, pinned to `cpu`, over the whole volume. */
 export async function fio(
   server: BenchServer,
   cpu: number,
   point: Point,
-  seconds: number | null,
+  seconds: number,
   seed: number,
 ): Promise<LoadResult> {
-  const timing = seconds === null ? [] : ['--time_based', `--runtime=${seconds}`]
   const connections = point.connections ?? 1
   const args = [
     '--name=bench',
@@ -49,11 +48,12 @@ export async function fio(
     '--norandommap',
     `--percentile_list=${PERCENTILES}`,
     '--output-format=json',
-    ...timing,
+    '--time_based',
+    `--runtime=${seconds}`,
   ]
   const before = cpuSecondsOf(server.pids)
   const { stdout } = await run('taskset', ['-c', String(cpu), 'fio', ...args], {
-    timeout: (seconds ?? 0) * 1000 + RUN_MARGIN_MS,
+    timeout: seconds * 1000 + RUN_MARGIN_MS,
   })
   const serverCpuSeconds = cpuSecondsOf(server.pids) - before
   return resultOf(stdout, point, connections, serverCpuSeconds)

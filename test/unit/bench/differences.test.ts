@@ -16,6 +16,7 @@ function run(rate: [number, number, number], cpu: [number, number, number], kern
       {
         point: 'randread-4k-qd32',
         server: 'holdfast',
+        client: 'own',
         rate: spread(rate),
         rateUnit: 'ops/s',
         serverCpu: spread(cpu),
