@@ -13,7 +13,7 @@ const EVENTS_MAX = 24
 /**
  * What one block may hold, told by the order in which its operations began and ended. Values are numbers that are
  * written once each; 0 is a block that was never written. One write at a time is in flight for a block, reads are not
- * limited. A write whose outcome is unknown may take effect until its client has come back through another way in: then
+ * limited. A write whose outcome is unknown may take effect until its client has written through another way in: then
  * the old one is dead (PROTOCOL rule 17), and what comes to light after a later acknowledged write is a violation.
  */
 export class BlockHistory {
@@ -60,7 +60,7 @@ export class BlockHistory {
     return value === this.#settled ? `${value} was read, and then its write refused` : null
   }
 
-  /** The client has a new connection that ends what came by its old ones. */
+  /** The client's first write by a new connection is acknowledged: what came by its old ones is dead. */
   clientReturned(client: string): void {
     for (const maybe of this.#maybe) {
       if (maybe.client !== client) continue

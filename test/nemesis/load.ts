@@ -47,6 +47,8 @@ const BLOCKS_PER_REGION = REGION_BYTES / BLOCK_BYTES
 interface Connection {
   readonly disk: Disk
   readonly identity: string
+  /** Whose writes can have no effect any more once one of ours is acknowledged: the first one is what ends them. */
+  replaces: readonly string[]
 }
 
 /** mulberry32: small, seeded, good enough to choose blocks. */
@@ -135,8 +137,7 @@ export class Load {
     const { gateways, volume } = this.#settings
     const gateway = gateways[attempt % gateways.length] as Gateway
     const disk = await within(openIscsi(gateway, volume, identity))
-    this.#returned(identity)
-    return { disk, identity }
+    return { disk, identity, replaces: [identity] }
   }
 
   /** Whoever fails takes all to the next gateway. */
@@ -145,20 +146,24 @@ export class Load {
     const at = this.#nbdGateway
     try {
       const disk = await within(openNbd(gateways[at] as Gateway, volume))
-      for (const other of gateways.keys()) if (other !== at) this.#returned(`nbd@${other}`)
-      return { disk, identity: `nbd@${at}` }
+      const others = [...gateways.keys()].filter(other => other !== at)
+      return { disk, identity: `nbd@${at}`, replaces: others.map(other => `nbd@${other}`) }
     } catch (error) {
       if (this.#nbdGateway === at) this.#nbdGateway = (at + 1) % gateways.length
       throw error
     }
   }
 
-  #returned(identity: string): void {
-    for (const history of this.#histories) history.clientReturned(identity)
+  #returned(connection: Connection): void {
+    for (const identity of connection.replaces) {
+      for (const history of this.#histories) history.clientReturned(identity)
+    }
+    connection.replaces = []
   }
 
-  async #step({ disk, identity }: Connection, chance: () => number, count: number): Promise<void> {
-    if (this.#freshIsDue()) return this.#write(disk, this.#histories.push(new BlockHistory()) - 1, identity)
+  async #step(connection: Connection, chance: () => number, count: number): Promise<void> {
+    const { disk } = connection
+    if (this.#freshIsDue()) return this.#write(connection, this.#histories.push(new BlockHistory()) - 1)
     const { blocks } = this.#settings
     const block = Math.floor(chance() * (chance() < FRESH_SHARE ? this.#histories.length : blocks))
     if (count % FLUSH_EVERY === FLUSH_EVERY - 1) {
@@ -166,7 +171,7 @@ export class Load {
       this.#counts.flushes++
       return this.#acknowledged()
     }
-    if (chance() < 0.5 && !this.#writing.has(block)) return this.#write(disk, block, identity)
+    if (chance() < 0.5 && !this.#writing.has(block)) return this.#write(connection, block)
     return this.#read(disk, block)
   }
 
@@ -184,7 +189,8 @@ export class Load {
     return block < blocks ? block : (block - blocks + 1) * BLOCKS_PER_REGION
   }
 
-  async #write(disk: Disk, block: number, identity: string): Promise<void> {
+  async #write(connection: Connection, block: number): Promise<void> {
+    const { disk, identity } = connection
     const history = this.#histories[block] as BlockHistory
     const value = this.#nextValue++
     const place = this.#placeOf(block)
@@ -198,6 +204,7 @@ export class Load {
         this.#counts.refused++
         this.#judge(block, history.writeRefused())
       } else {
+        this.#returned(connection)
         history.writeAcknowledged()
         this.#counts.writes++
         this.#acknowledged()
