@@ -27,6 +27,7 @@ import type { BrickStatus, Log, VolumeHost } from './ports.ts'
 import type { PeerInfo, SessionInfo, TargetRecord } from './records.ts'
 import type { ReplicaOperations } from './replica-operations.ts'
 import { shownResync } from './resync-view.ts'
+import type { ShutOut } from './rights-version.ts'
 import type { Serving } from './serving.ts'
 import type { Sessions } from './sessions.ts'
 import { maskedTarget, peerInfo } from './shown.ts'
@@ -157,7 +158,7 @@ export class ClusterControl implements Control {
     const revoked = await this.#parts.connections.revoke(volume, initiator)
     await this.#settled()
     // Also those of a connection that was made again meanwhile: older ones cannot be told from them.
-    await this.#kickInitiator(revoked.initiator, revoked.targets, `its connection to ${volume} ended`)
+    await this.#shutOut(revoked, `its connection to ${volume} ended`)
   }
 
   async listTargets(): Promise<TargetRecord[]> {
@@ -211,10 +212,10 @@ export class ClusterControl implements Control {
 
   async removeAcl(target: string, initiator: string): Promise<TargetRecord> {
     const iqn = parseTargetName(target)
-    const name = await this.#parts.targets.removeAcl(iqn, initiator)
+    const removed = await this.#parts.targets.removeAcl(iqn, initiator)
     const shown = await this.#afterTarget(iqn)
     if (shown.openToAll) return shown
-    await this.#kickInitiator(name, [iqn], `${name} was taken off the ACL of ${iqn}`)
+    await this.#shutOut(removed, `${removed.initiator} was taken off the ACL of ${iqn}`)
     return shown
   }
 
@@ -340,8 +341,13 @@ export class ClusterControl implements Control {
     return sessions
   }
 
-  async #kickInitiator(name: string, targets: readonly string[], reason: string): Promise<void> {
-    await this.#kickAll(this.#parts.sessions.ofInitiator(name, targets), reason)
+  /** Its sessions here end; those at other gateways do when they hear of it, and until then owners refuse them. */
+  async #shutOut({ initiator, targets, versions }: ShutOut, reason: string): Promise<void> {
+    const { serving, sessions } = this.#parts
+    await Promise.all([
+      this.#kickAll(sessions.ofInitiator(initiator, targets), reason),
+      ...Array.from(versions, ([volume, version]) => serving.fence(volume, initiator, version)),
+    ])
   }
 
   async #kickAll(sessions: readonly SessionInfo[], reason: string): Promise<void> {

@@ -8,6 +8,7 @@ import { change, type Draft } from './draft.ts'
 import type { EventSource } from './events.ts'
 import { keys, type TargetValue } from './layout.ts'
 import type { ChapRecord } from './records.ts'
+import { rightsVersions, type ShutOut } from './rights-version.ts'
 import { withAclEntry } from './target-operations.ts'
 import { newTarget, readyHead, targetsWith } from './volume-operations.ts'
 
@@ -61,23 +62,27 @@ export class ConnectionOperations {
     })
   }
 
-  /** Takes back what grant() gave, wherever it is. Answers the name as sessions carry it, and the targets. */
-  async revoke(volume: string, initiator: string): Promise<{ initiator: string; targets: string[] }> {
+  /** Takes back what grant() gave, wherever it is. */
+  async revoke(volume: string, initiator: string): Promise<ShutOut> {
     const name = parseIscsiName(initiator)
     return this.#change(async draft => {
       await readyHead(draft, volume)
       const targets: string[] = []
+      const reached: string[] = []
+      let isLost = false
       for (const { iqn, value } of await this.#targetsOf(draft, volume)) {
         const { [name]: chap, ...others } = value.chapByInitiator
         // What an operator entered for a target of several volumes is about those too.
         if (value.luns.length > 1 && chap?.generated !== true) continue
         targets.push(iqn)
+        reached.push(...value.luns.map(entry => entry.volume))
         const acl = value.acl.filter(entry => entry !== name)
         if (chap === undefined && acl.length === value.acl.length) continue
         draft.put('target', keys.target(iqn), { ...value, acl, chapByInitiator: others })
+        isLost = true
         draft.event('connection.ended', volume, `${name} may no longer use volume ${volume} through ${iqn}`)
       }
-      return { initiator: name, targets }
+      return { initiator: name, targets, versions: await rightsVersions(draft, reached, isLost) }
     })
   }
 

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ControlWorld, FakeHost, FakeSessions } from '../../test/lib/control-world.ts'
+import { HoldfastError } from '../errors/holdfast-error.ts'
+import { decodeValue, encodeValue, keys } from './layout.ts'
 
 const GIB = 2 ** 30
 const DEMO = 'iqn.2026-11.io.holdfast:demo'
@@ -137,6 +139,58 @@ describe('connections', () => {
     await connect(ALICE)
     await world.control.disconnect('demo', ALICE)
     expect(await world.control.showTarget('demo')).toMatchObject({ openToAll: false, acl: [] })
+  })
+
+  test('disconnect: the owner of each volume within reach is told, with a version that its head has from then on', async () => {
+    const { control, host } = world
+    await connect(ALICE)
+    await control.createVolume({ name: 'other', sizeBytes: GIB, target: false })
+    await control.addLun('demo', 1, 'other', { readOnly: false })
+    await control.disconnect('demo', ALICE)
+    expect(host.fences.toSorted()).toEqual([`demo ${ALICE} 1`, `other ${ALICE} 1`])
+    const head = async (name: string) => {
+      const entry = await world.store.get(keys.head(name))
+      return decodeValue('volume', keys.head(name), entry!.value)
+    }
+    expect([await head('demo'), await head('other')]).toMatchObject([
+      { rightsVersion: 1 },
+      { rightsVersion: 1 },
+    ])
+  })
+
+  test('disconnect: an owner that cannot be told is no success, and asking again tells it', async () => {
+    const { control, host } = world
+    await connect(ALICE)
+    host.step = () => {
+      throw new HoldfastError('ERR_BLOCK_UNAVAILABLE')
+    }
+    await expect(control.disconnect('demo', ALICE)).rejects.toMatchObject({ code: 'ERR_BLOCK_UNAVAILABLE' })
+    expect(lookUp(ALICE).found).toBe('forbidden')
+    host.step = () => {}
+    await control.disconnect('demo', ALICE)
+    expect(host.fences).toEqual([`demo ${ALICE} 1`])
+  })
+
+  test('removing an ACL entry tells the owners as well; one that is not there takes nothing from anybody', async () => {
+    const { control, host } = world
+    await control.addAcl('demo', ALICE)
+    await control.removeAcl('demo', BOB)
+    await control.removeAcl('demo', ALICE)
+    expect(host.fences).toEqual([`demo ${BOB} 0`, `demo ${ALICE} 1`])
+  })
+
+  test('disconnect: sessions of before end, also where the entry was back before it was seen to be gone', async () => {
+    const { control, sessions } = world
+    await connect(ALICE)
+    sessions.add({ target: DEMO, initiator: ALICE })
+    const iqn = keys.target(DEMO)
+    const entry = await world.store.get(iqn)
+    const target = decodeValue('target', iqn, entry!.value)
+    const other = { ...target.chapByInitiator[ALICE]!, user: 'another' }
+    const value = encodeValue('target', { ...target, chapByInitiator: { [ALICE]: other } })
+    await world.store.transact({ compare: [], success: [{ do: 'put', key: iqn, value }] })
+    await expect.poll(() => sessions.list).toEqual([])
+    expect((await control.showTarget('demo')).acl).toEqual([ALICE])
   })
 
   test('disconnect: the sessions at other gateways end too', async () => {

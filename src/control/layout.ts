@@ -77,6 +77,8 @@ export interface VolumeHead {
   readonly limits?: VolumeLimits
   /** Absent: open unless a target of the volume is guarded. */
   readonly nbd?: NbdAccess
+  /** Rises whenever an initiator loses its right to the volume; absent: 0. PROTOCOL rule 17. */
+  readonly rightsVersion?: number
 }
 
 /** v/<vol>/r/<page>: per range the small numbers of the peers that hold it, at most four (during a move). */

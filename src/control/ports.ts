@@ -17,6 +17,12 @@ export interface SessionSource {
 export interface ServedVolume extends Volume {
   /** False while it has no owner that answers: logins are told to come again. Absent: always true. */
   readonly isServing?: boolean
+  /**
+   * Nothing that the initiator writes has an effect any more once this resolves, by whatever gateway it comes, until
+   * that gateway has heard of `rightsVersion`. Rejects with ERR_BLOCK_UNAVAILABLE when the owner cannot be reached.
+   * Absent: nobody writes but through this daemon.
+   */
+  fence?(initiator: string, rightsVersion: number): Promise<void>
   /** Takes over what may have changed in a record and tells its onChange listeners; nothing when nothing has. */
   apply(record: VolumeRecord): void
   /** Waits for what is in flight, flushes, and lets go. Everything is refused from the call on. */

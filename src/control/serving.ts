@@ -89,6 +89,13 @@ export class Serving implements AsyncDisposable {
     await this.#targetWork.idle()
   }
 
+  /** As ServedVolume.fence; a volume that is not open here is refused with ERR_BLOCK_UNAVAILABLE. */
+  async fence(name: string, initiator: string, rightsVersion: number): Promise<void> {
+    const volume = this.#volumes.get(name)?.volume ?? null
+    if (volume === null) throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', `volume '${name}' is not open here`)
+    await volume.fence?.(initiator, rightsVersion)
+  }
+
   /** Resolves when nothing of the volume is open here, given that the catalogue no longer wants it to be. */
   async released(name: string): Promise<void> {
     await this.#volumeWork.poke(name)

@@ -7,6 +7,7 @@ import type { ChapChange } from './control.ts'
 import { change, type Draft } from './draft.ts'
 import type { EventSource } from './events.ts'
 import { keys, type TargetValue } from './layout.ts'
+import { type RightsVersions, rightsVersions, type ShutOut } from './rights-version.ts'
 import { newTarget, readyHead } from './volume-operations.ts'
 
 /** What the peripheral addressing method can say, which every initiator understands. SAM-5 §4.7.4. */
@@ -84,14 +85,16 @@ export class TargetOperations {
     await this.#edit(iqn, `may be used by ${name}`, target => withAclEntry(target, name))
   }
 
-  /** Answers the name as sessions carry it. An entry that is not there is no error: the end is the same. */
-  async removeAcl(iqn: string, initiator: string): Promise<string> {
+  /** An entry that is not there is no error: the end is the same. */
+  async removeAcl(iqn: string, initiator: string): Promise<ShutOut> {
     const name = parseIscsiName(initiator)
-    await this.#edit(iqn, `may no longer be used by ${name}`, target => ({
-      ...target,
-      acl: target.acl.filter(entry => entry !== name),
-    }))
-    return name
+    let versions: RightsVersions = new Map()
+    await this.#edit(iqn, `may no longer be used by ${name}`, async (target, draft) => {
+      const volumes = target.luns.map(({ volume }) => volume)
+      versions = await rightsVersions(draft, volumes, target.acl.includes(name))
+      return { ...target, acl: target.acl.filter(entry => entry !== name) }
+    })
+    return { initiator: name, targets: [iqn], versions }
   }
 
   async setChap(iqn: string, { initiator, ...input }: ChapChange): Promise<void> {

@@ -98,6 +98,7 @@ export async function openReplicatedPeers(options: ReplicatedPeersOptions): Prom
       log: log.child({ area: 'gateway', peer: peer.cluster.peerId }),
       // Clients come to the first peer's portals only.
       connections: isFirst ? connections : { drop: () => {} },
+      rightsVersion: volume => catalogue.model.volume(volume)?.rightsVersion ?? 0,
       openState: owned => states.open(owned, peer.brick),
     })
     const replication = openReplication({

@@ -1,3 +1,4 @@
+import { normalizeIscsiName } from '../lib/names.ts'
 import type { ClientIdentity } from '../volume/client-identity.ts'
 
 /** Whose writes one gateway passes on at a time. PROTOCOL rule 17: an initiator, or all of NBD. */
@@ -7,6 +8,12 @@ export type StreamKey = string
 export function streamKeyOf(client: ClientIdentity, gateway: number): StreamKey {
   if (client.protocol === 'iscsi') return `iscsi ${client.initiatorName}`
   return client.protocol === 'nbd' ? 'nbd' : `internal ${gateway}`
+}
+
+/** `initiator` as normalizeIscsiName has it; keys carry names as they were sent. */
+export function isStreamOf(key: StreamKey, initiator: string): boolean {
+  const [protocol, name] = key.split(' ', 2)
+  return protocol === 'iscsi' && normalizeIscsiName(name ?? '') === initiator
 }
 
 /** Tells clients of one gateway apart. */

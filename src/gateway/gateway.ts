@@ -26,6 +26,8 @@ export interface GatewayOptions {
   readonly timers: Timers
   readonly log: ReplicationLog
   readonly connections: ClientConnections
+  /** Of the volume's head, as it is known here: whoever had lost its right by then has no session here any more. */
+  readonly rightsVersion: (volume: string) => number
   /** Reservations, sanitizing and space of a volume that begins to be owned here, loaded. PROTOCOL rule 19. */
   readonly openState: (volume: OwnedHere) => Promise<VolumeState>
   readonly limits?: Partial<GatewayLimits>
@@ -79,6 +81,7 @@ export class Gateway implements VolumeServer {
       limits: this.#limits,
       route: () => this.#routeOf(name, uuid),
       drop: client => this.#options.connections.drop(name, client),
+      rightsVersion: () => this.#options.rightsVersion(name),
       used: isUsed => (isUsed ? this.#ownerships?.want(name) : this.#ownerships?.unwant(name)),
       closed: () => {
         this.#volumes.delete(name)

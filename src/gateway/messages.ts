@@ -23,7 +23,12 @@ export interface OwnerPort {
   /** What was in doubt is repeated; resolves when new operations may begin. False: too late, the stream is dead. */
   settled(number: number): Promise<boolean>
   /** A new number for a client's stream; older ones, wherever they are, are dead before it is answered. */
-  register(key: StreamKey): Promise<number>
+  register(key: StreamKey, rightsVersion: number): Promise<number>
+  /**
+   * Kills the streams of this initiator, and from now on takes none from gateways that have not heard of
+   * `rightsVersion`. Answered when nothing of them can have an effect any more, by whoever still is the owner then.
+   */
+  fence(initiator: string, rightsVersion: number): Promise<null>
   /** How operations of a live stream ended whose answers were lost. */
   outcomes(number: number, sequences: readonly number[]): Promise<readonly Outcome[]>
   /** As they are stored, in base 64; still in force when this is answered. */
@@ -45,6 +50,7 @@ const CALL_NAMES: Record<keyof OwnerPort, true> = {
   resume: true,
   settled: true,
   register: true,
+  fence: true,
   outcomes: true,
   reservations: true,
   reserve: true,
@@ -65,6 +71,8 @@ export interface ResumedStream {
   readonly inDoubt: number
   /** Of those, the ones that are repeated only when the replicas remember them. PROTOCOL rule 18. */
   readonly asks: readonly number[]
+  /** What the gateway has heard of lost rights to the volume. */
+  readonly rightsVersion: number
 }
 
 /** `number` null: the stream is dead. `found`: of what was asked. */

@@ -62,6 +62,7 @@ export class OwnedService {
       limits,
       recent: owned.recent,
       isFirst: owned.epoch <= FIRST_OWNED_EPOCH,
+      rightsVersion: owned.head.rightsVersion ?? 0,
       killed: ({ gateway, key, number }) => void options.tell(gateway, { is: 'streamDead', key, number }),
     })
     this.#stopListening = [volume.reservations.listen(this), volume.onChange(() => void this.#tellState())]
@@ -90,7 +91,8 @@ export class OwnedService {
       abort: async tag => this.#abort(gateway, tag),
       resume: stream => this.#resume(gateway, stream),
       settled: number => this.streams.settled(gateway, number),
-      register: key => this.#register(gateway, key),
+      register: (key, rightsVersion) => this.#register(gateway, key, rightsVersion),
+      fence: (initiator, rightsVersion) => this.#fence(initiator, rightsVersion),
       outcomes: (number, sequences) => this.#outcomes(gateway, number, sequences),
       reservations: () => this.#reservations(),
       reserve: (client, action) => this.#reserve(gateway, client, action),
@@ -110,7 +112,8 @@ export class OwnedService {
 
   changed(owned: OwnedHere): void {
     this.#head = owned.head
-    const { sizeBytes, readOnly } = owned.head
+    const { sizeBytes, readOnly, rightsVersion = 0 } = owned.head
+    this.streams.raiseRightsVersion(rightsVersion)
     this.volume.grow(Math.max(sizeBytes, this.volume.sizeBytes))
     this.volume.setReadOnly(readOnly)
     this.#limit()
@@ -200,9 +203,16 @@ export class OwnedService {
     return this.streams.resume(gateway, stream)
   }
 
-  async #register(gateway: number, key: StreamKey): Promise<number> {
+  async #register(gateway: number, key: StreamKey, rightsVersion: number): Promise<number> {
     this.#served(gateway)
-    return this.streams.register(gateway, key)
+    return this.streams.register(gateway, key, rightsVersion)
+  }
+
+  async #fence(initiator: string, rightsVersion: number): Promise<null> {
+    this.streams.raiseRightsVersion(rightsVersion)
+    await this.streams.end(initiator)
+    await this.#requireOwnership()
+    return null
   }
 
   async #outcomes(
@@ -215,9 +225,14 @@ export class OwnedService {
     return stream.outcomes(sequences)
   }
 
-  /** Sampled first; a read that succeeds afterwards shows that nobody else was the owner then. PROTOCOL rule 4. */
   async #reservations(): Promise<string> {
     const { reservations } = this.state
+    await this.#requireOwnership()
+    return reservations
+  }
+
+  /** A read that succeeds shows that nobody else was the owner when this was called. PROTOCOL rule 4. */
+  async #requireOwnership(): Promise<void> {
     const handle = this.volume.open({ protocol: 'internal' })
     const block = Buffer.alloc(STORE_BLOCK_BYTES)
     const status = await new Promise<BlockStatus>(resolve => {
@@ -226,7 +241,6 @@ export class OwnedService {
     })
     await handle.close()
     if (status === BlockStatus.unavailable) throw new HoldfastError('ERR_BLOCK_UNAVAILABLE')
-    return reservations
   }
 
   async #reserve(

@@ -1,5 +1,5 @@
 import { HoldfastError } from '../errors/holdfast-error.ts'
-import type { Timers } from '../replication/timers.ts'
+import type { Timer, Timers } from '../replication/timers.ts'
 import { type GatewayLimits, TRY_AGAIN_MS } from './limits.ts'
 import type { OwnerPort, OwnerState } from './messages.ts'
 import type { OwnedService } from './owned-service.ts'
@@ -85,6 +85,21 @@ export class OwnerRoute {
     }
   }
 
+  /** The answer of whoever is the owner, in the end. Rejects with ERR_BLOCK_UNAVAILABLE after `ownerWaitMs`. */
+  async ask<T>(question: (port: OwnerPort) => Promise<T>): Promise<T> {
+    const { timers, limits } = this.#options
+    let isOver = false
+    let timer: Timer | null = null
+    const late = new Promise<never>((_resolve, reject) => {
+      const error = new HoldfastError('ERR_BLOCK_UNAVAILABLE', 'no owner of the volume answers')
+      timer = timers.after(limits.ownerWaitMs, () => reject(error))
+    })
+    return Promise.race([this.#askAgain(question, () => isOver), late]).finally(() => {
+      isOver = true
+      timer?.cancel()
+    })
+  }
+
   pause(): Promise<void> {
     return new Promise(resolve => void this.#options.timers.after(TRY_AGAIN_MS, resolve))
   }
@@ -93,6 +108,18 @@ export class OwnerRoute {
     this.#isClosed = true
     this.#route = null
     this.#detach()
+  }
+
+  async #askAgain<T>(question: (port: OwnerPort) => Promise<T>, isOver: () => boolean): Promise<T> {
+    for (;;) {
+      const port = await this.whenAttached()
+      try {
+        return await question(port)
+      } catch (error) {
+        if (isOver()) throw error
+        await this.pause()
+      }
+    }
   }
 
   #detach(): void {

@@ -1,7 +1,7 @@
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import type { RecentOperation } from '../replication/replication.ts'
 import type { Timers } from '../replication/timers.ts'
-import type { StreamKey } from './client-key.ts'
+import { isStreamOf, type StreamKey } from './client-key.ts'
 import { type GatewayLimits, STREAMS_PER_VOLUME_MAX } from './limits.ts'
 import type { ResumeAnswer, ResumedStream } from './messages.ts'
 import { OwnerStream } from './owner-stream.ts'
@@ -25,6 +25,8 @@ export interface OwnerStreamsOptions {
   readonly recent: readonly RecentOperation[]
   /** Nobody can have a stream from before: there is no window. */
   readonly isFirst: boolean
+  /** Gateways that have heard less of lost rights name no streams. */
+  readonly rightsVersion: number
   /** Its gateway should hear of it. */
   readonly killed: (stream: OwnerStream) => void
 }
@@ -41,6 +43,9 @@ export class OwnerStreams {
   /** By the number that the former owner had given. */
   readonly #resumed = new Map<number, OwnerStream>()
   readonly #dying: OwnerStream[] = []
+  /** Dead, but not drained yet. */
+  readonly #ending = new Set<OwnerStream>()
+  #rightsVersion: number
   readonly #found: ReadonlySet<string>
   /** Registrations of one key, one after the other. */
   readonly #registering = new Map<StreamKey, Promise<unknown>>()
@@ -54,6 +59,7 @@ export class OwnerStreams {
 
   constructor(options: OwnerStreamsOptions) {
     this.#options = options
+    this.#rightsVersion = options.rightsVersion
     this.#found = new Set(options.recent.map(({ stream, sequence }) => `${stream} ${sequence}`))
     this.#opened = new Promise(resolve => {
       this.#open = resolve
@@ -75,6 +81,7 @@ export class OwnerStreams {
   /** `gateway` still has this stream, which a former owner numbered. Latecomers find it dead. */
   async resume(gateway: number, stream: ResumedStream): Promise<ResumeAnswer> {
     this.#requireOpenEpoch()
+    this.#requireRights(stream.rightsVersion)
     if (this.#resuming === null) return this.#resumedBefore(gateway, stream)
     // The owner in between may have given the client to another gateway, and let others overwrite what is in doubt.
     if (Math.floor(stream.number / NUMBERS_PER_EPOCH) !== this.#options.epoch - 1) return DEAD
@@ -109,10 +116,25 @@ export class OwnerStreams {
     return !stream.isDead
   }
 
-  /** Rejects with ERR_BLOCK_UNAVAILABLE when the epoch ends first, or too many streams are alive. */
-  register(gateway: number, key: StreamKey): Promise<number> {
+  /** Somebody has lost its right to the volume. What is alive stays alive: see end(). */
+  raiseRightsVersion(version: number): void {
+    this.#rightsVersion = Math.max(this.#rightsVersion, version)
+  }
+
+  /** Kills the streams of this initiator, however its name is written. Resolves when they are drained. */
+  async end(initiator: string): Promise<void> {
+    const isTheirs = ({ key }: OwnerStream) => isStreamOf(key, initiator)
+    for (const stream of [...this.#live.values()].filter(isTheirs)) this.#kill(stream)
+    await Promise.all([...this.#ending].filter(isTheirs).map(stream => stream.drained()))
+  }
+
+  /**
+   * Rejects with ERR_BLOCK_UNAVAILABLE when the epoch ends first, too many streams are alive, or the gateway has not
+   * heard yet who has lost its right: it comes again when it has, if the client is still there.
+   */
+  register(gateway: number, key: StreamKey, rightsVersion: number): Promise<number> {
     const before = this.#registering.get(key) ?? Promise.resolve()
-    const registered = before.then(() => this.#register(gateway, key))
+    const registered = before.then(() => this.#register(gateway, key, rightsVersion))
     const settled = registered.catch(() => {})
     this.#registering.set(key, settled)
     void settled.then(() => {
@@ -134,7 +156,13 @@ export class OwnerStreams {
     if (this.#isClosed) throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', 'the volume has another owner')
   }
 
-  async #register(gateway: number, key: StreamKey): Promise<number> {
+  /** Throws ERR_BLOCK_UNAVAILABLE: a client may be among those that have lost their right. */
+  #requireRights(version: number): void {
+    if (version >= this.#rightsVersion) return
+    throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', 'the gateway has not heard of lost rights')
+  }
+
+  async #register(gateway: number, key: StreamKey, rightsVersion: number): Promise<number> {
     await this.#opened
     const older = this.#byKey.get(key)
     if (older !== undefined) {
@@ -142,6 +170,7 @@ export class OwnerStreams {
       await older.drained()
     }
     this.#requireOpenEpoch()
+    this.#requireRights(rightsVersion)
     if (this.#live.size >= STREAMS_PER_VOLUME_MAX) {
       throw new HoldfastError(
         'ERR_BLOCK_UNAVAILABLE',
@@ -161,6 +190,8 @@ export class OwnerStreams {
 
   #kill(stream: OwnerStream): void {
     stream.isDead = true
+    this.#ending.add(stream)
+    void stream.drained().then(() => this.#ending.delete(stream))
     this.#live.delete(stream.number)
     if (this.#byKey.get(stream.key) === stream) this.#byKey.delete(stream.key)
     this.#options.killed(stream)
@@ -170,7 +201,8 @@ export class OwnerStreams {
     const resuming = this.#resuming
     if (resuming === null) return
     this.#resuming = null
-    for (const winner of newestOfEachKey(resuming)) {
+    const entitled = resuming.filter(({ stream }) => stream.rightsVersion >= this.#rightsVersion)
+    for (const winner of newestOfEachKey(entitled)) {
       const { gateway, stream } = winner
       const resumed = this.#add(gateway, stream.key, stream.inDoubt === 0)
       this.#resumed.set(stream.number, resumed)

@@ -41,6 +41,8 @@ export interface RoutedVolumeOptions {
   readonly route: () => Route | null
   /** The connections of a client end at once, and nothing more of what they sent is read. */
   readonly drop: (client: ClientIdentity) => void
+  /** Of the head, as it is known here. */
+  readonly rightsVersion: () => number
   /** Somebody uses the volume here: then it should have an owner. */
   readonly used: (isUsed: boolean) => void
   readonly closed: () => void
@@ -140,6 +142,17 @@ export class RoutedVolume implements Volume, RoutedHandleOwner, StreamKeeperVolu
     this.#options.closed()
   }
 
+  /** As ServedVolume.fence in control. */
+  async fence(initiator: string, rightsVersion: number): Promise<void> {
+    // Without it a volume that nobody uses here might have no owner, or one that nobody has asked to leave.
+    const handle = this.open({ protocol: 'internal' })
+    try {
+      await this.#owner.ask(port => port.fence(initiator, rightsVersion))
+    } finally {
+      await handle.close()
+    }
+  }
+
   /** The owner has changed, or the way to it. */
   routeChanged(): void {
     if (this.#owner.look()) this.#tell('accessStates')
@@ -210,6 +223,10 @@ export class RoutedVolume implements Volume, RoutedHandleOwner, StreamKeeperVolu
 
   get port(): OwnerPort | null {
     return this.#owner.port
+  }
+
+  get rightsVersion(): number {
+    return this.#options.rightsVersion()
   }
 
   operationsOf(stream: GatewayStream): RoutedOperation[] {

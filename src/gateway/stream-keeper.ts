@@ -11,6 +11,8 @@ export interface StreamKeeperVolume {
   readonly epoch: number
   readonly generation: number
   readonly port: OwnerPort | null
+  /** Whoever had lost its right by this version has no session here any more. */
+  readonly rightsVersion: number
   operationsOf(stream: GatewayStream): RoutedOperation[]
   /** A change of it waits. */
   isWanted(stream: GatewayStream): boolean
@@ -106,7 +108,7 @@ export class StreamKeeper {
     epoch: number,
     isCurrent: () => boolean,
   ): Promise<void> {
-    const number = await port.register(stream.key)
+    const number = await port.register(stream.key, this.#volume.rightsVersion)
     if (!isCurrent()) return
     stream.numbered(number, epoch)
     this.#open(stream)
@@ -149,7 +151,8 @@ export class StreamKeeper {
     this.#giveUpRepeats(stream)
     const doubts = this.#doubts(stream)
     const asks = doubts.filter(({ routed }) => needsProof(routed)).map(({ sequence }) => sequence)
-    const answer = await port.resume({ key, number, inDoubt: doubts.length, asks })
+    const { rightsVersion } = this.#volume
+    const answer = await port.resume({ key, number, inDoubt: doubts.length, asks, rightsVersion })
     if (!isCurrent()) return
     if (answer.number === null) return this.#die(stream)
     stream.numbered(answer.number, epoch)

@@ -29,6 +29,8 @@ export class FakeHost implements VolumeHost {
   /** By uuid: what has descriptors. */
   readonly made = new Map<string, { sizeBytes: number }>()
   readonly open = new Map<string, FakeVolume>()
+  /** What owners were told of lost rights. */
+  readonly fences: string[] = []
   step: Step = () => {}
 
   async createVolume(record: VolumeRecord): Promise<void> {
@@ -87,6 +89,11 @@ class FakeVolume {
     this.sizeBytes = record.sizeBytes
     this.readOnly = record.readOnly
     this.limits = record.limits
+  }
+
+  async fence(initiator: string, rightsVersion: number): Promise<void> {
+    await this.#host.step(`fence ${this.name}`)
+    this.#host.fences.push(`${this.name} ${initiator} ${rightsVersion}`)
   }
 
   async close(): Promise<void> {

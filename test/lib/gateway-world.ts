@@ -123,6 +123,8 @@ interface GatewayPeer {
   readonly volume: RoutedVolume
   ownerChanged: () => void
   readonly dropped: string[]
+  /** What it has heard of lost rights. */
+  rightsVersion: number
   /** What the protocol does when a client's connections end. */
   onDrop: () => void
 }
@@ -135,6 +137,7 @@ export class GatewayWorld implements AsyncDisposable {
   /** What reached the bricks with a stream, in order: kept as replicas keep it. */
   readonly recent: RecentOperation[] = []
   lossGeneration = 0
+  rightsVersion = 0
   readonly #hub = new LocalPeerHub()
   #owner: OwnedThere | null = null
   #latest: EpochExtents | null = null
@@ -213,6 +216,7 @@ export class GatewayWorld implements AsyncDisposable {
       removable: false,
       naa: '6'.padEnd(32, '0'),
       lossGeneration: this.lossGeneration,
+      rightsVersion: this.rightsVersion,
     } as VolumeHead
   }
 
@@ -236,6 +240,7 @@ export class GatewayWorld implements AsyncDisposable {
           this.peer(number).onDrop()
         },
       },
+      rightsVersion: () => this.peer(number).rightsVersion,
       openState: async () => {
         const reservations = new Reservations(this.storage)
         await reservations.load({ afterPowerLoss: false })
@@ -263,7 +268,16 @@ export class GatewayWorld implements AsyncDisposable {
     const ownerChanged = () => {
       for (const tell of listeners) tell()
     }
-    this.peers.push({ number, network, gateway, volume, ownerChanged, dropped, onDrop() {} })
+    this.peers.push({
+      number,
+      network,
+      gateway,
+      volume,
+      ownerChanged,
+      dropped,
+      rightsVersion: 0,
+      onDrop() {},
+    })
   }
 
   #ownerValue(): OwnerValue | null {
