@@ -137,7 +137,8 @@ export class IscsiTarget {
 
   /** Asks all initiators to log out within so many seconds, so that they log in anew; those who stay are served. */
   suggestLogout(withinSeconds: number): void {
-    for (const session of this.#registry.all()) if (session.target !== null) session.suggestLogout(withinSeconds)
+    for (const session of this.#registry.all())
+      if (session.target !== null) session.suggestLogout(withinSeconds)
   }
 
   /**
