@@ -6,8 +6,9 @@ import type { Clock } from '../net/clock.ts'
 import type { FaultCounters } from '../net/fault-counters.ts'
 import type { FlushQueue } from '../net/flush-queue.ts'
 import type { Logger } from '../net/logger.ts'
-import type { ByteOutlet, SlabPool } from '../net/slab-output.ts'
+import type { SlabPool } from '../net/slab-output.ts'
 import { hostAndPort } from '../net/socket-address.ts'
+import { SocketOutlet } from '../net/socket-outlet.ts'
 import type { ConnectionPhase, SessionLink } from './connection-phase.ts'
 import { CLOSE_GRACE_MS } from './limits.ts'
 import { type PayloadPlace, PduReceiver, type PduSink, type StreamFault } from './pdu-receiver.ts'
@@ -28,13 +29,12 @@ export interface ConnectionSurroundings {
 }
 
 /** The socket side of a connection: one pass per read, one write per pass, and who reads when. */
-export class Connection implements PduSink, SessionLink, ByteIntake, ByteOutlet {
+export class Connection implements PduSink, SessionLink, ByteIntake {
   readonly output: Transmitter
   readonly receiver: PduReceiver
   readonly localAddress: string
   readonly remoteAddress: string
   heardAtMs: number
-  takenAtMs: number
   readonly #surroundings: ConnectionSurroundings
   readonly #socket: net.Socket
   readonly #onClosed: (connection: Connection) => void
@@ -46,9 +46,7 @@ export class Connection implements PduSink, SessionLink, ByteIntake, ByteOutlet 
   #isOpen = true
   #closeReason: string | null = null
   #closingSinceMs = 0
-  /** Writes that the socket took at once; their callbacks are still to come. */
-  #takenEarly = 0
-  readonly #written = () => this.#writeEnded()
+  readonly #outlet: SocketOutlet
 
   constructor(
     accepted: net.Socket,
@@ -57,17 +55,22 @@ export class Connection implements PduSink, SessionLink, ByteIntake, ByteOutlet 
   ) {
     this.#surroundings = surroundings
     this.#onClosed = onClosed
-    this.output = new Transmitter(surroundings.slabs, this)
+    this.#outlet = new SocketOutlet(surroundings.clock, () => this.#outputTaken())
+    this.output = new Transmitter(surroundings.slabs, this.#outlet)
     this.receiver = new PduReceiver(this, surroundings.pool)
     this.heardAtMs = surroundings.clock.nowMs()
-    this.takenAtMs = this.heardAtMs
     this.localAddress = hostAndPort(accepted.localAddress, accepted.localPort)
     this.remoteAddress = hostAndPort(accepted.remoteAddress, accepted.remotePort)
     accepted.setNoDelay(true)
     this.#socket = openAccepted(accepted, this, surroundings.receiveByEvents)
+    this.#outlet.attach(this.#socket)
     this.#socket.on('error', (error: NodeJS.ErrnoException) => this.close(error.code ?? 'socketError'))
     this.#socket.on('end', () => this.close('endedByInitiator'))
     this.#socket.on('close', () => this.close('closed'))
+  }
+
+  get takenAtMs(): number {
+    return this.#outlet.takenAtMs
   }
 
   get phase(): ConnectionPhase | null {
@@ -123,19 +126,6 @@ export class Connection implements PduSink, SessionLink, ByteIntake, ByteOutlet 
     this.close(fault)
   }
 
-  // ByteOutlet.
-
-  write(bytes: Buffer): boolean {
-    if (!this.#isOpen) return true
-    this.#socket.write(bytes, this.#written)
-    if (this.#socket.writableLength > 0) {
-      this.takenAtMs = this.#surroundings.clock.nowMs()
-      return false
-    }
-    this.#takenEarly++
-    return true
-  }
-
   // SessionLink.
 
   flushSoon(): void {
@@ -174,6 +164,7 @@ export class Connection implements PduSink, SessionLink, ByteIntake, ByteOutlet 
     faults.count(why)
     logger.debug({ remoteAddress: this.remoteAddress, reason: why }, 'connection closed')
     this.#socket.destroy()
+    this.#outlet.close()
     this.receiver.close()
     this.output.close()
     this.#phase?.connectionClosed(why)
@@ -194,13 +185,7 @@ export class Connection implements PduSink, SessionLink, ByteIntake, ByteOutlet 
     else this.#phase?.tick(nowMs)
   }
 
-  #writeEnded(): void {
-    if (this.#takenEarly > 0) {
-      this.#takenEarly--
-      return
-    }
-    if (!this.#isOpen) return
-    this.takenAtMs = this.#surroundings.clock.nowMs()
+  #outputTaken(): void {
     this.output.taken()
     this.#phase?.outputTaken()
     this.flush()

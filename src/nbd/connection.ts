@@ -7,8 +7,9 @@ import type { Clock } from '../net/clock.ts'
 import type { FaultCounters } from '../net/fault-counters.ts'
 import type { FlushQueue } from '../net/flush-queue.ts'
 import type { Logger } from '../net/logger.ts'
-import { type ByteOutlet, SlabOutput, type SlabPool } from '../net/slab-output.ts'
+import { SlabOutput, type SlabPool } from '../net/slab-output.ts'
 import { hostAndPort } from '../net/socket-address.ts'
+import { SocketOutlet } from '../net/socket-outlet.ts'
 import type { ExportDirectory, NbdClient } from './export-directory.ts'
 import { type Agreement, Handshake, type TlsMode } from './handshake/handshake.ts'
 import { CLOSE_GRACE_MS, HANDSHAKE_OUTPUT_BYTES_MAX, type NbdLimits } from './limits.ts'
@@ -42,7 +43,7 @@ export interface ListenerTls {
 const NOTHING = Buffer.alloc(0)
 
 /** The socket side of a connection: one pass per read, one write per pass, first handshake, then transmission. */
-export class NbdConnection implements ByteIntake, ByteOutlet {
+export class NbdConnection implements ByteIntake {
   readonly id: number
   readonly output: SlabOutput
   readonly connectedAt = new Date()
@@ -67,10 +68,7 @@ export class NbdConnection implements ByteIntake, ByteOutlet {
   #upgrading = false
   #closeReason: string | null = null
   #closingSinceMs = 0
-  #takenAtMs: number
-  /** Writes that the socket took at once; their callbacks are still to come. */
-  #takenEarly = 0
-  readonly #written = () => this.#writeEnded()
+  readonly #outlet: SocketOutlet
 
   constructor(
     id: number,
@@ -85,8 +83,8 @@ export class NbdConnection implements ByteIntake, ByteOutlet {
     this.#tls = tls
     this.#onClosed = onClosed
     this.#openedAtMs = surroundings.clock.nowMs()
-    this.#takenAtMs = this.#openedAtMs
-    this.output = new SlabOutput(surroundings.slabs, this)
+    this.#outlet = new SocketOutlet(surroundings.clock, () => this.#outputTaken())
+    this.output = new SlabOutput(surroundings.slabs, this.#outlet)
     const { localAddress, localPort, remoteAddress, remotePort } = accepted
     // A Unix socket has no addresses: both ends are called by its path.
     this.portal = localAddress === undefined ? portal : hostAndPort(localAddress, localPort)
@@ -96,6 +94,7 @@ export class NbdConnection implements ByteIntake, ByteOutlet {
     this.#handshake = new Handshake({ directory, tlsMode: tls.mode, client: this.client, stopping })
     accepted.setNoDelay(true)
     this.#socket = openAccepted(accepted, this, surroundings.receiveByEvents)
+    this.#outlet.attach(this.#socket)
     this.#listenTo(this.#socket)
     this.#sendHandshake()
     this.flush()
@@ -121,19 +120,6 @@ export class NbdConnection implements ByteIntake, ByteOutlet {
     // What was sent may have made room for requests that are here already.
     if (!this.#isReading) this.receiveAgain()
     return this.#isReading
-  }
-
-  // ByteOutlet.
-
-  write(bytes: Buffer): boolean {
-    if (!this.#isOpen) return true
-    this.#socket.write(bytes, this.#written)
-    if (this.#socket.writableLength > 0) {
-      this.#takenAtMs = this.#surroundings.clock.nowMs()
-      return false
-    }
-    this.#takenEarly++
-    return true
   }
 
   // TransmissionLink.
@@ -166,6 +152,7 @@ export class NbdConnection implements ByteIntake, ByteOutlet {
     faults.count(why)
     logger.debug({ remoteAddress: this.client.remoteAddress, reason: why }, 'connection closed')
     this.#socket.destroy()
+    this.#outlet.close()
     this.output.close()
     if (this.transmission !== null) this.released = this.transmission.close()
     this.#onClosed(this)
@@ -203,7 +190,7 @@ export class NbdConnection implements ByteIntake, ByteOutlet {
       if (nowMs - this.#closingSinceMs >= CLOSE_GRACE_MS) this.close('closeTimeout')
     } else if (this.transmission === null) {
       if (nowMs - this.#openedAtMs >= limits.handshakeTimeoutMs) this.close('handshakeTimeout')
-    } else if (this.output.pendingBytes > 0 && nowMs - this.#takenAtMs >= limits.outputStallMs) {
+    } else if (this.output.pendingBytes > 0 && nowMs - this.#outlet.takenAtMs >= limits.outputStallMs) {
       this.close('outputNotTaken')
     }
   }
@@ -268,10 +255,10 @@ export class NbdConnection implements ByteIntake, ByteOutlet {
 
   #secured(socket: net.Socket, identity: string | null): void {
     this.#socket = socket
+    this.#outlet.attach(socket)
     this.client = { tls: true, identity, remoteAddress: this.client.remoteAddress }
     this.#handshake.secured(this.client)
     this.#upgrading = false
-    this.#takenEarly = 0
     this.#isReading = true
     this.#listenTo(socket)
     socket.on('data', (chunk: Buffer) => {
@@ -286,13 +273,7 @@ export class NbdConnection implements ByteIntake, ByteOutlet {
     socket.on('close', () => this.close('closed'))
   }
 
-  #writeEnded(): void {
-    if (this.#takenEarly > 0) {
-      this.#takenEarly--
-      return
-    }
-    if (!this.#isOpen) return
-    this.#takenAtMs = this.#surroundings.clock.nowMs()
+  #outputTaken(): void {
     this.output.taken()
     this.flush()
     this.receiveAgain()

@@ -4,7 +4,8 @@ import type { BufferPool } from '../../net/buffer-pool.ts'
 import type { BusyPoll } from '../../net/busy-poll.ts'
 import type { Clock } from '../../net/clock.ts'
 import type { FlushQueue } from '../../net/flush-queue.ts'
-import { type ByteOutlet, SlabOutput, type SlabPool } from '../../net/slab-output.ts'
+import { SlabOutput, type SlabPool } from '../../net/slab-output.ts'
+import { SocketOutlet } from '../../net/socket-outlet.ts'
 
 /** What all connections of a network share. */
 export interface WireSurroundings {
@@ -29,12 +30,11 @@ export interface PeerSocketSink {
 }
 
 /** One connected socket, plain or TLS: a pass per read, a write per pass. */
-export class PeerSocket implements ByteOutlet {
+export class PeerSocket {
   readonly output: SlabOutput
   /** When bytes came last, on the clock of the surroundings. */
   heardAtMs: number
   receivedBytes = 0
-  sentBytes = 0
   readonly #surroundings: WireSurroundings
   readonly #sink: PeerSocketSink
   #socket: net.Socket | null = null
@@ -43,15 +43,18 @@ export class PeerSocket implements ByteOutlet {
   #isQueued = false
   #isReading = true
   #isOpen = true
-  /** Writes that the socket took at once; their callbacks are still to come. */
-  #takenEarly = 0
-  readonly #written = () => this.#writeEnded()
+  readonly #outlet: SocketOutlet
 
   constructor(sink: PeerSocketSink, surroundings: WireSurroundings) {
     this.#sink = sink
     this.#surroundings = surroundings
-    this.output = new SlabOutput(surroundings.slabs, this)
+    this.#outlet = new SocketOutlet(surroundings.clock, () => this.output.taken())
+    this.output = new SlabOutput(surroundings.slabs, this.#outlet)
     this.heardAtMs = surroundings.clock.nowMs()
+  }
+
+  get sentBytes(): number {
+    return this.#outlet.sentBytes
   }
 
   get isOpen(): boolean {
@@ -61,6 +64,7 @@ export class PeerSocket implements ByteOutlet {
   /** The socket to write to, connected or about to be. With `byEvents` its 'data' events are taken as well. */
   attach(socket: net.Socket, byEvents: boolean): void {
     this.#socket = socket
+    this.#outlet.attach(socket)
     socket.setNoDelay(true)
     socket.on('error', (error: NodeJS.ErrnoException) => this.close(error.code ?? 'socketError'))
     socket.on('end', () => this.close('endedByPeer'))
@@ -100,17 +104,6 @@ export class PeerSocket implements ByteOutlet {
     this.#socket?.resume()
   }
 
-  // ByteOutlet.
-
-  write(bytes: Buffer): boolean {
-    if (!this.#isOpen || this.#socket === null) return true
-    this.sentBytes += bytes.length
-    this.#socket.write(bytes, this.#written)
-    if (this.#socket.writableLength > 0) return false
-    this.#takenEarly++
-    return true
-  }
-
   /** Something was put into the output: it leaves when the present pass or tick ends. */
   flushSoon(): void {
     if (this.#inPass || this.#isQueued || !this.#isOpen) return
@@ -128,6 +121,7 @@ export class PeerSocket implements ByteOutlet {
     if (!this.#isOpen) return
     this.#isOpen = false
     this.#destroy()
+    this.#outlet.close()
     this.output.close()
     this.#sink.socketClosed(reason)
   }
@@ -137,6 +131,7 @@ export class PeerSocket implements ByteOutlet {
     if (!this.#isOpen) return
     this.output.flush()
     this.#isOpen = false
+    this.#outlet.close()
     this.#socket?.destroySoon()
     this.#sink.socketClosed(reason)
   }
@@ -147,13 +142,5 @@ export class PeerSocket implements ByteOutlet {
     // With a reset the kernel does not go on sending what waits in its buffers; TLS has no such thing.
     if (socket.connecting || socket instanceof TLSSocket) socket.destroy()
     else socket.resetAndDestroy()
-  }
-
-  #writeEnded(): void {
-    if (this.#takenEarly > 0) {
-      this.#takenEarly--
-      return
-    }
-    if (this.#isOpen) this.output.taken()
   }
 }
