@@ -3,12 +3,12 @@ import { parseArgs } from 'node:util'
 import { ROOT, runVisible } from './lib/run.mjs'
 import { bugNames, huntBug, runSeeds, SEEDS_PER_BUG, Totals } from './lib/simulation.mjs'
 
-const USAGE = `npm run simulate -- [--seed N [--trace]] [--seeds FROM-TO] [--bugs all|NAME]
+const USAGE = `npm run simulate -- [--seed N [--trace]] [--seeds FROM-TO] [--bugs all|A,B]
   --seed N         one seed, exactly as it always runs; --trace prints everything that happens
   --seeds FROM-TO  many, on every core
   --faults A,B     only these kinds of faults
   --model NAME     replicated (default), or single-owner: what the checker itself is tried on
-  --bugs NAME      a seeded bug, or all of them: each must be found within ${SEEDS_PER_BUG} seeds
+  --bugs A,B       seeded bugs, or all of them: each must be found within ${SEEDS_PER_BUG} seeds
   --jobs N         processes at a time`
 
 function readOptions() {
@@ -57,23 +57,26 @@ async function runMany(from, to, args, jobs) {
   return totals.failures.length === 0 ? 0 : 1
 }
 
-async function runBugs(names, jobs) {
-  let missed = 0
+async function runBugs(names, args, jobs) {
+  const rows = []
   for (const name of names) {
-    const { found, tried } = await huntBug(name, { jobs })
-    if (found === null) missed++
+    const { found, tried } = await huntBug(name, { args, jobs })
     const how =
       found === null ? `NOT FOUND in ${tried} seeds` : `seed ${found.seed}: ${found.message.split('\n')[0]}`
     console.log(`${name}: ${how}`)
+    rows.push({ name, found, tried })
   }
-  return missed === 0 ? 0 : 1
+  console.log('\n| bug | seeds tried | found as |\n|---|---|---|')
+  for (const { name, found, tried } of rows)
+    console.log(`| ${name.replaceAll('-', ' ')} | ${tried} | ${found?.rule ?? '**not found**'} |`)
+  return rows.every(({ found }) => found !== null) ? 0 : 1
 }
 
 const options = readOptions()
 const jobs = options.jobs === undefined ? undefined : Number(options.jobs)
 const args = ['--model', options.model, ...(options.faults === undefined ? [] : ['--faults', options.faults])]
 if (options.bugs !== undefined) {
-  process.exitCode = await runBugs(options.bugs === 'all' ? bugNames() : [options.bugs], jobs)
+  process.exitCode = await runBugs(options.bugs === 'all' ? bugNames() : options.bugs.split(','), args, jobs)
 } else if (options.seed !== undefined && options.trace) {
   const file = join(ROOT, 'test/simulation/worker.ts')
   const seed = ['--seed', options.seed, '--trace']

@@ -1,11 +1,11 @@
-import { FAULT_KINDS } from './faults/faults.ts'
+import { ALL_FAULT_KINDS } from './faults/nemesis.ts'
 
 /** A run that ended early: fewer than M members have the volume. */
 export const NEEDS_RECOVER = 'ended: only an operator can recover it'
 
 /** What a run of some seeds must have seen: one that is missing was not tested. */
 export const KINDS_OF_A_RUN: readonly string[] = [
-  ...FAULT_KINDS.map(kind => `fault ${kind}`),
+  ...ALL_FAULT_KINDS.map(kind => `fault ${kind}`),
   'takeovers',
   'ejections',
   'regions reconciled',

@@ -2,8 +2,7 @@ import { OperationMaker, OperationNumbers } from './clients/operation-maker.ts'
 import { SimClient, type Workload } from './clients/sim-client.ts'
 import type { StartDaemon } from './cluster/sim-peer.ts'
 import { type Shape, shapeOf, World } from './cluster/world.ts'
-import type { FaultKind } from './faults/faults.ts'
-import { Nemesis } from './faults/nemesis.ts'
+import { type AnyFaultKind, Nemesis } from './faults/nemesis.ts'
 import { NEEDS_RECOVER } from './kinds.ts'
 import { Random } from './world/random.ts'
 import { Violation } from './world/violation.ts'
@@ -12,6 +11,8 @@ import { Violation } from './world/violation.ts'
 export const OPERATIONS_PER_SEED = 2_000
 export const FAULTS_PER_SEED_MIN = 5
 const FAULTS_PER_SEED_MAX = 11
+/** Of faults that aim. */
+const AIMS_PER_SEED = 3
 const CLIENTS = 5
 
 /** Time for the world to come up before the first fault, and to come to rest after the last. */
@@ -26,7 +27,7 @@ const EVENTS_MAX = 3_000_000
 export interface SeedOptions {
   readonly seed: number
   readonly start: StartDaemon
-  readonly faults: readonly FaultKind[]
+  readonly faults: readonly AnyFaultKind[]
   readonly shape?: Partial<Shape>
   readonly operations?: number
   /** Every line of the trace as it comes; null: none is made. */
@@ -60,6 +61,7 @@ export function runSeed(options: SeedOptions): SeedResult {
         : { rule: 'crash', message: error instanceof Error ? (error.stack ?? error.message) : String(error) }
     world.loop.stop()
   }
+  world.broken = failed
   process.on('unhandledRejection', failed)
   try {
     new Run(world, options, operations).begin()
@@ -91,6 +93,7 @@ class Run {
   readonly #random: Random
   readonly #operations: number
   readonly #strikes: number[]
+  readonly #aims: number[]
   #taken = 0
   #mendedAtMs = 0
   #needsRecoverSinceMs: number | null = null
@@ -106,6 +109,10 @@ class Run {
       Math.floor(this.#random.between(0.06, 0.97) * operations),
     )
     this.#strikes.sort((a, b) => a - b)
+    const random = new Random(world.seed, 'aims')
+    this.#aims = Array.from({ length: AIMS_PER_SEED }, (_, i) =>
+      Math.floor(((i + random.between(0.1, 0.9)) / AIMS_PER_SEED) * operations),
+    )
   }
 
   begin(): void {
@@ -140,6 +147,10 @@ class Run {
     while (this.#strikes.length > 0 && this.#taken >= this.#strikes[0]!) {
       this.#strikes.shift()
       this.#world.loop.after(0, () => this.#nemesis.strike())
+    }
+    while (this.#aims.length > 0 && this.#taken >= this.#aims[0]!) {
+      this.#aims.shift()
+      this.#world.loop.after(0, () => this.#nemesis.aim())
     }
     return true
   }

@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util'
 import type { StartDaemon } from './cluster/sim-peer.ts'
 import { type PlantedBug, singleOwnerDaemon } from './cluster/single-owner-daemon.ts'
-import { FAULT_KINDS, type FaultKind } from './faults/faults.ts'
+import type { FaultKind } from './faults/faults.ts'
+import { ALL_FAULT_KINDS, type AnyFaultKind } from './faults/nemesis.ts'
 import { runSeed, type SeedOptions } from './run-seed.ts'
 
 /** What a store without replication can stand: nothing that takes what was not flushed. */
@@ -40,11 +41,11 @@ async function optionsOfModel(): Promise<Omit<SeedOptions, 'seed' | 'print'>> {
   const { replicatedDaemon } = (await import('./cluster/replicated-daemon.ts')) as {
     replicatedDaemon: StartDaemon
   }
-  return { start: replicatedDaemon, faults: FAULT_KINDS, mustSettle: true }
+  return { start: replicatedDaemon, faults: ALL_FAULT_KINDS, mustSettle: true }
 }
 
 const model = await optionsOfModel()
-const faults = values.faults === undefined ? model.faults : (values.faults.split(',') as FaultKind[])
+const faults = values.faults === undefined ? model.faults : (values.faults.split(',') as AnyFaultKind[])
 const print = values.trace ? (line: string) => console.log(line) : null
 
 /** Between two seeds the loop of Node must turn: a seed runs in a macrotask. */

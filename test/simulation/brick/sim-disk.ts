@@ -10,12 +10,20 @@ export interface DiskTrouble {
   failsNextFsync: boolean
   /** The next write that reaches the disk fails. */
   failsNextWrite: boolean
+  /** The next write hangs for so long, and no other does. */
+  nextWriteMs: number
   /** Regions that may still be reserved. */
   freeRegions: number
 }
 
 export function healthy(): DiskTrouble {
-  return { slowMs: 0, failsNextFsync: false, failsNextWrite: false, freeRegions: Number.POSITIVE_INFINITY }
+  return {
+    slowMs: 0,
+    failsNextFsync: false,
+    failsNextWrite: false,
+    nextWriteMs: 0,
+    freeRegions: Number.POSITIVE_INFINITY,
+  }
 }
 
 /** The disk of one machine: what a brick keeps there, from one opening to the next. */
@@ -40,6 +48,17 @@ export class SimDisk {
     this.#tally = tally
     this.uuid = random.uuid()
     this.trustedBootId = bootId
+  }
+
+  get isSlow(): boolean {
+    return this.trouble.slowMs + this.trouble.nextWriteMs > 0
+  }
+
+  /** How long the write hangs that begins now. */
+  hangMs(): number {
+    const ms = this.trouble.nextWriteMs
+    this.trouble.nextWriteMs = 0
+    return ms
   }
 
   /** Somebody made a new brick under the old name. */

@@ -264,7 +264,7 @@ export class SimVolume implements ReplicaVolume {
   }
 
   #blocksNow(): boolean {
-    return this.#brick.disk.trouble.slowMs > 0 || this.#brick.process.random.chance(WOULD_BLOCK_CHANCE)
+    return this.#brick.disk.isSlow || this.#brick.process.random.chance(WOULD_BLOCK_CHANCE)
   }
 
   async #carryOut(operation: BlockOperation): Promise<BlockStatus> {
@@ -294,7 +294,7 @@ export class SimVolume implements ReplicaVolume {
 
   /** Space, then activity, each durable before the first byte is written. */
   async #prepare(offsetBytes: number, lengthBytes: number, takesSpace = true): Promise<BlockStatus> {
-    await this.#brick.wait(this.#brick.diskMs())
+    await this.#brick.wait(this.#brick.diskMs() + this.#brick.disk.hangMs())
     if (this.#brick.failure !== null) return BlockStatus.ioError
     if (takesSpace) {
       const status = this.#reserveNow(offsetBytes, lengthBytes)

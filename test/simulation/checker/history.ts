@@ -108,6 +108,24 @@ export class History {
     return values
   }
 
+  /** Whether what an acknowledged operation left there has been replaced by another: it must never come back. */
+  isReplaced(volume: number, sector: number, value: number): boolean {
+    const operation = this.operations[value - 1]
+    if (operation?.outcome !== 'ok') return false
+    const lossMs = this.#newestLoss(volume)
+    return this.#cell(volume, sector).writes.some(
+      write => write.outcome === 'ok' && write.invokedMs > operation.respondedMs && write.invokedMs > lossMs,
+    )
+  }
+
+  /** When the newest flush began that was acknowledged. */
+  newestFlushMs(volume: number): number {
+    let newest = Number.NEGATIVE_INFINITY
+    for (const flush of this.#flushes)
+      if (flush.volume === volume && flush.outcome === 'ok') newest = Math.max(newest, flush.invokedMs)
+    return newest
+  }
+
   /** Whether a sector that holds `value` holds `operation`, something later or something at the same time. */
   isAtLeast(operation: ClientOperation, sector: number, value: number): boolean {
     return this.#cell(operation.volume, sector).writes.some(

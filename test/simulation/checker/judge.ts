@@ -9,11 +9,13 @@ import {
   type VolumeImage,
 } from '../brick/volume-image.ts'
 import type { SimEtcd } from '../etcd/sim-etcd.ts'
+import type { SimNetwork } from '../network/sim-network.ts'
 import type { EventLoop } from '../world/event-loop.ts'
 import { Violation } from '../world/violation.ts'
 import { SECTOR_BYTES, sectorValueQuick } from './content.ts'
 import type { ClientOperation, History } from './history.ts'
 import { type LayoutView, viewOf } from './layout-view.ts'
+import { MessageJudge } from './message-judge.ts'
 
 const SECTORS_PER_BLOCK = BLOCK_BYTES / SECTOR_BYTES
 
@@ -33,13 +35,18 @@ export interface JudgedPeer {
   readonly brick: SimBrick | null
   /** Its machine has not lost power since, its process runs and can be reached by everybody. */
   readonly isReachable: boolean
+  /** Whether its process may answer reads of a volume under an epoch below this one, by what it was promised. */
+  mayRead(volume: string, belowEpoch: number): boolean
 }
 
 export interface Judged {
   readonly loop: EventLoop
   readonly etcd: SimEtcd
   readonly volumes: readonly TestedVolume[]
+  readonly network: SimNetwork
   readonly peers: readonly JudgedPeer[]
+  /** For what is found where the code under test would catch it. */
+  broken(violation: Violation): void
 }
 
 /**
@@ -55,12 +62,15 @@ export class Judge implements BrickWitness {
   readonly #descriptors = new Map<string, { epoch: number; setVersion: number }>()
   readonly #owners = new Map<string, string>()
   readonly #rotted = new Set<string>()
+  readonly #messages: MessageJudge
   readonly #epochAtMs = new Map<string, number>()
 
   constructor(world: Judged, history: History) {
     this.#world = world
     this.history = history
     world.etcd.listeners.unshift(() => this.#revisionMade())
+    this.#messages = new MessageJudge(world, volume => this.#views.get(volume.name)?.members ?? [])
+    world.network.taps.add(this.#messages)
   }
 
   view(volume: TestedVolume): LayoutView | undefined {
@@ -77,8 +87,19 @@ export class Judge implements BrickWitness {
         values = new Map()
         this.#applied.set(key, values)
       }
-      values.set(sectorValueQuick(data, i * SECTOR_BYTES), this.#world.loop.nowMs)
+      const value = sectorValueQuick(data, i * SECTOR_BYTES)
+      values.set(value, this.#world.loop.nowMs)
+      if (value !== 0) this.#checkReplaced(brick, volume, block * SECTORS_PER_BLOCK + i, value)
     }
+  }
+
+  /** I5: what an acknowledged write replaced does not come back on a member. */
+  #checkReplaced(brick: SimBrick, volume: TestedVolume, sector: number, value: number): void {
+    if (!this.history.isReplaced(volume.index, sector, value)) return
+    const range = Math.floor((sector * SECTOR_BYTES) / RANGE_BYTES)
+    if (this.#views.get(volume.name)?.members[range]?.includes(brick.uuid) !== true) return
+    const where = `sector ${sector} of ${volume.name} on member ${brick.uuid.slice(0, 8)}`
+    this.#world.broken(new Violation('I5', `#${value} takes effect in ${where} after it was replaced`))
   }
 
   /** I1: what a brick has persisted never falls, whatever happened to it in between. */
@@ -90,9 +111,11 @@ export class Judge implements BrickWitness {
       !brick.disk.wasEmptied &&
       (epoch < before.epoch || setVersion < before.setVersion)
     ) {
-      throw new Violation(
-        'I1',
-        `a brick's descriptor fell from ${JSON.stringify(before)} to ${epoch}/${setVersion}`,
+      this.#world.broken(
+        new Violation(
+          'I1',
+          `a brick's descriptor fell from ${JSON.stringify(before)} to ${epoch}/${setVersion}`,
+        ),
       )
     }
     this.#descriptors.set(key, { epoch, setVersion })
@@ -103,9 +126,20 @@ export class Judge implements BrickWitness {
     const key = `${name}@${epoch}`
     const before = this.#owners.get(key)
     if (before !== undefined && before !== who) {
-      throw new Violation('I1', `epoch ${epoch} of ${name} has two owners, ${before} and ${who}`)
+      this.#world.broken(
+        new Violation('I1', `epoch ${epoch} of ${name} has two owners, ${before} and ${who}`),
+      )
     }
     this.#owners.set(key, who)
+    this.#messages.epochBegun(name, epoch)
+    const reader = this.#world.peers.find(peer => peer.mayRead(name, epoch))
+    if (reader !== undefined)
+      this.#world.broken(
+        new Violation(
+          'I11',
+          `epoch ${epoch} of ${name} is served, and peer ${reader.number} may read an older one`,
+        ),
+      )
   }
 
   /** I2: whatever was acknowledged is on every member. */
@@ -268,9 +302,15 @@ export class Judge implements BrickWitness {
     const region = Math.floor(block / BLOCKS_PER_REGION)
     const segment = Math.floor(block / BLOCKS_PER_SEGMENT)
     const survivors = members.map(member => this.#image(member, volume)).filter(image => image !== undefined)
-    const isCopied = (image: VolumeImage) =>
-      image.stamp(region) >= since || image.stamp(region) === STAMP_UNKNOWN || image.active.has(segment)
-    if (isCopied(own) || survivors.some(isCopied)) return
+    const isStamped = (image: VolumeImage) =>
+      image.stamp(region) >= since || image.stamp(region) === STAMP_UNKNOWN
+    if (isStamped(own) || own.active.has(segment) || survivors.some(isStamped)) return
+    // Until every survivor has heard of the removal, its active segments are still to be stamped.
+    const { epoch, setVersion } = view.head
+    const isTold = this.#messages.isServed(volume.name, epoch)
+    if (!isTold || survivors.some(image => image.descriptor.setVersion < setVersion)) {
+      if (survivors.some(image => image.active.has(segment))) return
+    }
     const mine = own.verified(block)
     for (const survivor of survivors) {
       const theirs = survivor.verified(block)
@@ -333,6 +373,28 @@ export class Judge implements BrickWitness {
       throw new Violation('I1', `the epoch of ${volume.name} jumped to ${is.epoch}`)
     if (is.epoch > was.epoch) this.#epochAtMs.set(volume.name, this.#world.loop.nowMs)
     if (is.lossGeneration > was.lossGeneration) this.#lossRose(volume, after)
+    for (const [range, members] of after.members.entries()) {
+      for (const uuid of members) {
+        if (before.members[range]?.includes(uuid) === false) this.#checkJoiner(volume, range, uuid)
+      }
+    }
+  }
+
+  /** I6: what was flushed before a brick became a member is on its platter too. */
+  #checkJoiner(volume: TestedVolume, range: number, uuid: string): void {
+    const flushedMs = this.history.newestFlushMs(volume.index)
+    const sectorsPerRange = RANGE_BYTES / SECTOR_BYTES
+    for (const sector of this.history.writtenSectors(volume.index)) {
+      if (Math.floor(sector / sectorsPerRange) !== range) continue
+      const data = this.#image(uuid, volume)?.verifiedOnDisk(Math.floor(sector / SECTORS_PER_BLOCK))
+      if (data === null || data === undefined) continue
+      const value = sectorValueQuick(data, (sector % SECTORS_PER_BLOCK) * SECTOR_BYTES)
+      if (this.history.valuesSince(volume.index, sector, flushedMs).has(value)) continue
+      throw new Violation(
+        'I6',
+        `${uuid.slice(0, 8)} joined range ${range} of ${volume.name}, on its platter sector ${sector} holds ${value}`,
+      )
+    }
   }
 
   /** I7: only when no warm member was there to ask. */

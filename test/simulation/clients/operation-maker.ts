@@ -42,6 +42,8 @@ export class OperationNumbers {
 
 /** Makes up what one client does next. */
 export class OperationMaker {
+  /** It changes nothing for a while. */
+  readsOnly = false
   readonly #volume: TestedVolume
   readonly #random: Random
   readonly #numbers: OperationNumbers
@@ -56,7 +58,8 @@ export class OperationMaker {
 
   make(client: string, nowMs: number): { operation: ClientOperation; block: BlockOperation } {
     const random = this.#random
-    const kind = MIX[random.weighted(MIX.map(([, weight]) => weight))]![0]
+    const drawn = MIX[random.weighted(MIX.map(([, weight]) => weight))]![0]
+    const kind = this.readsOnly ? 'read' : drawn
     const id = this.#numbers.next()
     const { firstSector, sectors } = this.#place(kind)
     const isZero = kind === 'trim' || kind === 'zero'

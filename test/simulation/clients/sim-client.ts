@@ -79,6 +79,15 @@ export class SimClient {
     return (this.#session?.inFlight.size ?? 0) > 0
   }
 
+  /** Whether its connection is to this daemon. */
+  isAt(peer: SimPeer): boolean {
+    return this.#session?.peer === peer
+  }
+
+  onlyReads(on: boolean): void {
+    this.#maker.readsOnly = on
+  }
+
   begin(): void {
     this.#logIn()
   }

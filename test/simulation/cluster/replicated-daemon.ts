@@ -90,6 +90,12 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
     await this.#served.get(name)?.volume.segments.clearQuiet(this.#parts.process.bootMs() - quietMs)
   }
 
+  authority(name: string): { epoch: number; untilMs: number } | null {
+    const owned = this.#replication.statistics().owned.find(one => one.name === name)
+    if (owned === undefined || this.#replication.owned(name)?.ended !== false) return null
+    return { epoch: owned.epoch, untilMs: owned.readableUntilMs }
+  }
+
   async release(name: string): Promise<void> {
     if (this.#replication.owned(name) !== null) await this.#replication.release(name)
   }
@@ -101,6 +107,7 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
     const description = { ...world.headOf(tested), name: owned.name, naa: Buffer.alloc(16) }
     const volume = new OwnedVolume(description, owned.extents, plainVolumeState(), owned.queue)
     this.#served.set(owned.name, { owned, volume, handles: new Map() })
+    for (const listener of world.epochListeners) listener(owned.name)
   }
 
   changed(): void {}

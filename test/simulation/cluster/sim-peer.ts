@@ -27,6 +27,8 @@ export interface Daemon {
   clearSegments(volume: string, quietMs: number): Promise<void>
   /** Gives up what it owns, as before an upgrade. */
   release(volume: string): Promise<void>
+  /** Under which epoch it may read a volume, and until when by its machine's clock; null: it does not own it. */
+  authority(volume: string): { readonly epoch: number; readonly untilMs: number } | null
   /** How often each thing happened that only the inside can count. */
   readonly counts: Readonly<Record<string, number>>
 }

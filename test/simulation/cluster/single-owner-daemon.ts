@@ -60,6 +60,10 @@ class SingleOwnerDaemon implements Daemon {
     await volume?.segments.clearQuiet(this.#parts.process.bootMs() - quietMs)
   }
 
+  authority(): null {
+    return null
+  }
+
   async release(): Promise<void> {}
 
   async #open(name: string): Promise<OwnedVolume> {

@@ -17,6 +17,7 @@ import { EventLoop } from '../world/event-loop.ts'
 import { Random } from '../world/random.ts'
 import { Tally } from '../world/tally.ts'
 import { Trace } from '../world/trace.ts'
+import type { Violation } from '../world/violation.ts'
 import { SimPeer, type StartDaemon } from './sim-peer.ts'
 
 /** What a seed decides before anything happens. */
@@ -65,6 +66,11 @@ export class World {
   readonly volumes: TestedVolume[] = []
   readonly clients: SimClient[] = []
   readonly #judged: JudgedPeer[] = []
+  readonly epochListeners = new Set<(volume: string) => void>()
+  /** Where promises that were broken go when nobody is there to catch them. */
+  broken: (violation: Violation) => void = violation => {
+    throw violation
+  }
 
   constructor(seed: number, shape: Shape, start: StartDaemon, print: ((line: string) => void) | null) {
     this.seed = seed
@@ -75,10 +81,15 @@ export class World {
     this.network = new SimNetwork(this.loop, new Random(seed, 'network'), this.tally)
     this.etcd = new SimEtcd(this.loop, new Random(seed, 'etcd'), this.tally)
     for (let index = 0; index < shape.volumes; index++) this.volumes.push(this.#testedVolume(index))
-    this.judge = new Judge(
-      { loop: this.loop, etcd: this.etcd, volumes: this.volumes, peers: this.#judged },
-      this.history,
-    )
+    const judged = {
+      loop: this.loop,
+      etcd: this.etcd,
+      network: this.network,
+      volumes: this.volumes,
+      peers: this.#judged,
+      broken: (violation: Violation) => this.broken(violation),
+    }
+    this.judge = new Judge(judged, this.history)
     for (let number = 1; number <= shape.peers; number++) this.#add(new SimPeer(this, number, start))
     this.#writeMetadata()
     this.#makeDescriptors()
@@ -95,6 +106,10 @@ export class World {
       },
       get isReachable() {
         return peer.isReachable
+      },
+      mayRead(volume: string, epoch: number) {
+        const authority = peer.daemon?.authority(volume) ?? null
+        return authority !== null && authority.epoch < epoch && authority.untilMs > peer.machine.bootMs()
       },
     })
   }

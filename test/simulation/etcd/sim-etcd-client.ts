@@ -66,6 +66,7 @@ export class SimEtcdClient implements MetadataStore {
   }
 
   transact(transaction: Transaction): Promise<TransactionResult> {
+    for (const tap of this.#etcd.taps) tap(this.trouble, transaction)
     return this.#call(() => this.#etcd.transact(transaction))
   }
 

@@ -11,6 +11,7 @@ import { checkTransaction } from '../../../src/metadata/transaction-rules.ts'
 import type { EventLoop } from '../world/event-loop.ts'
 import type { Random } from '../world/random.ts'
 import type { Tally } from '../world/tally.ts'
+import type { EtcdTrouble } from './sim-etcd-client.ts'
 
 const LEASE_SCAN_EVERY_MS = 500
 
@@ -36,6 +37,8 @@ export class SimEtcd {
   readonly random: Random
   readonly tally: Tally
   readonly history: Revision[] = []
+  /** Called with every transaction before it is sent, and who sends it. */
+  readonly taps = new Set<(trouble: EtcdTrouble, transaction: Transaction) => void>()
   /** Called in the order of their making, right after each revision. The checker comes first. */
   readonly listeners: CommitListener[] = []
   /** Leases that are gone, but a leader who does not know it yet confirms their keepalives until then. */

@@ -1,6 +1,14 @@
 import type { World } from '../cluster/world.ts'
 import { Random } from '../world/random.ts'
-import { FAULTS, type FaultKind } from './faults.ts'
+import { AIMED_FAULT_KINDS, type AimedFaultKind, aimFault } from './aimed.ts'
+import { FAULT_KINDS, FAULTS, type FaultKind } from './faults.ts'
+
+export type AnyFaultKind = FaultKind | AimedFaultKind
+export const ALL_FAULT_KINDS: readonly AnyFaultKind[] = [...FAULT_KINDS, ...AIMED_FAULT_KINDS]
+
+function isDrawn(kind: AnyFaultKind): kind is FaultKind {
+  return kind in FAULTS
+}
 
 /** Everything is undone this long after the last operation began, at the latest. */
 const CALM_AFTER_MS = 3_000
@@ -9,13 +17,17 @@ const CALM_AFTER_MS = 3_000
 export class Nemesis {
   readonly #world: World
   readonly #random: Random
+  readonly #aimRandom: Random
   readonly #kinds: readonly FaultKind[]
+  readonly #aimed: readonly AimedFaultKind[]
   #active = true
 
-  constructor(world: World, kinds: readonly FaultKind[]) {
+  constructor(world: World, kinds: readonly AnyFaultKind[]) {
     this.#world = world
     this.#random = new Random(world.seed, 'nemesis')
-    this.#kinds = kinds
+    this.#aimRandom = new Random(world.seed, 'aim')
+    this.#kinds = kinds.filter(isDrawn)
+    this.#aimed = kinds.filter(kind => !isDrawn(kind)) as AimedFaultKind[]
   }
 
   /** An operator replaces the cable of a disk that failed, and starts the daemon again, sooner or later. */
@@ -30,8 +42,27 @@ export class Nemesis {
     })
   }
 
+  /** One more fault that waits for its moment. */
+  aim(): void {
+    if (this.#aimed.length === 0) return
+    const kind = this.#aimRandom.pick(this.#aimed)
+    const { tally, trace } = this.#world
+    aimFault(kind, {
+      world: this.#world,
+      random: this.#aimRandom,
+      later: this.#later,
+      isOver: () => !this.#active,
+      struck: what => {
+        tally.add(`fault ${kind}`)
+        tally.add('faults')
+        trace.say('nemesis', `${kind}: ${what}`)
+      },
+    })
+  }
+
   /** One more fault. */
   strike(): void {
+    if (this.#kinds.length === 0) return
     const kind = this.#random.pick(this.#kinds)
     const { tally, trace } = this.#world
     const said = FAULTS[kind](this.#world, this.#random, this.#later)

@@ -13,6 +13,8 @@ import type { SimNode } from './sim-network.ts'
 
 /** Of what was on the wire when its sender went away, this much still arrives. */
 const ARRIVES_WITHOUT_SENDER = 0.6
+/** Of ends behind which bytes wait for the wires to be mended, these leave them to the kernel. */
+const KERNEL_KEEPS = 0.5
 const POISON = 0xee
 
 interface Held {
@@ -33,6 +35,7 @@ export class SimConnection {
   #lastReturnMs = 0
   #heldForward: Held[] = []
   #heldBack: Held[] = []
+  #lingers = false
   readonly #inFlight = new Set<PeerRequest>()
 
   constructor(link: SimLink, target: SimNode, number: number) {
@@ -44,6 +47,7 @@ export class SimConnection {
   send(request: PeerRequest): void {
     const { network, self } = this.link.node
     this.#inFlight.add(request)
+    for (const tap of network.taps) tap.sent?.(this, request)
     const incoming = new SimIncoming(this, request, self)
     const deliver = () => {
       this.#lastArrivalMs = Math.max(this.#lastArrivalMs + 0.001, network.loop.nowMs + network.delayMs())
@@ -63,7 +67,17 @@ export class SimConnection {
     this.target.process.run(() => incoming.deliver(this.target))
   }
 
+  /** What is sent from now on takes so much longer, and arrives though the sender be gone by then. */
+  stall(ms: number): void {
+    this.#lastArrivalMs = Math.max(this.#lastArrivalMs, this.link.node.network.loop.nowMs) + ms
+    this.#lingers = true
+  }
+
   /** From the receiver. */
+  replied(request: IncomingRequest, status: PeerStatus): void {
+    for (const tap of this.link.node.network.taps) tap.answered?.(this, request, status)
+  }
+
   answer(request: PeerRequest, fill: () => boolean): void {
     const { network, self, process } = this.link.node
     const deliver = () => {
@@ -112,7 +126,10 @@ export class SimConnection {
     this.#cutAtMs = network.random.chance(ARRIVES_WITHOUT_SENDER)
       ? now + network.random.fraction() * span * 1.5
       : now
-    this.#heldForward = []
+    const isKept = this.#heldForward.length > 0 && network.random.chance(KERNEL_KEEPS)
+    if (isKept) network.orphans.add(this)
+    else this.#heldForward = []
+    if (isKept || this.#lingers) this.#cutAtMs = Number.POSITIVE_INFINITY
     this.#heldBack = []
     if (this.accepted) {
       const told = Math.max(now + span, this.#cutAtMs > now + span ? now + span : now) + network.delayMs()
@@ -197,6 +214,7 @@ class SimIncoming implements IncomingRequest {
   reply(status: PeerStatus, answer: PeerAnswer = {}): void {
     if (this.#replied) throw new SimulationError('a request is replied to twice')
     this.#replied = true
+    this.#connection.replied(this, status)
     const request = this.#request
     const body = throughJson(answer.body)
     const at = answer.dataAt ?? 0

@@ -1,13 +1,17 @@
 import type {
+  IncomingRequest,
   PeerIdentity,
   PeerLink,
   PeerNetwork,
+  PeerRequest,
   PeerRequestHandler,
+  PeerStatus,
 } from '../../../src/replication/peer-network.ts'
 import { type EventLoop, SimulationError } from '../world/event-loop.ts'
 import type { Random } from '../world/random.ts'
 import type { SimProcess } from '../world/sim-process.ts'
 import type { Tally } from '../world/tally.ts'
+import type { SimConnection } from './sim-connection.ts'
 import { SimLink } from './sim-link.ts'
 
 /** How messages travel at present. */
@@ -17,6 +21,14 @@ export interface Weather {
   /** Chance per message of a delay of up to `spikeMs`. */
   spikeChance: number
   spikeMs: number
+}
+
+/** Sees every request: faults that aim at a moment, and the checker. */
+export interface NetworkTap {
+  /** Before it is on its way: what is cut now holds it back. */
+  sent?(connection: SimConnection, request: PeerRequest): void
+  /** At the receiver, before the answer is on its way. */
+  answered?(connection: SimConnection, request: IncomingRequest, status: PeerStatus): void
 }
 
 const PEERS_MAX = 1_000
@@ -29,6 +41,9 @@ export class SimNetwork {
   readonly random: Random
   readonly tally: Tally
   readonly weather: Weather = { ...CALM }
+  readonly taps = new Set<NetworkTap>()
+  /** Bytes whose sender is gone, kept by its kernel until the wires are mended. */
+  readonly orphans = new Set<SimConnection>()
   readonly #nodes = new Map<number, SimNode>()
   readonly #blocked = new Set<number>()
 
@@ -55,8 +70,7 @@ export class SimNetwork {
 
   calmDown(): void {
     Object.assign(this.weather, CALM)
-    this.#blocked.clear()
-    for (const node of this.#nodes.values()) node.pathsChanged()
+    this.heal()
   }
 
   /** Nothing that `from` sends reaches `to`, until healed. The other direction stays. */
@@ -70,6 +84,8 @@ export class SimNetwork {
 
   heal(): void {
     this.#blocked.clear()
+    for (const orphan of this.orphans) orphan.pathsChanged()
+    this.orphans.clear()
     for (const node of this.#nodes.values()) node.pathsChanged()
   }
 
