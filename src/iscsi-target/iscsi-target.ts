@@ -9,7 +9,7 @@ import { FaultCounters } from '../net/fault-counters.ts'
 import { FlushQueue } from '../net/flush-queue.ts'
 import { type Logger, silentLogger } from '../net/logger.ts'
 import { Portal } from '../net/portal.ts'
-import { SlabPool } from '../net/slab-output.ts'
+import { EARLY_SEND_BYTES, SlabPool } from '../net/slab-output.ts'
 import { Connection, type ConnectionSurroundings } from './connection.ts'
 import { SLOTS_MAX } from './data-out.ts'
 import {
@@ -82,7 +82,7 @@ export class IscsiTarget {
       ...shared,
       pool,
       receiveBuffer: Buffer.allocUnsafeSlow(RECEIVE_BUFFER_BYTES),
-      slabs: new SlabPool(SLAB_ROOM_BYTES, SLABS_KEPT_MAX),
+      slabs: new SlabPool(SLAB_ROOM_BYTES, SLABS_KEPT_MAX, EARLY_SEND_BYTES),
       flushQueue: new FlushQueue(),
       busyPoll: new BusyPoll(() => performance.now()),
       receiveByEvents: options.receiveByEvents ?? false,

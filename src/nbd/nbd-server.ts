@@ -7,7 +7,7 @@ import { FaultCounters } from '../net/fault-counters.ts'
 import { FlushQueue } from '../net/flush-queue.ts'
 import { type Logger, silentLogger } from '../net/logger.ts'
 import { Portal } from '../net/portal.ts'
-import { SlabPool } from '../net/slab-output.ts'
+import { EARLY_SEND_BYTES, SlabPool } from '../net/slab-output.ts'
 import { type ListenerTls, NbdConnection, type NbdSurroundings } from './connection.ts'
 import type { ExportDirectory } from './export-directory.ts'
 import {
@@ -65,7 +65,7 @@ export class NbdServer {
       limits: this.#limits,
       receiveBuffer: Buffer.allocUnsafeSlow(RECEIVE_BUFFER_BYTES),
       pool: new BufferPool(POOL_RETAINED_BYTES_MAX),
-      slabs: new SlabPool(TRANSMIT_SLAB_BYTES, SLABS_KEPT_MAX),
+      slabs: new SlabPool(TRANSMIT_SLAB_BYTES, SLABS_KEPT_MAX, EARLY_SEND_BYTES),
       flushQueue: new FlushQueue(),
       busyPoll: new BusyPoll(() => performance.now()),
       timer: new PassTimer(() => this.#clock.nowMs()),

@@ -16,6 +16,15 @@ function outputWith(outlet: Outlet): SlabOutput {
   return new SlabOutput(new SlabPool(64, 4), outlet)
 }
 
+/** Outputs of one pool that sends short messages early, from 16 bytes on. */
+function earlyOutputs(): { readonly output: SlabOutput; readonly outlet: Outlet }[] {
+  const pool = new SlabPool(16 * 1024, 4, 16)
+  return Array.from({ length: 2 }, () => {
+    const outlet = new Outlet()
+    return { outlet, output: new SlabOutput(pool, outlet) }
+  })
+}
+
 function put(output: SlabOutput, text: string): void {
   const at = output.reserve(text.length)
   output.commit(at + output.slab.write(text, at, 'latin1'))
@@ -59,4 +68,39 @@ test('output: while the socket keeps one write, the parts of others wait in orde
   expect(outlet.written).toEqual(['first', 'second', 'third'])
   expect(given).toEqual(['-first', '--second--'])
   expect(output.pendingBytes).toBe(0)
+})
+
+test('output: of a lone sender, what is enough leaves before its pass is over', () => {
+  const [{ output, outlet }] = earlyOutputs() as [{ output: SlabOutput; outlet: Outlet }]
+  put(output, 'the pass before')
+  output.flush()
+  put(output, '12 bytes and')
+  put(output, ' 4 more')
+  expect(outlet.written).toEqual(['the pass before', '12 bytes and 4 more'])
+  put(output, 'the rest')
+  output.flush()
+  expect(outlet.written.at(-1)).toBe('the rest')
+})
+
+test('output: where another sent last, a pass leaves in one write', () => {
+  const [one, other] = earlyOutputs() as [
+    ReturnType<typeof earlyOutputs>[0],
+    ReturnType<typeof earlyOutputs>[0],
+  ]
+  put(one.output, 'first')
+  one.output.flush()
+  put(other.output, 'second')
+  other.output.flush()
+  put(one.output, 'more than is sent early')
+  expect(one.outlet.written).toEqual(['first'])
+})
+
+test('output: long messages wait for the end of their pass', () => {
+  const [{ output, outlet }] = earlyOutputs() as [{ output: SlabOutput; outlet: Outlet }]
+  put(output, 'first')
+  output.flush()
+  put(output, 'x'.repeat(10_000))
+  expect(outlet.written).toEqual(['first'])
+  output.flush()
+  expect(outlet.written.length).toBe(2)
 })
