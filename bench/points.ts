@@ -22,9 +22,9 @@ const MIB = 1024 * KIB
 
 export const POINTS: readonly Point[] = [
   { name: 'randread-4k-qd1', mode: 'randread', blockBytes: 4 * KIB, queueDepth: 1, goal: 1.5 },
-  { name: 'randread-4k-qd32', mode: 'randread', blockBytes: 4 * KIB, queueDepth: 32, goal: 3.5 },
+  { name: 'randread-4k-qd32', mode: 'randread', blockBytes: 4 * KIB, queueDepth: 32, goal: 5 },
   { name: 'randwrite-4k-qd1', mode: 'randwrite', blockBytes: 4 * KIB, queueDepth: 1, goal: 1.5 },
-  { name: 'randwrite-4k-qd32', mode: 'randwrite', blockBytes: 4 * KIB, queueDepth: 32, goal: 2.5 },
+  { name: 'randwrite-4k-qd32', mode: 'randwrite', blockBytes: 4 * KIB, queueDepth: 32, goal: 4 },
   { name: 'read-1m-qd1', mode: 'read', blockBytes: MIB, queueDepth: 1 },
   { name: 'read-1m-qd8', mode: 'read', blockBytes: MIB, queueDepth: 8, goal: 1.7 },
   { name: 'write-1m-qd1', mode: 'write', blockBytes: MIB, queueDepth: 1 },
