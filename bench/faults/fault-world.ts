@@ -53,7 +53,7 @@ export class FaultWorld implements AsyncDisposable {
     await this.peers.stop()
     await this.etcd.stop()
     await this.network[Symbol.asyncDispose]()
-    rmSync(this.directory, { recursive: true, force: true })
+    if (process.env.FAULTS_KEEP === undefined) rmSync(this.directory, { recursive: true, force: true })
   }
 
   gateway(host: string): Gateway {

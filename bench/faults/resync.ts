@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { eventually } from '../../test/lib/cluster/background.ts'
 import { succeed } from '../../test/lib/programs.ts'
 import { seededRandom } from '../../test/nemesis/load.ts'
-import { type FaultWorld, HOSTS } from './fault-world.ts'
+import type { FaultWorld } from './fault-world.ts'
 import type { MissedSettings } from './missed.ts'
 
 const MISSED = fileURLToPath(new URL('./missed.ts', import.meta.url))
@@ -10,6 +11,7 @@ const BLOCK_BYTES = 4096
 const BASE_MS = 10_000
 const KILLS = 10
 const OWNERS_MAX = 10
+const OWNER_MS = 60_000
 const KILL_WITHIN_MS = 1_500
 
 /** What the peer missed, and what passed its interface until it was whole again, both ways. */
@@ -65,11 +67,16 @@ export async function measureInterruptedResync(
 /** Other contents each time, in 32 bits. */
 const contents = () => (Date.now() % 2 ** 31) + 1
 
+/** The owner dies: nobody is more likely to own the volume again when another one has died later. */
 async function absent(world: FaultWorld, volume: string) {
   await world.whole(volume)
-  const owner = await world.ownerOf(volume)
-  const victim = HOSTS.find(host => host !== owner) as string
+  const victim = await world.ownerOf(volume)
   await world.peers.kill(victim)
+  const owner = await eventually(`${volume} has another owner`, OWNER_MS, async () => {
+    const { owner: next } = (await world.shown(volume)).replication
+    if (next === null || next === victim) throw new Error(`${next} owns it`)
+    return next
+  })
   return { victim, gateway: world.gateway(owner) }
 }
 
