@@ -61,10 +61,10 @@ export function cpuSecondsOf(pids: readonly number[]): number {
   return ticks.reduce((sum, each) => sum + each, 0) / TICKS_PER_SECOND
 }
 
-/** Resident memory of processes now and at its highest, in bytes. */
+/** Resident memory of processes now and at its highest, in bytes; none of those that have ended. */
 export function residentBytes(pids: readonly number[]): { now: number; peak: number } {
   const field = (status: string, name: string) =>
-    Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1024
+    Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024
   const statuses = pids.map(pid => readFileSync(`/proc/${pid}/status`, 'utf8'))
   return {
     now: statuses.reduce((sum, status) => sum + field(status, 'VmRSS'), 0),

@@ -4,7 +4,7 @@ export interface BenchServer extends AsyncDisposable {
   readonly version: string
   readonly argv: readonly string[]
   readonly settings: Readonly<Record<string, unknown>>
-  /** iscsi:// address of the volume. */
+  /** iscsi:// or nbd:// address of the volume. */
   readonly url: string
   /** Every process that works for it. */
   readonly pids: readonly number[]

@@ -21,10 +21,10 @@ async function administer(controlPort: string, ...args: string[]): Promise<void>
   await run('tgtadm', ['-C', controlPort, '--lld', 'iscsi', ...args], { timeout: 10_000 })
 }
 
-async function createVolume(controlPort: string, file: string): Promise<void> {
+async function createVolume(controlPort: string, backing: readonly string[]): Promise<void> {
   const unit = ['--mode', 'logicalunit', '--tid', '1', '--lun', '1']
   await administer(controlPort, '--op', 'new', '--mode', 'target', '--tid', '1', '-T', TARGET)
-  await administer(controlPort, '--op', 'new', ...unit, '--bstype', 'rdwr', '-b', file)
+  await administer(controlPort, '--op', 'new', ...unit, ...backing)
   await administer(controlPort, '--op', 'bind', '--mode', 'target', '--tid', '1', '-I', 'ALL')
 }
 
@@ -40,17 +40,31 @@ async function waitForControl(child: ChildProcess, controlPort: string, logPath:
   throw new Error(`tgtd did not come up:\n${readFileSync(logPath, 'utf8')}`)
 }
 
-/** Debian's tgtd with its default settings: backing store rdwr, a file, 16 I/O threads per unit. */
-export async function startTgt(place: ServerPlace): Promise<BenchServer> {
-  const file = join(place.directory, 'volume')
-  await writeFile(file, '')
-  await truncate(file, VOLUME_BYTES)
+export interface TgtdOptions {
+  /** For its log. */
+  readonly directory: string
+  /** What the command line begins with. */
+  readonly prefix: readonly string[]
+  /** tgtadm's options that say what is behind the unit. */
+  readonly backing: readonly string[]
+}
+
+export interface Tgtd {
+  readonly argv: readonly string[]
+  readonly url: string
+  readonly pid: number
+  readonly stop: () => Promise<void>
+}
+
+/** Debian's tgtd with its default settings and one unit. */
+export async function startTgtd({ directory, prefix, backing }: TgtdOptions): Promise<Tgtd> {
   const portal = `127.0.0.1:${await freePort()}`
   const controlPort = String(CONTROL_PORT_MIN + Math.floor(Math.random() * CONTROL_PORT_COUNT))
   const argv = ['tgtd', '-f', '-C', controlPort, '--iscsi', `portal=${portal}`]
-  const logPath = join(place.directory, 'tgtd.log')
+  const logPath = join(directory, 'tgtd.log')
   const log = openSync(logPath, 'a')
-  const child = spawn('taskset', ['-c', String(place.cpu), ...argv], { stdio: ['ignore', log, log] })
+  const [program, ...rest] = [...prefix, ...argv]
+  const child = spawn(program as string, rest, { stdio: ['ignore', log, log] })
   closeSync(log)
   const exited = once(child, 'exit')
   // tgtd ignores SIGTERM while it has targets.
@@ -60,21 +74,32 @@ export async function startTgt(place: ServerPlace): Promise<BenchServer> {
   }
   try {
     await waitForControl(child, controlPort, logPath)
-    await createVolume(controlPort, file)
+    await createVolume(controlPort, backing)
   } catch (error) {
     await stop()
     throw error
   }
+  return { argv, url: `iscsi://${portal}/${TARGET}/1`, pid: child.pid as number, stop }
+}
+
+/** Debian's tgtd over a file: backing store rdwr, 16 I/O threads per unit. */
+export async function startTgt(place: ServerPlace): Promise<BenchServer> {
+  const { directory, cpu } = place
+  const file = join(directory, 'volume')
+  await writeFile(file, '')
+  await truncate(file, VOLUME_BYTES)
+  const prefix = ['taskset', '-c', String(cpu)]
+  const tgtd = await startTgtd({ directory, prefix, backing: ['--bstype', 'rdwr', '-b', file] })
   const { stdout } = await run('tgtd', ['--version'])
   return {
     name: 'tgt',
     version: stdout.trim(),
-    argv,
+    argv: tgtd.argv,
     settings: { backingStore: 'rdwr', writeCache: 'on', volumeBytes: VOLUME_BYTES },
-    url: `iscsi://${portal}/${TARGET}/1`,
+    url: tgtd.url,
     get pids() {
-      return processTree(child.pid as number)
+      return processTree(tgtd.pid)
     },
-    [Symbol.asyncDispose]: stop,
+    [Symbol.asyncDispose]: tgtd.stop,
   }
 }

@@ -30,6 +30,13 @@ const EVIDENCE = {
   'busybox-static': ['/bin/busybox'],
   iproute2: ['ip'],
   'etcd-server': ['etcd'],
+  'tgt-rbd': ['/usr/lib/tgt/backing-store/bs_rbd.so'],
+  'ceph-mon': ['ceph-mon', 'monmaptool'],
+  'ceph-mgr': ['ceph-mgr'],
+  'ceph-osd': ['ceph-osd'],
+  'ceph-common': ['ceph', 'rbd'],
+  'glusterfs-server': ['glusterd', 'glusterfsd'],
+  'glusterfs-client': ['glusterfs'],
   cpio: ['cpio'],
   kmod: ['depmod'],
 }
