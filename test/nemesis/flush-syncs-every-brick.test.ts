@@ -21,7 +21,7 @@ const VOLUMES = ['first', 'second']
 const ROUNDS_PROCESS = fileURLToPath(new URL('./flush-rounds-process.ts', import.meta.url))
 const ROUNDS = 10
 const IN_SYNC_MS = 60_000
-const TEST_MS = 180_000
+const TEST_MS = 300_000
 const FDATASYNCS = 'holdfast_store_fdatasyncs_total'
 
 const missing = hostNetworkMissing() ?? etcdMissing() ?? lacksCompiler()

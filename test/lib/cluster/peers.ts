@@ -8,7 +8,8 @@ import type { HostNetwork } from './host-network.ts'
 
 const COMMAND = fileURLToPath(new URL('../../../bin/holdfast', import.meta.url))
 const API = '127.0.0.1:9280'
-const READY_MS = 60_000
+/** Whoever is not up by then hangs: where the machine is overloaded, loading the modules alone has taken half a minute. */
+const READY_MS = 120_000
 export const ISCSI_PORT = 3260
 export const NBD_PORT = 10_809
 const PEER_PORT = 9281
