@@ -9,7 +9,7 @@ export default defineConfig({
     // They share a network namespace: each section is a run of its own.
     fileParallelism: false,
     testTimeout: 300_000,
-    hookTimeout: 300_000,
+    hookTimeout: 600_000,
     expect: { poll: { timeout: 60_000, interval: 500 } },
   },
 })

@@ -1,17 +1,24 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
+import { missingChecks } from './guest-part.mjs'
 import { GUESTS_AT_ONCE, guestSections, runGuestSection } from './guest-sections.mjs'
 import { inParallel, ROOT, runQuiet } from './run.mjs'
 
 const PATCHES = join(ROOT, 'test/guest/break')
-const STEP_TIMEOUT_MS = 5 * 60_000
+const STEP_TIMEOUT_MS = 10 * 60_000
+const WHY_CHARS_MAX = 160
+/** The files of the tree as they are, not as they were committed, and nothing that git ignores. */
+const COPY_TREE =
+  'git ls-files -z --cached --others --exclude-standard --exclude=node_modules | tar -c --null -T - | tar -x -C "$1"'
 
 /** A patch begins with `section: WORD`, `breaks: WHAT` and a line `red: CHECK` for each check that must find it. */
-function readPatch(name) {
+function readBreak(name) {
   const text = readFileSync(join(PATCHES, name), 'utf8')
   const fields = key => [...text.matchAll(new RegExp(`^${key}: (.*)$`, 'gm'))].map(match => match[1])
-  return { name, section: fields('section')[0], breaks: fields('breaks')[0], red: fields('red') }
+  const [file] = guestSections([fields('section')[0]])
+  return { name, file, breaks: fields('breaks')[0], red: fields('red').map(check => `${file} > ${check}`) }
 }
 
 async function done(what, file, args, cwd = ROOT) {
@@ -19,12 +26,13 @@ async function done(what, file, args, cwd = ROOT) {
   if (code !== 0) throw new Error(`${what}: ${output.trim().split('\n').slice(-5).join('\n')}`)
 }
 
-/** The last commit in a directory of its own, spoilt and built; `use` runs in it. */
+/** A copy of the tree in a directory of its own, spoilt and built; `use` runs in it. */
 async function withBroken(patch, use) {
   const scratch = mkdtempSync(join(tmpdir(), 'holdfast-break-'))
   const tree = join(scratch, 'tree')
   try {
-    await done('no worktree', 'git', ['worktree', 'add', '--quiet', '--detach', tree, 'HEAD'])
+    mkdirSync(tree)
+    await done('no copy', 'sh', ['-c', COPY_TREE, 'sh', tree])
     symlinkSync(join(ROOT, 'node_modules'), join(tree, 'node_modules'))
     // What surrounds the line that it breaks may have changed.
     await done('the patch does not apply', 'git', ['apply', '-C0', join(PATCHES, patch.name)], tree)
@@ -32,51 +40,88 @@ async function withBroken(patch, use) {
     await done('it does not build', process.execPath, [tsc, '-p', 'tsconfig.build.json'], tree)
     return await use(tree)
   } finally {
-    await runQuiet('git', ['worktree', 'remove', '--force', tree], { timeoutMs: STEP_TIMEOUT_MS })
     rmSync(scratch, { recursive: true, force: true })
   }
 }
 
+/**
+ * Of each check that ran and failed, why; in a tree elsewhere the reporter names files from there. What fails because
+ * the section never began, such as with a guest that does not boot, has found nothing.
+ */
+function failuresOf({ failedNames, failedBecause }) {
+  const named = name => name.slice(name.indexOf('test/guest/'))
+  const first = text => stripVTControlCharacters(text).trim().replaceAll(/\s+/g, ' ').slice(0, WHY_CHARS_MAX)
+  const failures = failedNames.map((name, at) => [named(name), failedBecause[at]])
+  return new Map(failures.flatMap(([name, why]) => (why === null ? [] : [[name, first(why)]])))
+}
+
 async function runBreak(guest, patch) {
-  const [file] = guestSections([patch.section])
   try {
     const { summary, seconds, output } = await withBroken(patch, tree =>
-      runGuestSection(guest, file, { tree }),
+      runGuestSection(guest, patch.file, { tree }),
     )
     if (summary === null) throw new Error(`no summary: ${output}`)
-    const failed = summary.failedNames.map(name => name.slice(name.indexOf(' > ') + 3))
-    const green = patch.red.filter(name => !failed.includes(name))
-    return { patch, seconds, failed, green, passed: summary.passed, problem: null }
+    return { patch, seconds, failures: failuresOf(summary), passed: summary.passed, problem: null }
   } catch (error) {
-    return { patch, seconds: 0, failed: [], green: patch.red, passed: 0, problem: error.message }
+    return { patch, seconds: 0, failures: new Map(), passed: 0, problem: error.message }
   }
 }
 
-function report({ patch, seconds, failed, green, passed, problem }) {
-  const found = patch.red.length - green.length
+const greenOf = ({ patch, failures }) => patch.red.filter(name => !failures.has(name))
+const checkOf = name => name.slice(name.indexOf(' > ') + 3)
+
+function report(result) {
+  const { patch, seconds, failures, passed, problem } = result
+  const green = greenOf(result)
   console.log(`\n${patch.name}: ${patch.breaks}`)
   if (problem !== null) console.log(`  did not run: ${problem}`)
-  for (const name of failed) console.log(`  red    ${name}${patch.red.includes(name) ? '' : ' (too)'}`)
-  for (const name of green) console.log(`  GREEN  ${name}, though broken`)
-  console.log(`  ${found} of ${patch.red.length} found it, ${passed} stayed green, ${seconds.toFixed(0)} s`)
+  for (const [name, why] of failures)
+    console.log(`  red    ${checkOf(name)}${patch.red.includes(name) ? '' : ' (too)'}\n           ${why}`)
+  for (const name of green) console.log(`  GREEN  ${checkOf(name)}, though broken`)
+  console.log(
+    `  ${patch.red.length - green.length} of ${patch.red.length} found it, ${passed} stayed green, ${seconds.toFixed(0)} s`,
+  )
 }
 
-/** Breaks the product with each patch, runs its section on that, and prints which checks turned red. */
+/** One line per check and per patch that it has to find, as Markdown; by section, in the order of their names. */
+function table(results) {
+  const lines = results.flatMap(result =>
+    result.patch.red.map(name => [name, result.patch.name, result.failures.has(name) ? 'yes' : '**no**']),
+  )
+  const sections = [...new Set(lines.map(([name]) => name.slice(0, name.indexOf(' > '))))].sort()
+  return sections.flatMap(file => [
+    `\n${file}\n\n| check | patch | red |\n|---|---|---|`,
+    ...lines
+      .filter(([name]) => name.startsWith(file))
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(
+        ([name, patch, red]) =>
+          `| ${checkOf(name).replaceAll('|', '\\|')} | ${patch.replace('.patch', '')} | ${red} |`,
+      ),
+  ])
+}
+
+/**
+ * Breaks the product with each patch, runs its section on that, and prints which checks turned red and why.
+ * @param {object} guest from provideGuest()
+ * @param {string[]} words parts of the patches' names; none is all of them, and then no named check may be missing
+ * @returns {Promise<number>} exit code
+ */
 export async function runBreaks(guest, words) {
   const patches = readdirSync(PATCHES)
-    .filter(
-      name => name.endsWith('.patch') && (words.length === 0 || words.some(word => name.includes(word))),
-    )
-    .map(readPatch)
+    .sort()
+    .filter(name => words.length === 0 || words.some(word => name.includes(word)))
+    .map(readBreak)
   const results = await inParallel(patches, GUESTS_AT_ONCE, async patch => {
     const result = await runBreak(guest, patch)
     report(result)
     return result
   })
-  console.log('\n| section | broken | found by | green |\n|---|---|---|---|')
-  for (const { patch, green, failed, passed } of results)
-    console.log(
-      `| ${patch.section} | ${patch.breaks} | ${failed.length} red, ${patch.red.length - green.length} of ${patch.red.length} named | ${passed} |`,
-    )
-  return results.every(({ green, problem }) => green.length === 0 && problem === null) ? 0 : 1
+  for (const line of table(results)) console.log(line)
+  const red = new Set(results.flatMap(({ patch, failures }) => patch.red.filter(name => failures.has(name))))
+  const missing = words.length === 0 ? missingChecks([...red]) : []
+  for (const name of missing) console.log(`named check that nothing turned red: ${name}`)
+  console.log(`\n${red.size} checks were red, ${missing.length} never`)
+  const isFound = results.every(result => greenOf(result).length === 0 && result.problem === null)
+  return isFound && missing.length === 0 ? 0 : 1
 }

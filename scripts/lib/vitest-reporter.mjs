@@ -8,19 +8,20 @@ export const SUMMARY_VARIABLE = 'TEST_SUMMARY_FILE'
 /** A vitest reporter that counts, and keeps the reason of each skip. */
 export default class SummaryReporter {
   onTestRunEnd(modules, unhandledErrors) {
-    const names = { passedNames: [], failedNames: [] }
+    const names = { passedNames: [], failedNames: [], failedBecause: [] }
     const summary = { passed: 0, failed: unhandledErrors.length, skipped: [], ...names }
     for (const module of modules) {
       if (module.errors().length > 0) summary.failed++
       const file = relative(ROOT, module.moduleId)
       for (const test of module.children.allTests()) {
-        const { state, note } = test.result()
+        const { state, note, errors } = test.result()
         if (state === 'passed') {
           summary.passed++
           summary.passedNames.push(`${file} > ${test.fullName}`)
         } else if (state === 'failed' || wasPrevented(test)) {
           summary.failed++
           summary.failedNames.push(`${file} > ${test.fullName}`)
+          summary.failedBecause.push(errors?.[0]?.message ?? null)
         } else summary.skipped.push({ name: `${file}: ${test.fullName}`, reason: note })
       }
     }

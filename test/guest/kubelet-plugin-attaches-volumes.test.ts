@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from 'vitest'
+import { afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { IQN_PREFIX } from '../lib/daemon.ts'
 import { holdfastDone, holdfastJson } from '../lib/programs.ts'
 import { writeSecret } from '../lib/secret-file.ts'
@@ -10,6 +10,8 @@ import { PORTALS, useSection } from './lib/section.ts'
 const section = useSection('kubelet')
 const POD_IQN = 'iqn.2026-11.io.holdfast.test:pod'
 const [SECRET, MUTUAL_SECRET] = ['sixteen-letters-', 'fourteen-of-us']
+/** Kubelet's name for the iface of the volume `secret`. */
+const IFACE = `${PORTALS[0]}:secret`
 const PODS = '/var/lib/kubelet/pods'
 let kubelet: Kubelet
 
@@ -63,6 +65,7 @@ describe('one portal', () => {
   test('read-only: the volume is mounted and cannot be written', async () => {
     await holdfastDone(section.daemon, 'volume', 'set', 'plain', '--read-only', 'on')
     const device = await kubelet.attach(volume('plain'))
+    expect(await section.guest.succeed(`blockdev --getro ${device}`)).toBe('1')
     await kubelet.formatAndMount(device, `${PODS}/plain`, { readOnly: true })
     expect(await section.guest.succeed(`cat ${PODS}/plain/file`)).toBe('kept')
     expect((await section.guest.run(`touch ${PODS}/plain/other`)).code).not.toBe(0)
@@ -106,6 +109,12 @@ describe('CHAP and an iface of its own', () => {
     await holdfastDone(daemon, 'discovery', 'chap', 'set', ...files, ...mutual)
     return () => holdfastDone(daemon, 'discovery', 'chap', 'clear')
   })
+
+  // Whoever got in wrongly must not stand in the way of the next.
+  afterEach(() =>
+    section.guest.run(`iscsiadm -m session &&
+      { iscsiadm -m node --logoutall=all; iscsiadm -m node -o delete; iscsiadm -m iface -I ${IFACE} -o delete; }`),
+  )
 
   test('attached under the name of the volume, formatted, mounted and detached', async () => {
     const device = await kubelet.attach(withSecrets())

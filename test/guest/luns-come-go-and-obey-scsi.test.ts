@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { holdfastDone } from '../lib/programs.ts'
 import { attach, byPath, detach, diskOf } from './lib/attach.ts'
 import { useSection } from './lib/section.ts'
@@ -51,8 +51,10 @@ describe('several LUNs of one target', () => {
     await guest.succeed(`dd if=${kept} of=/dev/null bs=4k count=1 iflag=direct`)
     await guest.succeed(`echo 1 > /sys/block/${gone.slice(5)}/device/delete`)
     await guest.eventually(`! test -e ${byPath('zero', { lun: 7 })}`)
-    await detach(guest, 'zero')
   })
+
+  // The tests below look for disks other than their own.
+  afterAll(() => detach(section.guest, 'zero'))
 })
 
 describe('commands that a file system never sends', () => {
@@ -117,5 +119,24 @@ describe('commands that a file system never sends', () => {
     expect(await guest.succeed(`sg_persist --in --read-keys ${other}`)).not.toContain(KEY)
     await guest.succeed(`sg_persist --out --clear --param-rk=${OTHER_KEY} ${other}`)
     await guest.succeed('iscsiadm -m node -T iqn.2026-11.io.holdfast:one -p 10.77.0.1:3260 -I other --logout')
+  })
+
+  test('sg_persist: with APTPL registrations outlive the daemon, without it they do not', async () => {
+    const { guest } = section
+    const restart = async () => {
+      await section.daemon.kill()
+      section.daemon = await section.daemon.restart()
+      await guest.eventually(`sg_turs ${disk}`)
+    }
+    await guest.succeed(`sg_persist --out --register-ignore --param-sark=${KEY} ${disk}`)
+    await restart()
+    expect(await guest.succeed(`sg_persist --in --read-keys ${disk}`)).not.toContain(KEY)
+    await guest.succeed(`set -e
+      sg_persist --out --register --param-aptpl --param-sark=${KEY} ${disk}
+      sg_persist --out --reserve --param-rk=${KEY} --prout-type=1 ${disk}`)
+    await restart()
+    expect(await guest.succeed(`sg_persist --in --read-keys ${disk}`)).toContain(KEY)
+    expect(await guest.succeed(`sg_persist --in --read-reservation ${disk}`)).toMatch(/Write Exclusive/)
+    await guest.succeed(`sg_persist --out --clear --param-rk=${KEY} ${disk}`)
   })
 })

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { run, succeed } from '../../lib/programs.ts'
 
 const MACHINE = fileURLToPath(new URL('../machine', import.meta.url))
-const BOOT_TIMEOUT_MS = 180_000
+const BOOT_TIMEOUT_MS = 300_000
 const COMMAND_TIMEOUT_S = 120
 /** The guest ends a command by itself; this much later the line counts as dead. */
 const LINE_GRACE_MS = 30_000
@@ -97,7 +97,7 @@ export class Guest implements AsyncDisposable {
     )
   }
 
-  /** Boots the image named by GUEST_IMAGE; `directory` takes its console log. Throws when it takes over 3 min. */
+  /** Boots the image named by GUEST_IMAGE; `directory` takes its console log. Throws when it takes over 5 min. */
   static async boot(directory: string): Promise<Guest> {
     const image = process.env.GUEST_IMAGE
     if (image === undefined) throw new Error('run it as: npm run test:guest')
@@ -131,7 +131,7 @@ export class Guest implements AsyncDisposable {
     const { code, output } = await this.run(script, options)
     if (code === 0) return output.trim()
     const why = code === 124 ? 'took too long' : `ended with ${code}`
-    throw new Error(`in the guest: ${script}\n${why}\n${output}\n--- console\n${this.consoleTail()}`)
+    throw new Error(`in the guest ${why}: ${script}\n${output}\n--- console\n${this.consoleTail()}`)
   }
 
   /** Runs `script` in the guest until it succeeds; throws when it does not within `timeoutS`. */
