@@ -45,7 +45,7 @@ export interface Judged {
   readonly volumes: readonly TestedVolume[]
   readonly network: SimNetwork
   readonly peers: readonly JudgedPeer[]
-  /** For what is found where the code under test would catch it. */
+  /** Ends the run. What is found inside of calls of the code under test is not thrown: it might be caught there. */
   broken(violation: Violation): void
 }
 
@@ -355,9 +355,11 @@ export class Judge implements BrickWitness {
   #checkSizes({ name, head, members }: LayoutView): void {
     for (const [range, set] of members.entries()) {
       if (set.length < head.minReplicas)
-        throw new Violation(
-          'I3',
-          `${name} range ${range} has ${set.length} members, fewer than ${head.minReplicas}`,
+        this.#world.broken(
+          new Violation(
+            'I3',
+            `${name} range ${range} has ${set.length} members, fewer than ${head.minReplicas}`,
+          ),
         )
     }
   }
@@ -368,9 +370,11 @@ export class Judge implements BrickWitness {
       key => is[key] < was[key],
     )
     if (fell !== undefined)
-      throw new Violation('I1', `${fell} of ${volume.name} fell from ${was[fell]} to ${is[fell]}`)
+      this.#world.broken(
+        new Violation('I1', `${fell} of ${volume.name} fell from ${was[fell]} to ${is[fell]}`),
+      )
     if (is.epoch > was.epoch + 1)
-      throw new Violation('I1', `the epoch of ${volume.name} jumped to ${is.epoch}`)
+      this.#world.broken(new Violation('I1', `the epoch of ${volume.name} jumped to ${is.epoch}`))
     if (is.epoch > was.epoch) this.#epochAtMs.set(volume.name, this.#world.loop.nowMs)
     if (is.lossGeneration > was.lossGeneration) this.#lossRose(volume, after)
     for (const [range, members] of after.members.entries()) {
@@ -390,9 +394,11 @@ export class Judge implements BrickWitness {
       if (data === null || data === undefined) continue
       const value = sectorValueQuick(data, (sector % SECTORS_PER_BLOCK) * SECTOR_BYTES)
       if (this.history.valuesSince(volume.index, sector, flushedMs).has(value)) continue
-      throw new Violation(
-        'I6',
-        `${uuid.slice(0, 8)} joined range ${range} of ${volume.name}, on its platter sector ${sector} holds ${value}`,
+      return this.#world.broken(
+        new Violation(
+          'I6',
+          `${uuid.slice(0, 8)} joined range ${range} of ${volume.name}, on its platter sector ${sector} holds ${value}`,
+        ),
       )
     }
   }
@@ -408,9 +414,11 @@ export class Judge implements BrickWitness {
         if (peer.brick.state !== 'warm' || peer.brick.failure !== null) continue
         if (peer.brick.volume(volume.uuid) === null) continue
         if (view.members.every(set => set.includes(uuid)))
-          throw new Violation(
-            'I7',
-            `${volume.name} gave up writes of range ${range} though a warm member answers`,
+          this.#world.broken(
+            new Violation(
+              'I7',
+              `${volume.name} gave up writes of range ${range} though a warm member answers`,
+            ),
           )
       }
     }

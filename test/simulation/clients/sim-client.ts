@@ -17,6 +17,7 @@ const WIRE_MS_MAX = 0.5
 const ANSWER_MS_MAX = 6_000
 const LOGIN_MS_MAX = 3_000
 const LOGIN_AGAIN_MS = 120
+const READER_THINKS_MS = 100
 
 /** A connection of a client to one run of a daemon. */
 interface Session {
@@ -43,6 +44,8 @@ export class SimClient {
   readonly identity: ClientIdentity
   readonly name: string
   readonly volume: TestedVolume
+  /** A gateway that it cannot reach at present. */
+  avoids: SimPeer | null = null
   readonly #world: World
   readonly #random: Random
   readonly #maker: OperationMaker
@@ -84,6 +87,7 @@ export class SimClient {
     return this.#session?.peer === peer
   }
 
+  /** Slowly, so that a run has operations left for what others do. */
   onlyReads(on: boolean): void {
     this.#maker.readsOnly = on
   }
@@ -121,6 +125,7 @@ export class SimClient {
       loop.after(this.#random.between(0.2, 1.5) * LOGIN_AGAIN_MS, () => this.#logIn())
     }
     const peer = this.#random.pick(this.#world.peers)
+    if (peer === this.avoids) return again()
     const { parts, daemon } = peer
     if (parts === null || daemon === null) return again()
     const { process } = parts
@@ -192,7 +197,8 @@ export class SimClient {
   }
 
   #later(): void {
-    const thinkMs = this.#workload.thinkMs * this.#random.between(0, 2)
+    const thinkMs =
+      (this.#maker.readsOnly ? READER_THINKS_MS : this.#workload.thinkMs) * this.#random.between(0, 2)
     this.#world.loop.after(thinkMs, () => this.#next())
   }
 

@@ -21,6 +21,7 @@ type AimedFault = (aim: Aim, target: Target) => void
 /** A member without an answer is removed after this, and a connection that was cut is given up later still. */
 const EJECTED_MS = 1_300
 const OWNER_GONE_MS = 3_000
+const WRITES_END_MS = 120
 const HOT_BLOCKS = 6
 
 /** Faults that wait for the moment at which they matter most, by the name under which a run counts them. */
@@ -129,15 +130,24 @@ export const AIMED_FAULTS = {
   ownerReadsOn: (aim, target) => {
     const { random, world, later } = aim
     const { owner, volume } = target
-    aim.struck(`${owner.machine.name} of ${volume.name}`)
-    isolate(aim, target, random.between(5_000, 8_000))
-    const readers = world.clients.filter(client => client.isAt(owner) && random.chance(0.5))
-    for (const client of world.clients) {
-      if (readers.includes(client)) client.onlyReads(true)
-      else if (client.volume === volume) later(random.between(0, 800), () => client.move())
-    }
+    const clients = world.clients.filter(client => client.volume === volume)
+    // What is locked cannot be read: their writes end first.
+    for (const client of clients) client.onlyReads(true)
+    later(WRITES_END_MS, () => {
+      aim.struck(`${owner.machine.name} of ${volume.name}`)
+      isolate(aim, target, random.between(5_000, 8_000))
+      for (const [i, client] of clients.entries()) {
+        if (i % 2 === 0) continue
+        client.onlyReads(false)
+        client.avoids = owner
+        client.move()
+      }
+    })
     world.loop.after(8_000, () => {
-      for (const client of readers) client.onlyReads(false)
+      for (const client of clients) {
+        client.onlyReads(false)
+        client.avoids = null
+      }
     })
   },
   /** Members differ, and the owner that is making them alike goes before it is done. */
@@ -265,10 +275,12 @@ function loseOwner(aim: Aim, target: Target): void {
   }
 }
 
-/** The owner hears no peer, no peer hears it, and of what etcd knows it learns late. */
+/** The owner hears no peer, no peer hears it, and of what etcd knows it learns late, or nothing. */
 function isolate({ world, random, later }: Aim, { owner, volume }: Target, ms: number): void {
-  const etcd = owner.parts!.etcd
-  etcd.trouble.watchLagMs = ms
+  if (owner.parts === null) return
+  const { etcd } = owner.parts
+  if (random.chance(0.7)) etcd.trouble.cut = true
+  else etcd.trouble.watchLagMs = ms
   revokeOwner(world, volume, random.between(2_000, ms))
   for (const other of world.peers) if (other !== owner) cut(world, owner, other)
   later(ms, () => {
