@@ -6,40 +6,10 @@ import { PeerStatus } from '../peer-network.ts'
 import type { JoinGate } from '../resync/resync-ports.ts'
 import type { Member } from './member.ts'
 import { MemberOperation, type Piece } from './member-operation.ts'
+import { pieceBytes } from './pieces.ts'
 import { ReadSources } from './read-sources.ts'
-import type { ReservedRegions } from './reserved-regions.ts'
 import type { SetClass } from './set-class.ts'
-
-/** Longer reads and writes go in pieces, one after the other. */
-export const PIECE_BYTES_MAX = 4 * 1024 * 1024
-
-/** What the slots of an epoch share: the write path around them. */
-export interface SlotOwner {
-  readonly volumeUuid: string
-  readonly epoch: number
-  readonly setVersion: number
-  readonly watermark: number
-  readonly ended: boolean
-  readonly reserved: ReservedRegions
-  readonly gates: readonly { readonly member: Member; readonly gate: JoinGate }[]
-  /** Members of any range, for flushes. */
-  readonly everybody: readonly Member[]
-  readonly flushesWait: boolean
-  nowMs(): number
-  classOf(range: number): SetClass
-  /** Of operations that change something; 0: wait. */
-  nextNumber(): number
-  numberEnded(number: number): void
-  /** resume() follows when something has changed, or finish() with unavailable after a bound. */
-  park(slot: OperationSlot): void
-  /** The member refused or failed: it is to leave, where M remain. */
-  memberFailed(member: Member, status: PeerStatus): void
-  /** The bad block here is to be overwritten by what another member has. */
-  repair(member: Member, offsetBytes: number): void
-  /** Some member knows a higher epoch. */
-  superseded(): void
-  slotDone(slot: OperationSlot): void
-}
+import type { SlotOwner } from './slot-owner.ts'
 
 const Phase = { idle: 0, parked: 1, reserving: 2, changing: 3, flushing: 4, reading: 5, ending: 6 } as const
 type Phase = (typeof Phase)[keyof typeof Phase]
@@ -206,13 +176,8 @@ export class OperationSlot implements Piece {
   #nextPiece(): void {
     this.offsetBytes += this.lengthBytes
     this.dataAt += this.lengthBytes
-    const { kind } = this.operation
     const left = this.operation.offsetBytes + this.operation.lengthBytes - this.offsetBytes
-    const toRangeEnd = RANGE_BYTES - (this.offsetBytes % RANGE_BYTES)
-    const carries = kind !== BlockKind.trim && kind !== BlockKind.zero
-    this.lengthBytes = Math.min(left, toRangeEnd)
-    if (carries) this.lengthBytes = Math.min(this.lengthBytes, PIECE_BYTES_MAX)
-    if (this.#blockwise) this.lengthBytes = Math.min(this.lengthBytes, STORE_BLOCK_BYTES)
+    this.lengthBytes = pieceBytes(this.operation.kind, this.offsetBytes, left, this.#blockwise)
     this.#beginPiece()
   }
 
@@ -227,6 +192,12 @@ export class OperationSlot implements Piece {
     if (this.operation.kind === BlockKind.read) return this.#read()
     if (this.#class.frozen) return this.#park()
     const { kind, offsetBytes, lengthBytes } = this
+    if (kind === BlockKind.writeAtomic) {
+      const last = owner.classOf(Math.floor((offsetBytes + lengthBytes - 1) / RANGE_BYTES))
+      if (!last.served || last.isChanging || this.#class.isChanging) return this.#park()
+      // Only members that have all of it can have it whole or not at all.
+      if (!last.isLike(this.#class)) return this.#finishLater(BlockStatus.outOfRange)
+    }
     if (kind === BlockKind.trim) owner.reserved.remove(offsetBytes, lengthBytes)
     else if (!owner.reserved.covers(offsetBytes, lengthBytes)) return this.#reserve()
     this.#change()

@@ -4,14 +4,16 @@ import { BlockStatus } from '../../block/block-status.ts'
 import { RANGE_BYTES } from '../../control/layout.ts'
 import { HoldfastError } from '../../errors/holdfast-error.ts'
 import type { VolumeExtents } from '../../store/brick.ts'
+import { SEGMENT_BYTES } from '../../store/layout.ts'
 import type { PeerStatus } from '../peer-network.ts'
 import type { JoinGate } from '../resync/resync-ports.ts'
 import type { Timers } from '../timers.ts'
 import { CommitWindow } from './commit-window.ts'
 import type { Member } from './member.ts'
-import { OperationSlot, type SlotOwner } from './operation-slot.ts'
+import { OperationSlot } from './operation-slot.ts'
 import { ReservedRegions } from './reserved-regions.ts'
 import { SetClass } from './set-class.ts'
+import type { SlotOwner } from './slot-owner.ts'
 
 /** Finished slots kept for the next operations. */
 const IDLE_SLOTS_MAX = 1024
@@ -35,6 +37,8 @@ export interface ReplicatedExtentsOptions {
   /** The own brick, when it holds a replica. */
   readonly own: Member | null
 }
+
+export const SEGMENTS_PER_RANGE = RANGE_BYTES / SEGMENT_BYTES
 
 const NOBODY = new SetClass([], 1, false)
 
@@ -156,8 +160,11 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
     return found
   }
 
+  /** Of the ranges in whose sets the own brick is: what is active elsewhere on it is what it must be asked about. */
   quietSegments(quietSinceMs: number, atMost: number): number[] {
-    return this.#ownVolume?.quietSegments(quietSinceMs, atMost) ?? []
+    const quiet = this.#ownVolume?.quietSegments(quietSinceMs, Number.MAX_SAFE_INTEGER) ?? []
+    const isIn = (segment: number) => this.classOf(Math.floor(segment / SEGMENTS_PER_RANGE)).local !== null
+    return quiet.filter(isIn).slice(0, atMost)
   }
 
   clearSegments(segments: readonly number[]): Promise<void> {

@@ -40,6 +40,19 @@ export class SetClass {
     this.readUntilMs = this.quorums.length === 0 ? 0 : until
   }
 
+  /** Old and new members alike must have what is written. */
+  get isChanging(): boolean {
+    return this.quorums.length > 1
+  }
+
+  /** Whether the same members carry out writes of both. */
+  isLike(other: SetClass): boolean {
+    if (other === this) return true
+    return (
+      other.members.length === this.members.length && other.members.every(one => this.members.includes(one))
+    )
+  }
+
   get reachable(): number {
     let count = 0
     for (const member of this.members) if (member.reachable) count++

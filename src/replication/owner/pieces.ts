@@ -1,0 +1,23 @@
+import { BlockKind } from '../../block/block-operation.ts'
+import { RANGE_BYTES } from '../../control/layout.ts'
+import { STORE_BLOCK_BYTES } from '../../volume/block-alignment.ts'
+
+/** Longer reads and writes go in pieces, one after the other. */
+const PIECE_BYTES_MAX = 4 * 1024 * 1024
+
+/**
+ * Length of the piece of an operation that begins at `offsetBytes` when `leftBytes` are still to be done. A piece lies
+ * in one range, whose in-sync set carries it out; but what is atomic is one piece.
+ */
+export function pieceBytes(
+  kind: BlockKind,
+  offsetBytes: number,
+  leftBytes: number,
+  blockwise: boolean,
+): number {
+  if (kind === BlockKind.writeAtomic) return leftBytes
+  if (blockwise) return Math.min(leftBytes, STORE_BLOCK_BYTES)
+  const inRangeBytes = Math.min(leftBytes, RANGE_BYTES - (offsetBytes % RANGE_BYTES))
+  const carriesData = kind !== BlockKind.trim && kind !== BlockKind.zero
+  return carriesData ? Math.min(inRangeBytes, PIECE_BYTES_MAX) : inRangeBytes
+}

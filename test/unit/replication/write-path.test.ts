@@ -1,0 +1,126 @@
+import { expect, test } from 'vitest'
+import { BlockKind, BlockOperation } from '../../../src/block/block-operation.ts'
+import { BlockStatus } from '../../../src/block/block-status.ts'
+import { RANGE_BYTES } from '../../../src/control/layout.ts'
+import { Member } from '../../../src/replication/owner/member.ts'
+import { ReplicatedExtents } from '../../../src/replication/owner/replicated-extents.ts'
+import { classifyRanges } from '../../../src/replication/owner/set-class.ts'
+import {
+  type PeerLink,
+  type PeerRequest,
+  PeerRequestKind,
+  type PeerStatus,
+} from '../../../src/replication/peer-network.ts'
+import { ManualTimers } from '../../lib/manual-timers.ts'
+
+class FakeLink implements PeerLink {
+  readonly peerNumber: number
+  readonly isUp = true
+  readonly connection = 1
+  readonly identity = null
+  readonly sent: PeerRequest[] = []
+
+  constructor(peerNumber: number) {
+    this.peerNumber = peerNumber
+  }
+
+  send(request: PeerRequest): void {
+    this.sent.push(request)
+  }
+
+  reset(): void {}
+
+  onChange(): () => void {
+    return () => {}
+  }
+
+  answer(status: PeerStatus): void {
+    const request = this.sent.shift()!
+    request.status = status
+    request.completion.replied(request)
+  }
+}
+
+/** Two ranges with the members 1 and 2, and 3, which is joining behind a gate that wants everything. */
+function aVolume() {
+  const failed: number[] = []
+  const links = [1, 2, 3].map(peer => new FakeLink(peer))
+  const [one, two, joiner] = links.map(link => {
+    const member = new Member(link.peerNumber, `b${link.peerNumber}`, link, null)
+    member.fenced = true
+    return member
+  }) as [Member, Member, Member]
+  const extents = new ReplicatedExtents({
+    volumeUuid: 'v',
+    epoch: 2,
+    timers: new ManualTimers(),
+    own: null,
+    runner: {
+      setVersion: 1,
+      memberFailed: member => failed.push(member.peerNumber),
+      repair: () => {},
+      superseded: () => {},
+      clear: () => Promise.resolve(),
+    },
+  })
+  const install = (members: Member[], left: Member[], ofLastRange = members) =>
+    extents.setClasses(
+      classifyRanges([members, ofLastRange], null, 2, () => true),
+      [...new Set([...members, ...ofLastRange])],
+      left,
+    )
+  install([one, two], [])
+  const refusals: string[] = []
+  const refused = (reason: string) => void refusals.push(reason)
+  const gate = { peerNumber: 3, wantsFlush: true, wantsWrite: () => true, failed: refused }
+  extents.setGates([{ member: joiner, gate }])
+  const submit = (kind: BlockKind, offsetBytes = 0, lengthBytes = kind === BlockKind.flush ? 0 : 4096) => {
+    const ended: BlockStatus[] = []
+    const operation = new BlockOperation({ blockDone: ({ status }) => ended.push(status) })
+    operation.kind = kind
+    operation.offsetBytes = offsetBytes
+    operation.lengthBytes = lengthBytes
+    operation.data = Buffer.alloc(lengthBytes)
+    extents.submit(operation)
+    return ended
+  }
+  return { links, one, two, joiner, install, submit, refusals, failed }
+}
+
+test('flush: one that fails at a joiner ends the joining, and is acknowledged without it', () => {
+  const { links, submit, refusals, failed } = aVolume()
+  const ended = submit(BlockKind.flush)
+  for (const link of links) link.answer(link.peerNumber === 3 ? BlockStatus.ioError : BlockStatus.ok)
+  expect([refusals.length, failed, ended]).toEqual([1, [], [BlockStatus.ok]])
+})
+
+test.each([
+  ['flush', BlockKind.flush],
+  ['trim', BlockKind.trim],
+] as const)(
+  '%s: one that fails at who joined while it was on its way waits until that member has left',
+  (_name, kind) => {
+    const { links, one, two, joiner, install, submit, refusals, failed } = aVolume()
+    const ended = submit(kind)
+    install([one, two, joiner], [])
+    for (const link of links) link.answer(link.peerNumber === 3 ? BlockStatus.ioError : BlockStatus.ok)
+    expect([refusals.length, failed, ended]).toEqual([0, [3], []])
+    install([one, two], [joiner])
+    expect(ended).toEqual([BlockStatus.ok])
+  },
+)
+
+test('atomic write: over two ranges it goes to every member whole, where both have the same', async () => {
+  const { links, one, two, install, submit, joiner } = aVolume()
+  install([one, two], [], [two, one])
+  const ended = submit(BlockKind.writeAtomic, RANGE_BYTES - 4096, 8192)
+  // Space first, which only members are asked for.
+  for (const link of links.slice(0, 2)) link.answer(BlockStatus.ok)
+  const sent = links.map(link => link.sent.map(({ kind, lengthBytes }) => [kind, lengthBytes]))
+  expect(sent).toEqual(links.map(() => [[PeerRequestKind.write, 8192]]))
+  for (const link of links) link.answer(BlockStatus.ok)
+  install([one, two], [], [one, joiner])
+  const refused = submit(BlockKind.writeAtomic, RANGE_BYTES - 4096, 8192)
+  await Promise.resolve()
+  expect([ended, refused]).toEqual([[BlockStatus.ok], [BlockStatus.outOfRange]])
+})
