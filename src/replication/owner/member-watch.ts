@@ -5,6 +5,10 @@ import type { Ownership } from './ownership.ts'
 const REACH_MS = 2_000
 /** A flush takes as long as the disk needs for what is dirty: only a brick that hangs is taken for lost. */
 const FLUSH_PATIENCE = 15
+/** While several members take more than half of what they may, it is the load: each gets so many times as long. */
+const LOADED_PATIENCE = 3
+/** For so long a member counts as one of these. */
+const LOADED_MS = 2_000
 /** When most members look slow it is the owner that is, or the load: it hands over only after this. */
 const HANDOVER_MS = 15_000
 /** Between two looks; more means that this process stood still, and answers may wait to be read. */
@@ -16,6 +20,8 @@ export class MemberWatch {
   #lookedMs: number
   #lenientUntilMs = 0
   #unreachedSinceMs: number | null = null
+  /** bootMs of the newest moment at which a member had taken half of what it may. */
+  readonly #laggedAtMs = new Map<Member, number>()
 
   constructor(ownership: Ownership) {
     this.#ownership = ownership
@@ -33,10 +39,13 @@ export class MemberWatch {
 
   #findSlow(now: number, ejectAfterMs: number): void {
     const { extents, sets } = this.#ownership
+    extents.eachAwaited((member, _isOut, sinceMs, isFlush) => {
+      if (!isFlush && now - sinceMs > ejectAfterMs / 2) this.#laggedAtMs.set(member, now)
+    })
+    const patienceMs = this.#isLoaded(now) ? LOADED_PATIENCE * ejectAfterMs : ejectAfterMs
     const slow = new Map<Member, number>()
     extents.eachAwaited((member, _isOut, sinceMs, isFlush) => {
-      const limitMs = isFlush ? FLUSH_PATIENCE * ejectAfterMs : ejectAfterMs
-      const overMs = now - sinceMs - limitMs
+      const overMs = now - sinceMs - (isFlush ? FLUSH_PATIENCE * ejectAfterMs : patienceMs)
       if (overMs > 0) slow.set(member, Math.max(overMs, slow.get(member) ?? 0))
     })
     const withOwn = [...slow.keys()].some(member => member.local !== null) && slow.size > 1
@@ -45,6 +54,16 @@ export class MemberWatch {
     } else if ([...slow.values()].every(overMs => overMs > HANDOVER_MS)) {
       this.#ownership.end('most members look slow from here')
     }
+  }
+
+  /** One that is slow among others that are not is at fault itself; a load that all bear is nobody's. */
+  #isLoaded(now: number): boolean {
+    let lagged = 0
+    for (const member of this.#ownership.sets.everybody) {
+      const atMs = this.#laggedAtMs.get(member)
+      if (atMs !== undefined && now - atMs < LOADED_MS) lagged++
+    }
+    return lagged > 1
   }
 
   #look(member: Member, now: number, ejectAfterMs: number): void {

@@ -1,0 +1,57 @@
+import { expect, test } from 'vitest'
+import type { Member } from '../../../src/replication/owner/member.ts'
+import { MemberWatch } from '../../../src/replication/owner/member-watch.ts'
+import type { Ownership } from '../../../src/replication/owner/ownership.ts'
+import { ManualTimers } from '../../lib/manual-timers.ts'
+
+const TICK_MS = 100
+
+/** Three members, all in reach; what is waited for is what the test says. */
+function aWatch() {
+  const timers = new ManualTimers()
+  const members = [1, 2, 3].map(peerNumber => ({ peerNumber, local: null, reachable: true }) as Member)
+  const awaited = new Map<number, number>()
+  const out: number[] = []
+  const ownership = {
+    node: { timers, config: { ejectAfterMs: 1_000 } },
+    sets: { everybody: members },
+    fencedMembers: members,
+    extents: {
+      classes: [],
+      eachAwaited: (each: (member: Member, isOut: boolean, sinceMs: number, isFlush: boolean) => void) => {
+        for (const [peer, sinceMs] of awaited) each(members[peer - 1]!, true, sinceMs, false)
+      },
+    },
+    wantOut: (peer: number) => out.push(peer),
+    end: () => {},
+  }
+  const watch = new MemberWatch(ownership as unknown as Ownership)
+  const pass = (ms: number) => {
+    for (let passed = 0; passed < ms; passed += TICK_MS) {
+      timers.pass(TICK_MS)
+      watch.tick(timers.now)
+    }
+  }
+  return { timers, awaited, out, pass }
+}
+
+test('slow: one member that takes more than a second is to leave', () => {
+  const { timers, awaited, out, pass } = aWatch()
+  awaited.set(2, timers.now)
+  pass(1_000)
+  expect(out).toEqual([])
+  pass(100)
+  expect(out).toEqual([2])
+})
+
+test('slow: one that is the last under a load that others bear as well gets three times as long', () => {
+  const { timers, awaited, out, pass } = aWatch()
+  awaited.set(2, timers.now)
+  awaited.set(3, timers.now)
+  pass(900)
+  awaited.delete(3)
+  pass(1_500)
+  expect(out).toEqual([])
+  pass(600)
+  expect(new Set(out)).toEqual(new Set([2]))
+})
