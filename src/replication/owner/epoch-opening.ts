@@ -6,7 +6,7 @@ import { Fencing } from './fencing.ts'
 import type { Member } from './member.ts'
 import type { Ownership } from './ownership.ts'
 import { Reconcile } from './reconcile.ts'
-import { servingVerdict } from './serving-rule.ts'
+import { losesSource, type Sets, servingVerdict } from './serving-rule.ts'
 import type { Leaver } from './sets.ts'
 import { SpanHold } from './span-hold.ts'
 
@@ -69,6 +69,15 @@ export class EpochOpening {
     return this.#fencing.answers
       .flatMap(({ recent }) => recent)
       .map(([stream, sequence]) => ({ stream, sequence }))
+  }
+
+  joined(peerNumber: number, ranges: readonly number[]): void {
+    this.#fencing.joined(peerNumber, ranges)
+  }
+
+  /** Whether nobody of `after` knows what somebody of `before` does, in some range. */
+  losesSource(before: Sets, after: Sets): boolean {
+    return !this.#settled && losesSource(before, after, (peer, range) => this.#fencing.isGood(peer, range))
   }
 
   isCold(peerNumber: number): boolean {

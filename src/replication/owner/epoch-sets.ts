@@ -13,8 +13,17 @@ import type { ChangeOutcome, HeadKeeper } from './head-keeper.ts'
 import type { Member } from './member.ts'
 import type { Orders } from './orders.ts'
 import type { ReplicatedExtents } from './replicated-extents.ts'
+import type { Sets } from './serving-rule.ts'
 import { classifyRanges, type SetClass } from './set-class.ts'
-import { addMember, type BrickNames, inSyncSets, type Leaver, type Placement, removeMembers } from './sets.ts'
+import {
+  addMember,
+  type BrickNames,
+  inSyncSets,
+  type Leaver,
+  type Placement,
+  type Removal,
+  removeMembers,
+} from './sets.ts'
 
 /** How long a member may take to stamp its active segments before it is asked to leave as well. */
 const ANNOUNCE_TIMEOUT_MS = 1_000
@@ -35,7 +44,9 @@ export interface EpochSetsOptions {
   /** The set cannot become what the head says: some member that M need does not hear of it. */
   readonly unheard: () => void
   /** It is a member from this turn on: nobody asks its gate any more. */
-  readonly joined: (peerNumber: number) => void
+  readonly joined: (peerNumber: number, ranges: readonly number[]) => void
+  /** A removal that leads from sets to others must not happen: nobody in them knows what the leavers do. */
+  readonly losesSource: (before: Sets, after: Sets) => boolean
   /** These members do not answer, and M need them. */
   readonly cannotLeave: (leavers: readonly Leaver[]) => void
   /** After every change: events, statistics, whoever follows the head. */
@@ -99,7 +110,7 @@ export class EpochSets {
    */
   async remove(leavers: readonly Leaver[]): Promise<ChangeOutcome> {
     const { names, keeper } = this.#options
-    const plan = removeMembers(this.head, this.#placement, names, leavers)
+    const plan = this.#planRemoval(leavers)
     if (plan === null) return 'unchanged'
     const before = this.#sets
     this.#sets = inSyncSets(plan.head, this.#placement, names)
@@ -135,7 +146,7 @@ export class EpochSets {
     if (outcome === 'changed') {
       this.#placement = placed
       extents.reserved.clear()
-      if (change.joins !== null) tellJoined(change.joins)
+      if (change.joins !== null) tellJoined(change.joins, change.ranges)
     }
     this.#sets = inSyncSets(this.head, this.#placement, names)
     const left = this.#leftSince(before)
@@ -165,7 +176,7 @@ export class EpochSets {
       const silent = due.filter((_, i) => !answers[i])
       if (silent.length === 0) continue
       const leavers = silent.map(({ peerNumber }) => ({ peer: peerNumber, full: false }))
-      if (removeMembers(this.head, this.#placement, names, leavers) !== null) {
+      if (this.#planRemoval(leavers) !== null) {
         stampActive = true
         await keeper.change(head => {
           const removal = removeMembers(head, this.#placement, names, leavers)
@@ -178,6 +189,14 @@ export class EpochSets {
         timers.after(ANNOUNCE_RETRY_MS, resolve)
       })
     }
+  }
+
+  /** null when none may leave anywhere. */
+  #planRemoval(leavers: readonly Leaver[]): Removal | null {
+    const { names, losesSource } = this.#options
+    const plan = removeMembers(this.head, this.#placement, names, leavers)
+    if (plan === null) return null
+    return losesSource(this.#sets, inSyncSets(plan.head, this.#placement, names)) ? null : plan
   }
 
   /** For a new epoch: members that are out must find what they miss by its stamps. */

@@ -5,6 +5,7 @@ import type { FenceAnswer } from '../messages.ts'
 import { PeerStatus } from '../peer-network.ts'
 import type { Member } from './member.ts'
 import type { OwnerNode } from './node.ts'
+import { SEGMENTS_PER_RANGE } from './replicated-extents.ts'
 import type { FenceState } from './serving-rule.ts'
 
 const RETRY_MS = 100
@@ -40,6 +41,8 @@ interface Fenced {
   /** It has no descriptor: nothing of the volume is there. */
   isEmpty: boolean
   answer: FenceAnswer | null
+  /** Ranges in whose sets it came back after it had been fenced. */
+  readonly joined: Set<number>
 }
 
 /** Fences the members of a volume for a new epoch, each for itself, until it answers or is hopeless. */
@@ -79,6 +82,22 @@ export class Fencing {
     fenced.answer = { ...fenced.answer, state: 'warm', activeSegments, suspectSegments: [] }
   }
 
+  /** Copied from the others there: nothing of it is suspect in these ranges any more. */
+  joined(peerNumber: number, ranges: readonly number[]): void {
+    const fenced = this.#members.get(peerNumber)
+    if (fenced === undefined) return
+    for (const range of ranges) fenced.joined.add(range)
+    if (fenced.answer === null) return
+    const isLeft = (segment: number) => !fenced.joined.has(Math.floor(segment / SEGMENTS_PER_RANGE))
+    fenced.answer = { ...fenced.answer, suspectSegments: fenced.answer.suspectSegments.filter(isLeft) }
+  }
+
+  /** Others can be made like this one. */
+  isGood(peerNumber: number, range: number): boolean {
+    const fenced = this.#members.get(peerNumber)
+    return fenced === undefined || fenced.state === 'warm' || fenced.joined.has(range)
+  }
+
   /** Others need not wait for it any longer. */
   isHopeless(member: Member): boolean {
     const { node } = this.#options
@@ -91,7 +110,7 @@ export class Fencing {
   /** Resolves when it is fenced, has left, or the epoch is over. */
   async fence(member: Member): Promise<void> {
     const { node, ended, changed, isMember } = this.#options
-    const fenced: Fenced = { state: 'waiting', isEmpty: false, answer: null }
+    const fenced: Fenced = { state: 'waiting', isEmpty: false, answer: null, joined: new Set() }
     this.#members.set(member.peerNumber, fenced)
     while (!ended() && isMember(member.peerNumber)) {
       if (member.link?.isUp !== false) await this.#attempt(member, fenced)

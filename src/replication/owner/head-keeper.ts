@@ -122,11 +122,17 @@ export async function readPlacement(metadata: MetadataStore, name: string): Prom
   return pages.flatMap(page => page.ranges)
 }
 
+/** BrickNames of everybody that the metadata knew at one moment. */
+export interface KnownBricks extends BrickNames {
+  /** Small numbers. */
+  readonly peers: readonly number[]
+}
+
 /** Which brick is whose, as the metadata knows; `seen` are bricks that have said so themselves. */
 export async function readBrickNames(
   metadata: MetadataStore,
   seen: (peerNumber: number) => string | null,
-): Promise<BrickNames> {
+): Promise<KnownBricks> {
   const [peers, bricks] = await Promise.all([metadata.range(keys.peers), metadata.range(keys.brick(''))])
   const numbers = new Map(
     peers.entries.map(({ key, value }) => [
@@ -146,6 +152,7 @@ export async function readBrickNames(
       newest.set(number, { uuid, revision: modRevision })
   }
   return {
+    peers: [...numbers.values()].sort((a, b) => a - b),
     peerOf: uuid => peerOf.get(uuid) ?? null,
     brickOf: number => seen(number) ?? newest.get(number)?.uuid ?? null,
   }

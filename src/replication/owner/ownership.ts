@@ -9,19 +9,20 @@ import { CopyKeeper } from '../resync/copy-keeper.ts'
 import type { EarnedChange } from '../resync/resync-ports.ts'
 import type { Timer } from '../timers.ts'
 import { BlockRepairs } from './block-repairs.ts'
+import { Departures } from './departures.ts'
 import { EpochMembers } from './epoch-members.ts'
 import { EpochOpening } from './epoch-opening.ts'
 import { EpochResync } from './epoch-resync.ts'
 import { EpochSets } from './epoch-sets.ts'
 import { countedUntilMs } from './grants.ts'
-import { type ChangeOutcome, HeadKeeper, readPlacement } from './head-keeper.ts'
+import { type ChangeOutcome, HeadKeeper, type KnownBricks, readPlacement } from './head-keeper.ts'
 import type { Member } from './member.ts'
 import type { EpochMemberPort } from './member-port.ts'
 import { MemberWatch } from './member-watch.ts'
 import type { OwnerNode } from './node.ts'
 import { ownedStatistics } from './owned-statistics.ts'
-import { type EpochRunner, ReplicatedExtents } from './replicated-extents.ts'
-import { type BrickNames, type Leaver, type Placement, removeMembers } from './sets.ts'
+import { type EpochRunner, ReplicatedExtents, SEGMENTS_PER_RANGE } from './replicated-extents.ts'
+import type { Leaver, Placement } from './sets.ts'
 
 const TICK_MS = 100
 /** What is in flight may take so long to end before a planned release becomes a plain one. */
@@ -37,7 +38,7 @@ export interface OwnershipOptions {
   /** modRevision of the owner's key. */
   readonly ownerRevision: bigint
   readonly placement: Placement
-  readonly names: BrickNames
+  readonly names: KnownBricks
   readonly serving: (ownership: Ownership) => void
   readonly ended: (ownership: Ownership) => void
 }
@@ -58,7 +59,7 @@ export class Ownership implements OwnedHere, EpochRunner {
   readonly #watch: MemberWatch
   readonly #resync: EpochResync
   readonly #copies: CopyKeeper
-  readonly #wantOut = new Map<number, Leaver>()
+  readonly #departures: Departures
   readonly #repairs: BlockRepairs
   #ended = false
   #closing = false
@@ -91,8 +92,9 @@ export class Ownership implements OwnedHere, EpochRunner {
       member: peer => this.member(peer),
       ended,
       unheard: () => this.end('a member that M need does not hear of a set change'),
-      joined: peer => this.#joined(peer),
-      cannotLeave: leavers => this.#cannotLeave(leavers),
+      joined: (peer, ranges) => this.#joined(peer, ranges),
+      losesSource: (before, after) => this.#opening.losesSource(before, after),
+      cannotLeave: leavers => this.#departures.cannotLeave(leavers),
       changed: left => this.#setsChanged(left),
     })
     this.#resync = new EpochResync(this, this.#members)
@@ -113,6 +115,7 @@ export class Ownership implements OwnedHere, EpochRunner {
       },
     })
     this.#opening = new EpochOpening(this)
+    this.#departures = new Departures(this, this.#members, this.#opening)
     this.#watch = new MemberWatch(this)
   }
 
@@ -182,7 +185,8 @@ export class Ownership implements OwnedHere, EpochRunner {
   /** The server has begun: clients are served. */
   begun(): void {
     this.#options.serving(this)
-    this.#copies.look()
+    // Whoever was away when ranges moved may have met no owner since.
+    this.#copies.sweep(this.#options.names.peers)
   }
 
   memberFailed(member: Member, status: PeerStatus): void {
@@ -196,10 +200,11 @@ export class Ownership implements OwnedHere, EpochRunner {
 
   /** The member is to leave as soon as a transaction says so, where M remain. */
   wantOut(peer: number, full: boolean): void {
-    const before = this.#wantOut.get(peer)
-    if (this.#ended || (before !== undefined && (before.full || !full))) return
-    this.#wantOut.set(peer, { peer, full })
-    void this.serially(() => this.#removeWanted())
+    this.#departures.want(peer, full)
+  }
+
+  leave(leavers: readonly Leaver[]): Promise<void> {
+    return this.#departures.leave(leavers)
   }
 
   /** This peer's brick was fenced for the epoch apart from the takeover: it comes back. */
@@ -209,7 +214,7 @@ export class Ownership implements OwnedHere, EpochRunner {
 
   async earn(change: EarnedChange): Promise<ChangeOutcome> {
     const outcome = await this.sets.earn(change)
-    this.#changeFailed(outcome)
+    if (outcome === 'superseded') this.superseded()
     if (outcome === 'changed') await this.standAlone()
     return outcome
   }
@@ -241,13 +246,21 @@ export class Ownership implements OwnedHere, EpochRunner {
     if (this.served) this.node.server.changed(this)
   }
 
-  /** PROTOCOL rule 11: only with a flush that every member acknowledged, in one and the same set. */
+  /**
+   * PROTOCOL rule 11: only with a flush that every member acknowledged, in one and the same set. A brick that is out of
+   * a range keeps what is active there: only that tells of a write which no member ever had.
+   */
   async clear(segments: readonly number[]): Promise<void> {
     const { setVersion } = this
-    const members = this.sets.everybody
-    await Promise.all(members.map(member => this.port(member).flush()))
-    if (this.setVersion !== setVersion || this.#wantOut.size > 0) return
-    await Promise.all(members.map(member => this.port(member).order({ what: 'clearSegments', segments })))
+    const { current, everybody } = this.sets
+    await Promise.all(everybody.map(member => this.port(member).flush()))
+    if (this.setVersion !== setVersion || this.#departures.areWanted) return
+    const orders = everybody.map(member => {
+      const isIn = (segment: number) =>
+        current[Math.floor(segment / SEGMENTS_PER_RANGE)]!.includes(member.peerNumber)
+      return this.port(member).order({ what: 'clearSegments', segments: segments.filter(isIn) })
+    })
+    await Promise.all(orders)
   }
 
   repair(member: Member, offsetBytes: number): void {
@@ -335,40 +348,9 @@ export class Ownership implements OwnedHere, EpochRunner {
     }
   }
 
-  async #removeWanted(): Promise<void> {
-    const wanted = [...this.#wantOut.values()].filter(({ peer }) =>
-      this.sets.current.some(set => set.includes(peer)),
-    )
-    this.#wantOut.clear()
-    if (wanted.length === 0) return
-    // Where only so many may leave, those that have nothing go first, then those that cannot be reached.
-    const empty = this.sets.everybody.filter(
-      member => !member.fenced && this.#opening.isEmpty(member.peerNumber),
-    )
-    wanted.sort((a, b) => Number(this.member(a.peer).reachable) - Number(this.member(b.peer).reachable))
-    await this.leave([...empty.map(({ peerNumber }) => ({ peer: peerNumber, full: true })), ...wanted])
-  }
-
-  async leave(leavers: readonly Leaver[]): Promise<void> {
-    if (removeMembers(this.head, this.sets.placement, this.#members, leavers) === null)
-      return this.#cannotLeave(leavers)
-    const outcome = await this.sets.remove(leavers)
-    if (outcome !== 'changed') return this.#changeFailed(outcome)
-    await this.standAlone()
-  }
-
-  /** M are needed: one whose process is another takes its place again only by a new epoch. */
-  #cannotLeave(leavers: readonly Leaver[]): void {
-    if (leavers.some(({ peer }) => this.member(peer).restarted))
-      this.end('a member that M need has restarted')
-  }
-
-  #changeFailed(outcome: string): void {
-    if (outcome === 'superseded') this.superseded()
-  }
-
-  #joined(peer: number): void {
+  #joined(peer: number, ranges: readonly number[]): void {
     this.#resync.setGate(peer, null)
+    this.#opening.joined(peer, ranges)
     this.node.tellEvent(
       'replica.joined',
       this.name,

@@ -1,6 +1,6 @@
 import { RANGE_BYTES } from '../../control/layout.ts'
 import { REGION_BYTES, REGIONS_PER_SEGMENT, SEGMENT_BYTES } from '../../store/layout.ts'
-import { type CopyScene, RegionCopier } from '../resync/region-copier.ts'
+import { CopyFailure, type CopyScene, RegionCopier } from '../resync/region-copier.ts'
 import type { HeldBlocks, MemberPort } from '../resync/resync-ports.ts'
 import type { Timers } from '../timers.ts'
 import { type SettledPort, settleRegion } from './settle-region.ts'
@@ -88,7 +88,8 @@ export class Reconcile {
     const { first, count } = regionsOf(hold)
     const set = members(range)
     const source = set.find(member => !isSuspect(member, segment))
-    if (source === undefined || set.length === 1) return
+    if (set.length === 1) return
+    if (source === undefined) throw new CopyFailure(`segment ${segment} is suspect on every member`)
     for (const target of set) {
       if (target === source) continue
       const copier = new RegionCopier(this.#sceneOf(range, source), target, isSuspect)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type FenceState, servingVerdict } from './serving-rule.ts'
+import { type FenceState, losesSource, servingVerdict } from './serving-rule.ts'
 
 test.each<{ states: FenceState[]; minReplicas: number; verdict: object }>([
   { states: ['warm', 'warm', 'warm'], minReplicas: 2, verdict: { may: 'serve' } },
@@ -13,4 +13,22 @@ test.each<{ states: FenceState[]; minReplicas: number; verdict: object }>([
   { states: ['waiting'], minReplicas: 1, verdict: { may: 'wait' } },
 ])('serving: $states with M $minReplicas', ({ states, minReplicas, verdict }) => {
   expect(servingVerdict([...states.keys()], minReplicas, peer => states[peer]!)).toEqual(verdict)
+})
+
+test.each([
+  { what: 'another good one remains', before: [[1, 2, 3]], after: [[2, 3]], good: [1, 2], loses: false },
+  { what: 'none remains', before: [[1, 2, 3]], after: [[2, 3]], good: [1], loses: true },
+  { what: 'none was there', before: [[1, 2, 3]], after: [[2, 3]], good: [], loses: false },
+  {
+    what: 'none remains in the second range',
+    before: [
+      [1, 2],
+      [1, 3],
+    ],
+    after: [[1, 2], [3]],
+    good: [1],
+    loses: true,
+  },
+])('leaving: $what', ({ before, after, good, loses }) => {
+  expect(losesSource(before, after, peer => good.includes(peer))).toBe(loses)
 })

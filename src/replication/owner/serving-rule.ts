@@ -26,3 +26,20 @@ export function servingVerdict(
   const absent = set.filter(peer => !fenced.includes(peer))
   return absent.length === 0 ? { may: 'serve' } : { may: 'remove', peers: absent }
 }
+
+/** S(r) by range: small numbers. */
+export type Sets = readonly (readonly number[])[]
+
+/**
+ * Whether a range would be left to members that have yet to be made like one that is going: what it alone knows would
+ * be lost without anybody hearing of it. PROTOCOL rule 16.
+ */
+export function losesSource(
+  before: Sets,
+  after: Sets,
+  isGood: (peer: number, range: number) => boolean,
+): boolean {
+  const hasGood = (set: readonly number[] | undefined, range: number) =>
+    set?.some(peer => isGood(peer, range)) === true
+  return before.some((set, range) => hasGood(set, range) && !hasGood(after[range], range))
+}

@@ -62,10 +62,15 @@ export class CopyKeeper {
     })
   }
 
-  /** This peer's brick answers (again): what it kept of ranges that have moved goes. */
+  /** This peer's brick answers (again). */
   connected(peerNumber: number): void {
-    this.#unswept.add(peerNumber)
     this.#restsUntilMs.delete(peerNumber)
+    this.sweep([peerNumber])
+  }
+
+  /** What these peers kept of ranges that have moved goes, when there is nothing else to do. */
+  sweep(peers: readonly number[]): void {
+    for (const peer of peers) this.#unswept.add(peer)
     this.look()
   }
 

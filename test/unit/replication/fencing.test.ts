@@ -87,3 +87,13 @@ test('fence: one that is ahead of the metadata is not taken', async () => {
   facts.isMember = false
   expect([fencing.state(2), facts.ahead]).toEqual(['waiting', expect.stringContaining('set 21')])
 })
+
+test('fence: a cold one that was copied to is good, and suspect no more, in these ranges alone', async () => {
+  const { fencing, member, facts } = aFencing()
+  facts.answer = { ...ANSWER, suspectSegments: [5, 1024 + 5] }
+  await fencing.fence(member)
+  expect([fencing.isGood(2, 0), fencing.isGood(2, 1)]).toEqual([false, false])
+  fencing.joined(2, [1])
+  expect([fencing.isGood(2, 0), fencing.isGood(2, 1)]).toEqual([false, true])
+  expect(fencing.answer(2)!.suspectSegments).toEqual([5])
+})
