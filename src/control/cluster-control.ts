@@ -117,6 +117,7 @@ export class ClusterControl implements Control {
           `volume '${name}' is used by ${sessionCount(sessions)}: end them, or use --force`,
         )
       }
+      if (!force) await this.#refuseUsedElsewhere(name)
       await this.#kickAll(sessions, `volume ${name} is being deleted`)
       const head = await volumes.beginDelete(name)
       const running = jobs.find('delete', name)
@@ -328,6 +329,19 @@ export class ClusterControl implements Control {
     const target = this.#parts.catalogue.model.target(iqn)
     if (target === null) throw new HoldfastError('ERR_TARGET_NOT_FOUND', `there is no target '${iqn}'`)
     return maskedTarget(iqn, target)
+  }
+
+  async #refuseUsedElsewhere(volume: string): Promise<void> {
+    const users = await this.#parts.serving.usersElsewhere(volume).catch(cause => {
+      const why = `whether volume '${volume}' is used at another daemon cannot be told now: use --force, or wait`
+      throw new HoldfastError('ERR_VOLUME_BUSY', why, { cause })
+    })
+    if (users.length === 0) return
+    const names = users.slice(0, 3).join(', ')
+    throw new HoldfastError(
+      'ERR_VOLUME_BUSY',
+      `volume '${volume}' is used at another daemon by ${names}: end that, or use --force`,
+    )
   }
 
   #refuseBusyTarget(iqn: string, force: boolean): SessionInfo[] {

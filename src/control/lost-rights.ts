@@ -1,6 +1,7 @@
 import type { Catalogue } from './catalogue.ts'
 import type { TargetValue } from './layout.ts'
 import type { Log } from './ports.ts'
+import type { SessionInfo } from './records.ts'
 import type { Sessions } from './sessions.ts'
 
 export interface LostRightsOptions {
@@ -10,8 +11,8 @@ export interface LostRightsOptions {
 }
 
 /**
- * Ends the sessions here of initiators that were taken off an ACL, whichever gateway was asked to. One that was let
- * in again meanwhile has other credentials by then, and its old sessions end as well.
+ * Ends the sessions here of initiators that were taken off an ACL, and those to targets that are gone, whichever
+ * gateway was asked to. One that was let in again meanwhile has other credentials by then: its old sessions end too.
  */
 export class LostRights implements Disposable {
   readonly #options: LostRightsOptions
@@ -36,18 +37,23 @@ export class LostRights implements Disposable {
     if (target === null) this.#targets.delete(iqn)
     else this.#targets.set(iqn, target)
     if (before === undefined || target?.openToAll === true) return
-    const { sessions, log } = this.#options
+    const { sessions } = this.#options
+    if (target === null) return this.#end(sessions.ofTarget(iqn), `target ${iqn} is gone`)
     for (const initiator of before.acl.filter(name => hasLost(name, before, target))) {
-      const theirs = sessions.ofInitiator(initiator, [iqn])
-      sessions.kickAll(theirs, `${initiator} was taken off the ACL of ${iqn}`).catch(err => {
-        log.error({ target: iqn, initiator, err }, 'sessions without rights do not end')
-      })
+      this.#end(sessions.ofInitiator(initiator, [iqn]), `${initiator} was taken off the ACL of ${iqn}`)
     }
+  }
+
+  #end(theirs: readonly SessionInfo[], reason: string): void {
+    const { sessions, log } = this.#options
+    sessions
+      .kickAll(theirs, reason)
+      .catch(err => log.error({ reason, err }, 'sessions without rights do not end'))
   }
 }
 
-function hasLost(initiator: string, before: TargetValue, now: TargetValue | null): boolean {
-  if (now?.acl.includes(initiator) !== true) return true
+function hasLost(initiator: string, before: TargetValue, now: TargetValue): boolean {
+  if (!now.acl.includes(initiator)) return true
   const generated = before.chapByInitiator[initiator]
   return generated?.generated === true && now.chapByInitiator[initiator]?.user !== generated.user
 }

@@ -18,6 +18,11 @@ export interface ServedVolume extends Volume {
   /** False while it has no owner that answers: logins are told to come again. Absent: always true. */
   readonly isServing?: boolean
   /**
+   * Names of the clients that have it open at other gateways. Rejects with ERR_BLOCK_UNAVAILABLE when one that is up
+   * does not answer. Absent: there are no others.
+   */
+  usersElsewhere?(): Promise<readonly string[]>
+  /**
    * Nothing that the initiator writes has an effect any more once this resolves, by whatever gateway it comes, until
    * that gateway has heard of `rightsVersion`. Rejects with ERR_BLOCK_UNAVAILABLE when the owner cannot be reached.
    * Absent: nobody writes but through this daemon.

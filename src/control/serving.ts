@@ -89,6 +89,11 @@ export class Serving implements AsyncDisposable {
     await this.#targetWork.idle()
   }
 
+  /** As ServedVolume.usersElsewhere; nobody when the volume is not open here. */
+  async usersElsewhere(name: string): Promise<readonly string[]> {
+    return (await this.#volumes.get(name)?.volume?.usersElsewhere?.()) ?? []
+  }
+
   /** As ServedVolume.fence; a volume that is not open here is refused with ERR_BLOCK_UNAVAILABLE. */
   async fence(name: string, initiator: string, rightsVersion: number): Promise<void> {
     const volume = this.#volumes.get(name)?.volume ?? null

@@ -26,6 +26,10 @@ export class Sessions {
     })
   }
 
+  ofTarget(iqn: string): SessionInfo[] {
+    return this.list().filter(({ protocol, target }) => protocol === 'iscsi' && target === iqn)
+  }
+
   /** `name` as normalizeIscsiName has it; sessions carry it as it was sent. */
   ofInitiator(name: string, targets: readonly string[]): SessionInfo[] {
     return this.list().filter(

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { ControlWorld, FakeHost } from '../../test/lib/control-world.ts'
+import { ControlWorld, FakeHost, FakeSessions } from '../../test/lib/control-world.ts'
 import { NO_LIMITS } from '../volume/throttle/volume-limits.ts'
 import { keys } from './layout.ts'
 
@@ -202,6 +202,33 @@ describe('volumes', () => {
       refused('ERR_VOLUME_BUSY', 'used by 2 sessions (iqn.1993-08.org.debian:a)'),
     )
     expect(world.lookUp(DEMO_TARGET, 'iqn.1993-08.org.debian:a').found).toBe('yes')
+  })
+
+  test('delete: a volume in use at another daemon, or at one that does not answer, is refused but for force', async () => {
+    const { control, host } = world
+    await control.createVolume({ name: 'demo', sizeBytes: GIB })
+    host.usersElsewhere = ['iqn.1993-08.org.debian:b']
+    await expect(control.deleteVolume('demo', { force: false })).rejects.toThrow(
+      refused('ERR_VOLUME_BUSY', 'used at another daemon by iqn.1993-08.org.debian:b'),
+    )
+    host.usersElsewhere = null
+    await expect(control.deleteVolume('demo', { force: false })).rejects.toThrow(
+      refused('ERR_VOLUME_BUSY', 'cannot be told now'),
+    )
+    expect(await control.deleteVolume('demo', { force: true })).toMatchObject({ kind: 'delete' })
+    await world.jobsDone()
+  })
+
+  test('delete: sessions at other daemons end with the target of the volume, open to everybody or not', async () => {
+    await world.control.createVolume({ name: 'demo', sizeBytes: GIB })
+    const plane = await world.openPlane('peer-2', world.store, new FakeHost())
+    const there = new FakeSessions()
+    plane.addSessions(there)
+    there.add({ target: DEMO_TARGET })
+    await world.control.deleteVolume('demo', { force: true })
+    await expect.poll(() => there.list).toEqual([])
+    await world.jobsDone()
+    await plane[Symbol.asyncDispose]()
   })
 
   test('delete: with force the sessions end, the space is freed, and the name is free', async () => {

@@ -7,6 +7,7 @@ import { ProgressMark } from '../cluster/progress.ts'
 import type { Config } from '../config/schema.ts'
 import { Catalogue } from '../control/catalogue.ts'
 import type { RegistrationValue } from '../control/layout.ts'
+import type { Model } from '../control/model.ts'
 import { type ClientConnections, Gateway } from '../gateway/gateway.ts'
 import type { Log } from '../lib/log.ts'
 import { openReplication } from '../replication/open-replication.ts'
@@ -98,6 +99,7 @@ export async function openReplicatedPeers(options: ReplicatedPeersOptions): Prom
       log: log.child({ area: 'gateway', peer: peer.cluster.peerId }),
       // Clients come to the first peer's portals only.
       connections: isFirst ? connections : { drop: () => {} },
+      otherGateways: () => registeredBeside(catalogue.model, own),
       rightsVersion: volume => catalogue.model.volume(volume)?.rightsVersion ?? 0,
       openState: owned => states.open(owned, peer.brick),
     })
@@ -135,6 +137,12 @@ export async function openReplicatedPeers(options: ReplicatedPeersOptions): Prom
     log,
   })
   return { catalogue, host, peers: [first, ...rest] }
+}
+
+/** Small numbers of the peers that are up and not of this process. */
+function registeredBeside(model: Model, own: ReadonlySet<string>): number[] {
+  const others = model.peers.filter(({ id }) => !own.has(id) && model.registration(id) !== null)
+  return others.map(({ value }) => value.number)
 }
 
 function copiesOf(replication: Replication | undefined): CopyProgress[] {

@@ -16,6 +16,12 @@ export function isStreamOf(key: StreamKey, initiator: string): boolean {
   return protocol === 'iscsi' && normalizeIscsiName(name ?? '') === initiator
 }
 
+/** For people; null for what is no client of anybody. */
+export function clientName(client: ClientIdentity): string | null {
+  if (client.protocol === 'internal') return null
+  return client.protocol === 'nbd' ? client.name : client.initiatorName
+}
+
 /** Tells clients of one gateway apart. */
 export function clientKeyOf(client: ClientIdentity): string {
   if (client.protocol === 'internal') return client.protocol

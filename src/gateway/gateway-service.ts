@@ -11,6 +11,7 @@ import { asClientIdentity } from './client-key.ts'
 import { ForwardTask } from './forward-task.ts'
 import {
   asGatewayBody,
+  type GatewayBody,
   type GatewayCall,
   type GatewayEvent,
   OWNER_CALLS,
@@ -27,6 +28,8 @@ export interface GatewayServiceOptions {
   readonly replicas: PeerRequestHandler
   /** An owner's event for a volume that is served here. */
   readonly event: (volume: string, epoch: number, event: OwnerEvent) => Promise<void>
+  /** Names of the clients that have the volume open here. */
+  readonly users: (volume: string) => readonly string[]
 }
 
 /**
@@ -95,11 +98,10 @@ export class GatewayService implements PeerRequestHandler {
     return newest?.connection === connection && newest.incarnation === from.incarnation
   }
 
-  async #answer(request: IncomingRequest, body: GatewayCall | GatewayEvent): Promise<void> {
+  async #answer(request: IncomingRequest, body: GatewayBody): Promise<void> {
     const { volume } = request
     try {
-      const says =
-        body.what === 'gatewayCall' ? await this.#call(request, body) : await this.#tell(request, body)
+      const says = await this.#carryOut(request, body)
       request.reply(0, { body: says ?? null })
     } catch (error) {
       if (!(error instanceof HoldfastError))
@@ -107,6 +109,11 @@ export class GatewayService implements PeerRequestHandler {
       const { code, message } = error instanceof HoldfastError ? error : new HoldfastError('ERR_INTERNAL')
       request.reply(PeerStatus.refused, { body: { code, message } })
     }
+  }
+
+  #carryOut(request: IncomingRequest, body: GatewayBody): unknown {
+    if (body.what === 'gatewayCall') return this.#call(request, body)
+    return body.what === 'gatewayEvent' ? this.#tell(request, body) : this.#options.users(request.volume)
   }
 
   #call({ volume, from }: IncomingRequest, { call, args }: GatewayCall): Promise<unknown> {

@@ -59,6 +59,26 @@ test('routing: operations wait for an owner, and fail when none comes in time', 
   expect(await write(handle, 0, 2)).toBe(unavailable)
 })
 
+test('users: each gateway tells the others who has the volume open there, and one that is gone is no answer', async () => {
+  await using world = new GatewayWorld(3)
+  const { volume } = world.peer(1)
+  // The links come up in their own time.
+  await expect.poll(() => volume.usersElsewhere().catch(() => null)).toEqual([])
+  world.open(1, initiator('here'))
+  const [one, ...rest] = [
+    world.open(2, initiator('a')),
+    world.open(2, initiator('a', '5')),
+    world.open(3, NBD),
+  ]
+  expect((await volume.usersElsewhere()).toSorted()).toEqual(['client', 'iqn.2026-11.test:a'])
+  for (const handle of rest) await handle.close()
+  expect(await volume.usersElsewhere()).toEqual(['iqn.2026-11.test:a'])
+  await one!.close()
+  expect(await volume.usersElsewhere()).toEqual([])
+  await world.peer(3).network[Symbol.asyncDispose]()
+  await expect(volume.usersElsewhere()).rejects.toMatchObject({ code: 'ERR_BLOCK_UNAVAILABLE' })
+})
+
 test('change of owner: clients go on, by any gateway, and lose nothing', async () => {
   await using world = new GatewayWorld(3)
   await world.takeOver(1)

@@ -5,6 +5,7 @@ import type { Timers } from '../replication/timers.ts'
 import type { ClientIdentity } from '../volume/client-identity.ts'
 import { OwnedVolume, type VolumeState } from '../volume/owned-volume.ts'
 import { GatewayService } from './gateway-service.ts'
+import { inTime } from './in-time.ts'
 import { defaultGatewayLimits, type GatewayLimits, TELL_MS, TRY_AGAIN_MS } from './limits.ts'
 import type { GatewayEvent, OwnerEvent } from './messages.ts'
 import { OwnedService } from './owned-service.ts'
@@ -26,6 +27,8 @@ export interface GatewayOptions {
   readonly timers: Timers
   readonly log: ReplicationLog
   readonly connections: ClientConnections
+  /** Small numbers of the other daemons that are up and may have clients. */
+  readonly otherGateways: () => readonly number[]
   /** Of the volume's head, as it is known here: whoever had lost its right by then has no session here any more. */
   readonly rightsVersion: (volume: string) => number
   /** Reservations, sanitizing and space of a volume that begins to be owned here, loaded. PROTOCOL rule 19. */
@@ -64,6 +67,7 @@ export class Gateway implements VolumeServer {
     this.#service = new GatewayService({
       log: this.#options.log,
       replicas: ownerships.handler,
+      users: uuid => this.#byUuid.get(uuid)?.users ?? [],
       event: async (uuid, epoch, event) => this.#byUuid.get(uuid)?.ownerEvent(epoch, event),
     })
     ownerships.onOwnerChange(name => this.#volumes.get(name)?.routeChanged())
@@ -82,6 +86,7 @@ export class Gateway implements VolumeServer {
       route: () => this.#routeOf(name, uuid),
       drop: client => this.#options.connections.drop(name, client),
       rightsVersion: () => this.#options.rightsVersion(name),
+      usersElsewhere: () => this.#usersElsewhere(uuid),
       used: isUsed => (isUsed ? this.#ownerships?.want(name) : this.#ownerships?.unwant(name)),
       closed: () => {
         this.#volumes.delete(name)
@@ -165,6 +170,15 @@ export class Gateway implements VolumeServer {
     this.#options.network.link(peerNumber).onChange(() => {
       for (const volume of this.#volumes.values()) volume.routeChanged()
     })
+  }
+
+  async #usersElsewhere(uuid: string): Promise<string[]> {
+    const { network, otherGateways, timers } = this.#options
+    const answers = otherGateways().map(number => {
+      const answered = ask(network.link(number), uuid, { what: 'gatewayQuestion' })
+      return inTime(answered, timers, TELL_MS) as Promise<string[]>
+    })
+    return [...new Set((await Promise.all(answers)).flat())]
   }
 
   async #tell(gateway: number, uuid: string, epoch: number, event: OwnerEvent): Promise<void> {

@@ -120,9 +120,17 @@ export interface GatewayEvent {
   readonly event: OwnerEvent
 }
 
-export function asGatewayBody(body: unknown): GatewayCall | GatewayEvent | null {
-  const what = (body as { what?: unknown } | null)?.what
-  return what === 'gatewayCall' || what === 'gatewayEvent' ? (body as GatewayCall | GatewayEvent) : null
+/** A control request to a gateway: who has the volume open there? Answered with their names. */
+export interface GatewayQuestion {
+  readonly what: 'gatewayQuestion'
+}
+
+export type GatewayBody = GatewayCall | GatewayEvent | GatewayQuestion
+
+const BODIES: readonly unknown[] = ['gatewayCall', 'gatewayEvent', 'gatewayQuestion']
+
+export function asGatewayBody(body: unknown): GatewayBody | null {
+  return BODIES.includes((body as { what?: unknown } | null)?.what) ? (body as GatewayBody) : null
 }
 
 type Keys = 'key' | 'newKey' | 'victimKey'

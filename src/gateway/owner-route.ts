@@ -1,5 +1,6 @@
 import { HoldfastError } from '../errors/holdfast-error.ts'
-import type { Timer, Timers } from '../replication/timers.ts'
+import type { Timers } from '../replication/timers.ts'
+import { inTime } from './in-time.ts'
 import { type GatewayLimits, TRY_AGAIN_MS } from './limits.ts'
 import type { OwnerPort, OwnerState } from './messages.ts'
 import type { OwnedService } from './owned-service.ts'
@@ -89,14 +90,9 @@ export class OwnerRoute {
   async ask<T>(question: (port: OwnerPort) => Promise<T>): Promise<T> {
     const { timers, limits } = this.#options
     let isOver = false
-    let timer: Timer | null = null
-    const late = new Promise<never>((_resolve, reject) => {
-      const error = new HoldfastError('ERR_BLOCK_UNAVAILABLE', 'no owner of the volume answers')
-      timer = timers.after(limits.ownerWaitMs, () => reject(error))
-    })
-    return Promise.race([this.#askAgain(question, () => isOver), late]).finally(() => {
+    const answer = this.#askAgain(question, () => isOver)
+    return inTime(answer, timers, limits.ownerWaitMs).finally(() => {
       isOver = true
-      timer?.cancel()
     })
   }
 

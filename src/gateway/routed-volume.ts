@@ -6,7 +6,7 @@ import type { Timers } from '../replication/timers.ts'
 import type { ClientIdentity } from '../volume/client-identity.ts'
 import type { Volume, VolumeChange } from '../volume/volume.ts'
 import { AMPLE_SPACE, type VolumeSpace } from '../volume/volume-space.ts'
-import { type StreamKey, streamKeyOf } from './client-key.ts'
+import { clientName, type StreamKey, streamKeyOf } from './client-key.ts'
 import { GatewayStream } from './gateway-stream.ts'
 import type { GatewayLimits } from './limits.ts'
 import type { OwnerEvent, OwnerPort, OwnerState } from './messages.ts'
@@ -43,6 +43,8 @@ export interface RoutedVolumeOptions {
   readonly drop: (client: ClientIdentity) => void
   /** Of the head, as it is known here. */
   readonly rightsVersion: () => number
+  /** Names of the clients that have it open at other gateways. */
+  readonly usersElsewhere: () => Promise<string[]>
   /** Somebody uses the volume here: then it should have an owner. */
   readonly used: (isUsed: boolean) => void
   readonly closed: () => void
@@ -115,6 +117,16 @@ export class RoutedVolume implements Volume, RoutedHandleOwner, StreamKeeperVolu
 
   get openHandles(): number {
     return this.#handles.size
+  }
+
+  /** Names of the clients that have it open here. */
+  get users(): string[] {
+    return [...new Set([...this.#handles].flatMap(({ client }) => clientName(client) ?? []))]
+  }
+
+  /** As `users`, of all other gateways. Rejects with ERR_BLOCK_UNAVAILABLE when one that is up does not answer. */
+  usersElsewhere(): Promise<string[]> {
+    return this.#options.usersElsewhere()
   }
 
   open(client: ClientIdentity): RoutedHandle {

@@ -31,6 +31,8 @@ export class FakeHost implements VolumeHost {
   readonly open = new Map<string, FakeVolume>()
   /** What owners were told of lost rights. */
   readonly fences: string[] = []
+  /** Clients of other gateways; null where one does not answer. */
+  usersElsewhere: string[] | null = []
   step: Step = () => {}
 
   async createVolume(record: VolumeRecord): Promise<void> {
@@ -89,6 +91,11 @@ class FakeVolume {
     this.sizeBytes = record.sizeBytes
     this.readOnly = record.readOnly
     this.limits = record.limits
+  }
+
+  async usersElsewhere(): Promise<readonly string[]> {
+    if (this.#host.usersElsewhere === null) throw new HoldfastError('ERR_BLOCK_UNAVAILABLE')
+    return this.#host.usersElsewhere
   }
 
   async fence(initiator: string, rightsVersion: number): Promise<void> {

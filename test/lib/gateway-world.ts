@@ -240,6 +240,7 @@ export class GatewayWorld implements AsyncDisposable {
           this.peer(number).onDrop()
         },
       },
+      otherGateways: () => this.peers.map(peer => peer.number).filter(other => other !== number),
       rightsVersion: () => this.peer(number).rightsVersion,
       openState: async () => {
         const reservations = new Reservations(this.storage)
