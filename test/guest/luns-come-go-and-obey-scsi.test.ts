@@ -128,6 +128,8 @@ describe('commands that a file system never sends', () => {
       section.daemon = await section.daemon.restart()
       await guest.eventually(`sg_turs ${disk}`)
     }
+    // That the other has preempted and cleared comes first, as unit attentions.
+    await guest.eventually(`sg_turs ${disk}`)
     await guest.succeed(`sg_persist --out --register-ignore --param-sark=${KEY} ${disk}`)
     await restart()
     expect(await guest.succeed(`sg_persist --in --read-keys ${disk}`)).not.toContain(KEY)
