@@ -72,16 +72,18 @@ export async function buildClient(
   }
 }
 
-/** One run of the load generator for the protocol of `url`, pinned to `cpu`. */
+/** One run of the load generator for the protocol of `url`, pinned to `cpu`; `niceness` as nice(1) takes it. */
 export async function load(
   url: string,
   cpu: number,
   args: readonly string[],
   seconds: number,
+  niceness = 0,
 ): Promise<LoadResult> {
   const timeout = seconds * 1000 + RUN_MARGIN_MS
   const { binary } = PROGRAMS[new URL(url).protocol] as Program
-  const { stdout } = await run(binary, ['--cpu', String(cpu), ...args, url], { timeout })
+  const command = ['-n', String(niceness), binary, '--cpu', String(cpu), ...args, url]
+  const { stdout } = await run('nice', command, { timeout })
   return JSON.parse(stdout) as LoadResult
 }
 

@@ -1,0 +1,128 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { buildClient, type LoadResult, load } from '../client.ts'
+import { describeCommit, describeMachine } from '../machine.ts'
+import { table } from '../report.ts'
+import { saveResult } from '../results.ts'
+import { type Spread, spread } from '../statistics.ts'
+import { SCENARIOS, type Scenario } from './scenarios.ts'
+import { askApi, CLIENT_CPU, Stage } from './stage.ts'
+
+/** The noise is there before the measurement begins, and after it has ended. */
+const NOISE_BEFORE_SECONDS = 0.5
+const NOISE_AFTER_SECONDS = 0.5
+const WARM_UP_SECONDS = 0.3
+/** The noisy client leaves the client's core to the quiet one: it is the server that is measured. */
+const NOISY_NICENESS = 19
+
+const { values: options } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '2' },
+    only: { type: 'string', default: '' },
+    directory: { type: 'string', default: tmpdir() },
+  },
+})
+const seconds = Number(options.seconds)
+
+interface Round {
+  readonly alone: LoadResult
+  readonly beside: LoadResult
+  /** Null where the noise was no client of a volume. */
+  readonly noisy: LoadResult | null
+}
+
+function quiet(stage: Stage, { quiet }: Scenario, seed: number): Promise<LoadResult> {
+  const timing = ['--seconds', String(seconds), '--warm-up', String(WARM_UP_SECONDS), '--seed', String(seed)]
+  return load(stage.url('quiet', quiet.protocol), CLIENT_CPU, [...quiet.args, ...timing], seconds)
+}
+
+async function beside(stage: Stage, scenario: Scenario, seed: number): Promise<Omit<Round, 'alone'>> {
+  const { noisy, apiConnections } = scenario
+  const noiseSeconds = NOISE_BEFORE_SECONDS + WARM_UP_SECONDS + seconds + NOISE_AFTER_SECONDS
+  const timing = ['--seconds', String(noiseSeconds), '--warm-up', '0', '--seed', String(seed)]
+  const noise =
+    noisy === null
+      ? null
+      : load(
+          stage.url('noisy', noisy.protocol),
+          CLIENT_CPU,
+          [...noisy.args, ...timing],
+          noiseSeconds,
+          NOISY_NICENESS,
+        )
+  const stopAsking = apiConnections === undefined ? () => {} : askApi(stage, apiConnections)
+  try {
+    await sleep(NOISE_BEFORE_SECONDS * 1000)
+    const measured = await quiet(stage, scenario, seed)
+    return { beside: measured, noisy: await noise }
+  } finally {
+    stopAsking()
+  }
+}
+
+async function measure(scenario: Scenario, directory: string): Promise<readonly Round[]> {
+  await using stage = await Stage.open(directory, scenario.disk)
+  await stage.limit(scenario.limits)
+  const rounds: Round[] = []
+  for (let round = 0; round < Number(options.rounds); round++) {
+    await stage.warm(scenario.coldNoise === true)
+    const alone = await quiet(stage, scenario, round + 1)
+    rounds.push({ alone, ...(await beside(stage, scenario, round + 1)) })
+  }
+  return rounds
+}
+
+const us = ({ median, min, max }: Spread) => `${median.toFixed(0)} (${min.toFixed(0)}-${max.toFixed(0)})`
+
+function row(scenario: Scenario, rounds: readonly Round[]): string[] {
+  const latency = (which: 'alone' | 'beside', quantile: 'p50' | 'p99') =>
+    spread(rounds.map(round => round[which].latencyUs[quantile]))
+  const noise = rounds.flatMap(({ noisy }) => (noisy === null ? [] : noisy))
+  const rate = noise.length === 0 ? '-' : spread(noise.map(one => one.operationsPerSecond)).median.toFixed(0)
+  return [
+    scenario.name,
+    us(latency('alone', 'p50')),
+    us(latency('alone', 'p99')),
+    us(latency('beside', 'p50')),
+    us(latency('beside', 'p99')),
+    rate,
+  ]
+}
+
+async function main(): Promise<void> {
+  const parts = options.only.split(',').filter(Boolean)
+  const chosen = SCENARIOS.filter(({ name }) => parts.length === 0 || parts.some(part => name.includes(part)))
+  if (chosen.length === 0)
+    throw new Error(`no such scenario: ${SCENARIOS.map(({ name }) => name).join('; ')}`)
+  await buildClient()
+  const directory = mkdtempSync(join(options.directory, 'holdfast-bench-conditions-'))
+  const rows = [['the quiet client, µs', 'alone p50', 'p99', 'beside p50', 'p99', 'noisy op/s']]
+  const results: { readonly scenario: Scenario; readonly rounds: readonly Round[] }[] = []
+  try {
+    for (const [at, scenario] of chosen.entries()) {
+      process.stderr.write(`${scenario.name}\n`)
+      const place = join(directory, String(at))
+      mkdirSync(place)
+      const rounds = await measure(scenario, place)
+      rmSync(place, { recursive: true, force: true })
+      results.push({ scenario, rounds })
+      rows.push(row(scenario, rounds))
+    }
+    console.log(table(rows))
+    const file = saveResult('conditions-', {
+      ...describeCommit(),
+      machine: describeMachine(directory),
+      options,
+      results,
+    })
+    console.log(`\nall rounds: ${file}`)
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+await main()
