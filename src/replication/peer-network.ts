@@ -59,6 +59,7 @@ export const PeerStatus = {
 export type PeerStatus = BlockStatus | (typeof PeerStatus)[keyof typeof PeerStatus]
 
 export const NO_PAYLOAD = Buffer.alloc(0)
+export const UNKNOWN_CHECKSUM = -1
 
 export interface PeerCompletion {
   /** Exactly once per send(), never from inside it. */
@@ -94,6 +95,8 @@ export class PeerRequest {
   payload: Buffer = NO_PAYLOAD
   payloadAt = 0
   payloadLengthBytes = 0
+  /** CRC32C of the payload where the sender has it, else UNKNOWN_CHECKSUM. */
+  payloadChecksum = UNKNOWN_CHECKSUM
   /** Where the data of the reply goes (read); a reply with more than `intoLengthBytes` closes the connection. */
   into: Buffer = NO_PAYLOAD
   intoAt = 0
@@ -155,6 +158,8 @@ export interface IncomingRequest {
   readonly payload: Buffer
   readonly payloadAt: number
   readonly payloadLengthBytes: number
+  /** CRC32C of each 4 KiB block of a write's payload, from 0 on, where they are known; valid until received() returns. */
+  readonly blockChecksums: Uint32Array | null
   keep(): void
   /** Where an answer of at most `lengthBytes` may be put without a copy; then reply() with the same buffer. */
   reserveReply(lengthBytes: number): { readonly buffer: Buffer; readonly at: number }

@@ -12,7 +12,14 @@ export interface VolumeExtents {
   /** As BlockDevice's: inline, from and to the page cache, never waiting for a disk. */
   readNow(offsetBytes: number, lengthBytes: number, into: Buffer, at: number): BlockStatus
   /** wouldBlock when a slot, an activation, a stamp page, a checksum page or room under the dirty cap is missing. */
-  writeNow(offsetBytes: number, lengthBytes: number, from: Buffer, at: number): BlockStatus
+  writeNow(
+    offsetBytes: number,
+    lengthBytes: number,
+    from: Buffer,
+    at: number,
+    /** CRC32C of each block of it, from 0 on, where the caller has them. */
+    checksums?: Uint32Array | null,
+  ): BlockStatus
   readonly failedAtBytes: number
   /** Kinds read, write, writeAtomic, trim, zero and flush. Once submitted it is applied; there is no taking back. */
   submit(operation: BlockOperation): void

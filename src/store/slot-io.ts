@@ -114,13 +114,28 @@ export class SlotIo {
     return true
   }
 
-  /** Writes data, then checksums, to the page cache. Only when canWrite() says so, in the same turn. */
-  write(slot: number, firstBlock: number, count: number, from: Buffer, at: number): BlockStatus {
+  /**
+   * Writes data, then checksums, to the page cache. Only when canWrite() says so, in the same turn. CRC32Cs of the
+   * blocks that are known already are in `checksums[checksumsAt...]`.
+   */
+  write(
+    slot: number,
+    firstBlock: number,
+    count: number,
+    from: Buffer,
+    at: number,
+    checksums: Uint32Array | null = null,
+    checksumsAt = 0,
+  ): BlockStatus {
     const { banks, dirty, clock } = this.#parts
     const bank = banks[bankOf(slot)]!
     const index = indexOf(slot)
     const entries = this.#entries
-    for (let i = 0; i < count; i++) entries[i] = entryOf(crc32c(from, at + i * BLOCK_BYTES, BLOCK_BYTES))
+    for (let i = 0; i < count; i++) {
+      const known =
+        checksums === null ? crc32c(from, at + i * BLOCK_BYTES, BLOCK_BYTES) : checksums[checksumsAt + i]!
+      entries[i] = entryOf(known)
+    }
     bank.dataTouched = true
     const offset = slotDataAt(index) + firstBlock * BLOCK_BYTES
     const result = this.#pwrite(bank.dataFd, from, at, count * BLOCK_BYTES, offset)

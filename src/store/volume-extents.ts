@@ -94,8 +94,14 @@ export class StoredVolume implements VolumeExtents {
     return BlockStatus.ok
   }
 
-  writeNow(offsetBytes: number, lengthBytes: number, from: Buffer, at: number): BlockStatus {
-    const status = this.#writeInPlace(offsetBytes, lengthBytes, from, at)
+  writeNow(
+    offsetBytes: number,
+    lengthBytes: number,
+    from: Buffer,
+    at: number,
+    checksums: Uint32Array | null = null,
+  ): BlockStatus {
+    const status = this.#writeInPlace(offsetBytes, lengthBytes, from, at, checksums)
     if (status === BlockStatus.ok) this.#parts.counters.writesInline++
     return status
   }
@@ -120,7 +126,13 @@ export class StoredVolume implements VolumeExtents {
     return fits ? BlockStatus.ok : BlockStatus.wouldBlock
   }
 
-  #writeInPlace(offsetBytes: number, lengthBytes: number, from: Buffer, at: number): BlockStatus {
+  #writeInPlace(
+    offsetBytes: number,
+    lengthBytes: number,
+    from: Buffer,
+    at: number,
+    checksums: Uint32Array | null,
+  ): BlockStatus {
     const ready = this.isReady(offsetBytes, lengthBytes)
     if (ready !== BlockStatus.ok) return ready
     const endBytes = offsetBytes + lengthBytes
@@ -130,7 +142,10 @@ export class StoredVolume implements VolumeExtents {
       const inSlot = position - extent * SLOT_BYTES
       const length = Math.min(endBytes - position, SLOT_BYTES - inSlot)
       const slot = this.map.slots[extent]!
-      const status = this.#io.write(slot, inSlot / BLOCK_BYTES, length / BLOCK_BYTES, from, source)
+      const first = inSlot / BLOCK_BYTES
+      const count = length / BLOCK_BYTES
+      const checksumsAt = (position - offsetBytes) / BLOCK_BYTES
+      const status = this.#io.write(slot, first, count, from, source, checksums, checksumsAt)
       if (status !== BlockStatus.ok) return status
       position += length
       source += length
@@ -206,7 +221,7 @@ export class StoredVolume implements VolumeExtents {
     for (;;) {
       const ready = await this.becomeReady(offsetBytes, lengthBytes)
       if (ready !== BlockStatus.ok) return ready
-      const status = this.#writeInPlace(offsetBytes, lengthBytes, from, at)
+      const status = this.#writeInPlace(offsetBytes, lengthBytes, from, at, null)
       if (status !== BlockStatus.wouldBlock) return status
     }
   }

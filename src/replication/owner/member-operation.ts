@@ -1,7 +1,13 @@
 import { BlockKind, BlockOperation } from '../../block/block-operation.ts'
 import { BlockStatus } from '../../block/block-status.ts'
 import { RequestFlag } from '../messages.ts'
-import { NO_PAYLOAD, PeerRequest, PeerRequestKind, type PeerStatus } from '../peer-network.ts'
+import {
+  NO_PAYLOAD,
+  PeerRequest,
+  PeerRequestKind,
+  type PeerStatus,
+  UNKNOWN_CHECKSUM,
+} from '../peer-network.ts'
 import type { JoinGate } from '../resync/resync-ports.ts'
 import type { Member } from './member.ts'
 
@@ -21,6 +27,10 @@ export interface Piece {
   readonly fua: boolean
   readonly data: Buffer
   readonly dataAt: number
+  /** CRC32C of what a write carries, UNKNOWN_CHECKSUM before that was computed. */
+  readonly dataChecksum: number
+  /** Of each block of it; null but while the piece is first sent. */
+  readonly blockChecksums: Uint32Array | null
   /** Not the operation itself but space for it. */
   readonly reserving: boolean
   /** In place is fine when others have to be waited for anyway. */
@@ -112,6 +122,7 @@ export class MemberOperation {
     request.payload = carries ? piece.data : NO_PAYLOAD
     request.payloadAt = carries ? piece.dataAt : 0
     request.payloadLengthBytes = carries ? piece.lengthBytes : 0
+    request.payloadChecksum = carries ? piece.dataChecksum : UNKNOWN_CHECKSUM
     const reads = piece.kind === BlockKind.read
     request.into = reads ? piece.data : NO_PAYLOAD
     request.intoAt = reads ? piece.dataAt : 0
@@ -138,7 +149,8 @@ export class MemberOperation {
       )
     }
     if (kind === BlockKind.write && piece.mayRunInline && !piece.fua) {
-      const status = replica.volume.writeNow(offsetBytes, lengthBytes, piece.data, piece.dataAt)
+      const { data, dataAt, blockChecksums } = piece
+      const status = replica.volume.writeNow(offsetBytes, lengthBytes, data, dataAt, blockChecksums)
       if (status === BlockStatus.ok) return this.#came(status, 0)
     }
     this.#operation ??= new BlockOperation(this)

@@ -1,15 +1,19 @@
 import { BlockKind, type BlockOperation } from '../../block/block-operation.ts'
 import { BlockStatus } from '../../block/block-status.ts'
 import { RANGE_BYTES } from '../../control/layout.ts'
+import { checksumBlocks } from '../../lib/block-checksums.ts'
 import { STORE_BLOCK_BYTES } from '../../volume/block-alignment.ts'
-import { PeerStatus } from '../peer-network.ts'
+import { PeerStatus, UNKNOWN_CHECKSUM } from '../peer-network.ts'
 import type { JoinGate } from '../resync/resync-ports.ts'
 import type { Member } from './member.ts'
 import { MemberOperation, type Piece } from './member-operation.ts'
-import { pieceBytes } from './pieces.ts'
+import { PIECE_BYTES_MAX, pieceBytes } from './pieces.ts'
 import { ReadSources } from './read-sources.ts'
 import type { SetClass } from './set-class.ts'
 import type { SlotOwner } from './slot-owner.ts'
+
+/** Of the piece that is being sent to its members: the links want it as a whole, the own brick by block. */
+const blockChecksums = new Uint32Array(PIECE_BYTES_MAX / STORE_BLOCK_BYTES)
 
 const Phase = { idle: 0, parked: 1, reserving: 2, changing: 3, flushing: 4, reading: 5, ending: 6 } as const
 type Phase = (typeof Phase)[keyof typeof Phase]
@@ -28,6 +32,8 @@ export class OperationSlot implements Piece {
   lengthBytes = 0
   number = 0
   dataAt = 0
+  dataChecksum = UNKNOWN_CHECKSUM
+  blockChecksums: Uint32Array | null = null
   /** Rises with each use of the slot. */
   use = 0
   #phase: Phase = Phase.idle
@@ -176,6 +182,7 @@ export class OperationSlot implements Piece {
   #nextPiece(): void {
     this.offsetBytes += this.lengthBytes
     this.dataAt += this.lengthBytes
+    this.dataChecksum = UNKNOWN_CHECKSUM
     const left = this.operation.offsetBytes + this.operation.lengthBytes - this.offsetBytes
     this.lengthBytes = pieceBytes(this.operation.kind, this.offsetBytes, left, this.#blockwise)
     this.#beginPiece()
@@ -225,7 +232,22 @@ export class OperationSlot implements Piece {
       member.changes++
       this.#add(member, gate)
     }
+    if (this.#carriesData && this.#count > 1) this.#checksum()
     this.#sendAll()
+    this.blockChecksums = null
+  }
+
+  /** Once for all members, in the turn in which they are sent it. */
+  #checksum(): void {
+    const blocks = this.lengthBytes / STORE_BLOCK_BYTES
+    if (blocks > blockChecksums.length) return
+    this.dataChecksum = checksumBlocks(this.data, this.dataAt, blocks, blockChecksums)
+    this.blockChecksums = blockChecksums
+  }
+
+  get #carriesData(): boolean {
+    const { kind } = this.operation
+    return kind === BlockKind.write || kind === BlockKind.writeAtomic
   }
 
   #flush(): void {

@@ -3,7 +3,7 @@ import { RANGE_BYTES } from '../../control/layout.ts'
 import { STORE_BLOCK_BYTES } from '../../volume/block-alignment.ts'
 
 /** Longer reads and writes go in pieces, one after the other. */
-const PIECE_BYTES_MAX = 4 * 1024 * 1024
+export const PIECE_BYTES_MAX = 4 * 1024 * 1024
 
 /**
  * Length of the piece of an operation that begins at `offsetBytes` when `leftBytes` are still to be done. A piece lies

@@ -151,13 +151,13 @@ export class Replica implements PeerRequestHandler {
   }
 
   #write(request: IncomingRequest, connection: SenderConnection, replica: VolumeReplica): void {
-    const { offsetBytes, lengthBytes, flags, payload, payloadAt } = request
+    const { offsetBytes, lengthBytes, flags, payload, payloadAt, blockChecksums } = request
     noteRequest(request, replica, BlockKind.write)
     if ((flags & RequestFlag.atomic) !== 0) {
       return this.#begin(request, connection, replica).submit(BlockKind.writeAtomic)
     }
     if ((flags & RequestFlag.fua) === 0) {
-      const status = replica.volume.writeNow(offsetBytes, lengthBytes, payload, payloadAt)
+      const status = replica.volume.writeNow(offsetBytes, lengthBytes, payload, payloadAt, blockChecksums)
       if (status !== BlockStatus.wouldBlock) return request.reply(status)
     }
     this.#begin(request, connection, replica).submit(BlockKind.write)

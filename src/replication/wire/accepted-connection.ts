@@ -261,6 +261,7 @@ export class AcceptedConnection implements PeerSocketSink, FrameSink, RequestOri
     request.open(header, volume, body)
     request.payload = content
     request.payloadAt = at + header.bodyBytes
+    request.blockChecksums = this.#reader.blockChecksums
     this.#requestsOpen++
     this.#options.handler().received(request)
     return null

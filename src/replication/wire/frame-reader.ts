@@ -1,10 +1,13 @@
+import { CHECKSUM_BLOCK_BYTES, checksumBlocks } from '../../lib/block-checksums.ts'
 import { crc32c } from '../../lib/crc32c.ts'
 import type { BufferPool } from '../../net/buffer-pool.ts'
+import { PeerRequestKind } from '../peer-network.ts'
 import {
   decodeHeader,
   FRAME_TYPE_END,
   type FrameFault,
   FrameHeader,
+  FrameType,
   headerBytesAt,
   REQUEST_HEADER_BYTES,
 } from './frame.ts'
@@ -32,8 +35,15 @@ export type ContentIn = (typeof ContentIn)[keyof typeof ContentIn]
 
 const NOTHING = Buffer.alloc(0)
 
+/** Payloads up to this are verified block by block: the store wants the same checksums. */
+const SUMMED_BLOCKS_MAX = 1024
+/** Of the payload that is being handed over, whichever reader's it is. */
+const blockChecksums = new Uint32Array(SUMMED_BLOCKS_MAX)
+
 /** Cuts a stream into frames and verifies them. Knows no socket. */
 export class FrameReader {
+  /** Of the payload that is being handed over, by block, where it is a write of whole blocks. */
+  blockChecksums: Uint32Array | null = null
   readonly #sink: FrameSink
   readonly #pool: BufferPool
   readonly #header = new FrameHeader()
@@ -153,7 +163,9 @@ export class FrameReader {
   #handOver(content: Buffer, at: number, where: ContentIn): void {
     const header = this.#header
     const contentBytes = header.bodyBytes + header.payloadBytes
-    if (contentBytes > 0 && crc32c(content, at, contentBytes) !== header.contentChecksum) {
+    const blocks = summedBlocks(header)
+    this.blockChecksums = blocks > 0 ? blockChecksums : null
+    if (contentBytes > 0 && checksumOf(content, at, contentBytes, blocks) !== header.contentChecksum) {
       if (where === ContentIn.pooled) this.#pool.give(content)
       return this.#fail('badContentChecksum')
     }
@@ -166,4 +178,16 @@ export class FrameReader {
     this.#ended = true
     this.#sink.streamFailed(fault)
   }
+}
+
+/** Into how many blocks the payload of a write falls; 0 for what is checked as one. */
+function summedBlocks({ type, code, bodyBytes, payloadBytes }: FrameHeader): number {
+  if (type !== FrameType.request || code !== PeerRequestKind.write || bodyBytes > 0) return 0
+  if (payloadBytes % CHECKSUM_BLOCK_BYTES !== 0) return 0
+  const blocks = payloadBytes / CHECKSUM_BLOCK_BYTES
+  return blocks <= SUMMED_BLOCKS_MAX ? blocks : 0
+}
+
+function checksumOf(content: Buffer, at: number, contentBytes: number, blocks: number): number {
+  return blocks > 0 ? checksumBlocks(content, at, blocks, blockChecksums) : crc32c(content, at, contentBytes)
 }

@@ -1,6 +1,6 @@
 import { crc32c } from '../../lib/crc32c.ts'
 import type { BufferOwner, SlabOutput } from '../../net/slab-output.ts'
-import type { PeerRequest } from '../peer-network.ts'
+import { type PeerRequest, UNKNOWN_CHECKSUM } from '../peer-network.ts'
 import { FrameType, putRequest, putShort, REQUEST_HEADER_BYTES, SHORT_HEADER_BYTES } from './frame.ts'
 import { DIRECT_BYTES_MIN } from './limits.ts'
 
@@ -34,7 +34,8 @@ export class FrameWriter {
   request(request: PeerRequest, id: number, body: Buffer): void {
     const volume = this.#numberOf(request.volume)
     const { payload, payloadAt, payloadLengthBytes } = request
-    const at = this.#begin(REQUEST_HEADER_BYTES, body, payload, payloadAt, payloadLengthBytes)
+    const known = body.length === 0 ? request.payloadChecksum : UNKNOWN_CHECKSUM
+    const at = this.#begin(REQUEST_HEADER_BYTES, body, payload, payloadAt, payloadLengthBytes, known)
     putRequest(this.#output.slab, at, request, id, volume, body.length, this.#checksum)
     this.#end(body, payload, payloadAt, payloadLengthBytes, BORROWED)
   }
@@ -53,7 +54,7 @@ export class FrameWriter {
     dataBytes: number,
     owner: BufferOwner | null,
   ): void {
-    const at = this.#begin(SHORT_HEADER_BYTES, body, data, dataAt, dataBytes)
+    const at = this.#begin(SHORT_HEADER_BYTES, body, data, dataAt, dataBytes, UNKNOWN_CHECKSUM)
     const { slab } = this.#output
     putShort(slab, at, FrameType.reply, status, id, failedAtBytes, body.length, dataBytes, this.#checksum)
     this.#end(body, data, dataAt, dataBytes, owner ?? BORROWED)
@@ -64,20 +65,25 @@ export class FrameWriter {
   }
 
   /** Makes room for a frame, with its content behind it where that is short; answers where the header goes. */
-  #begin(headerBytes: number, body: Buffer, data: Buffer, dataAt: number, dataBytes: number): number {
+  #begin(
+    headerBytes: number,
+    body: Buffer,
+    data: Buffer,
+    dataAt: number,
+    dataBytes: number,
+    knownChecksum: number,
+  ): number {
     const contentBytes = body.length + dataBytes
     this.#isShort = contentBytes < DIRECT_BYTES_MIN
     const at = this.#output.reserve(headerBytes + (this.#isShort ? contentBytes : 0))
     const contentAt = at + headerBytes
     this.#endAt = contentAt
-    this.#checksum = 0
-    if (!this.#isShort) {
-      this.#checksum = checksumOf(body, data, dataAt, dataBytes)
-    } else if (contentBytes > 0) {
+    this.#checksum = knownChecksum
+    if (knownChecksum === UNKNOWN_CHECKSUM) this.#checksum = checksumOf(body, data, dataAt, dataBytes)
+    if (this.#isShort && contentBytes > 0) {
       const { slab } = this.#output
-      body.copy(slab, contentAt)
+      if (body.length > 0) body.copy(slab, contentAt)
       data.copy(slab, contentAt + body.length, dataAt, dataAt + dataBytes)
-      this.#checksum = crc32c(slab, contentAt, contentBytes)
       this.#endAt += contentBytes
     }
     return at

@@ -82,6 +82,26 @@ export function headerBytesAt(from: Buffer, at: number): number {
   return type >= FrameType.reply && type <= FrameType.pong ? SHORT_HEADER_BYTES : 0
 }
 
+/**
+ * A DataView is the cheapest way to words that need not be aligned; one is kept for the buffer that was read, or
+ * written, last, since a whole pass goes over one.
+ */
+class WordView {
+  #of: Buffer = Buffer.alloc(0)
+  #view = new DataView(this.#of.buffer)
+
+  on(buffer: Buffer): DataView {
+    if (buffer !== this.#of) {
+      this.#of = buffer
+      this.#view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length)
+    }
+    return this.#view
+  }
+}
+
+const reading = new WordView()
+const writing = new WordView()
+
 /** Decodes the header at `at`, all of which is there. Null, or why it is refused; `into` is spoilt then. */
 export function decodeHeader(
   from: Buffer,
@@ -89,21 +109,23 @@ export function decodeHeader(
   headerBytes: number,
   into: FrameHeader,
 ): FrameFault | null {
+  const view = reading.on(from)
   const checked = headerBytes - CHECKED_FROM
-  if (from.readUInt32LE(at) !== crc32cOfHeader(from, at + CHECKED_FROM, checked)) return 'badHeaderChecksum'
+  if (view.getUint32(at, true) !== crc32cOfHeader(from, at + CHECKED_FROM, checked))
+    return 'badHeaderChecksum'
   into.type = from[at + FRAME_AT.type] as FrameType
   into.code = from[at + FRAME_AT.code]!
-  into.flags = from.readUInt16LE(at + FRAME_AT.flags)
-  into.id = from.readUInt32LE(at + FRAME_AT.id)
+  into.flags = view.getUint16(at + FRAME_AT.flags, true)
+  into.id = view.getUint32(at + FRAME_AT.id, true)
   const isExact =
-    into.type === FrameType.request ? decodeRequest(from, at, into) : decodeShort(from, at, into)
+    into.type === FrameType.request ? decodeRequest(view, at, into) : decodeShort(view, at, into)
   if (!isExact) return 'numberTooLarge'
   if (into.bodyBytes > BODY_BYTES_MAX) return 'bodyTooLong'
   return into.payloadBytes > PAYLOAD_BYTES_MAX ? 'payloadTooLong' : null
 }
 
-function decodeRequest(from: Buffer, at: number, into: FrameHeader): boolean {
-  into.volume = from.readUInt32LE(at + REQUEST_AT.volume)
+function decodeRequest(from: DataView, at: number, into: FrameHeader): boolean {
+  into.volume = from.getUint32(at + REQUEST_AT.volume, true)
   into.epoch = readNumber(from, at + REQUEST_AT.epoch)
   into.setVersion = readNumber(from, at + REQUEST_AT.setVersion)
   into.offsetBytes = readNumber(from, at + REQUEST_AT.offset)
@@ -112,21 +134,21 @@ function decodeRequest(from: Buffer, at: number, into: FrameHeader): boolean {
   into.watermark = readNumber(from, at + REQUEST_AT.watermark)
   into.stream = readNumber(from, at + REQUEST_AT.stream)
   into.sequence = readNumber(from, at + REQUEST_AT.sequence)
-  into.stamp = from.readUInt32LE(at + REQUEST_AT.stamp)
+  into.stamp = from.getUint32(at + REQUEST_AT.stamp, true)
   into.value = 0
-  into.bodyBytes = from.readUInt32LE(at + REQUEST_AT.bodyBytes)
-  into.payloadBytes = from.readUInt32LE(at + REQUEST_AT.payloadBytes)
-  into.contentChecksum = from.readUInt32LE(at + REQUEST_AT.contentChecksum)
+  into.bodyBytes = from.getUint32(at + REQUEST_AT.bodyBytes, true)
+  into.payloadBytes = from.getUint32(at + REQUEST_AT.payloadBytes, true)
+  into.contentChecksum = from.getUint32(at + REQUEST_AT.contentChecksum, true)
   // NaN, from any of them, is never at least 0.
   const { epoch, setVersion, offsetBytes, lengthBytes, operation, watermark, stream, sequence } = into
   return epoch + setVersion + offsetBytes + lengthBytes + operation + watermark + stream + sequence >= 0
 }
 
-function decodeShort(from: Buffer, at: number, into: FrameHeader): boolean {
-  into.contentChecksum = from.readUInt32LE(at + SHORT_AT.contentChecksum)
+function decodeShort(from: DataView, at: number, into: FrameHeader): boolean {
+  into.contentChecksum = from.getUint32(at + SHORT_AT.contentChecksum, true)
   into.value = readNumber(from, at + SHORT_AT.value)
-  into.bodyBytes = from.readUInt32LE(at + SHORT_AT.bodyBytes)
-  into.payloadBytes = from.readUInt32LE(at + SHORT_AT.payloadBytes)
+  into.bodyBytes = from.getUint32(at + SHORT_AT.bodyBytes, true)
+  into.payloadBytes = from.getUint32(at + SHORT_AT.payloadBytes, true)
   return into.value >= 0
 }
 
@@ -140,21 +162,22 @@ export function putRequest(
   bodyBytes: number,
   contentChecksum: number,
 ): number {
-  putCommon(slab, at, FrameType.request, request.kind, request.flags, id)
-  slab.writeUInt32LE(volume, at + REQUEST_AT.volume)
-  putNumber(slab, at + REQUEST_AT.epoch, request.epoch)
-  putNumber(slab, at + REQUEST_AT.setVersion, request.setVersion)
-  putNumber(slab, at + REQUEST_AT.offset, request.offsetBytes)
-  putNumber(slab, at + REQUEST_AT.length, request.lengthBytes)
-  putNumber(slab, at + REQUEST_AT.operation, request.operation)
-  putNumber(slab, at + REQUEST_AT.watermark, request.watermark)
-  putNumber(slab, at + REQUEST_AT.stream, request.stream)
-  putNumber(slab, at + REQUEST_AT.sequence, request.sequence)
-  slab.writeUInt32LE(request.stamp, at + REQUEST_AT.stamp)
-  slab.writeUInt32LE(bodyBytes, at + REQUEST_AT.bodyBytes)
-  slab.writeUInt32LE(request.payloadLengthBytes, at + REQUEST_AT.payloadBytes)
-  slab.writeUInt32LE(contentChecksum, at + REQUEST_AT.contentChecksum)
-  return seal(slab, at, REQUEST_HEADER_BYTES)
+  const view = writing.on(slab)
+  putCommon(view, at, FrameType.request, request.kind, request.flags, id)
+  view.setUint32(at + REQUEST_AT.volume, volume, true)
+  putNumber(view, at + REQUEST_AT.epoch, request.epoch)
+  putNumber(view, at + REQUEST_AT.setVersion, request.setVersion)
+  putNumber(view, at + REQUEST_AT.offset, request.offsetBytes)
+  putNumber(view, at + REQUEST_AT.length, request.lengthBytes)
+  putNumber(view, at + REQUEST_AT.operation, request.operation)
+  putNumber(view, at + REQUEST_AT.watermark, request.watermark)
+  putNumber(view, at + REQUEST_AT.stream, request.stream)
+  putNumber(view, at + REQUEST_AT.sequence, request.sequence)
+  view.setUint32(at + REQUEST_AT.stamp, request.stamp, true)
+  view.setUint32(at + REQUEST_AT.bodyBytes, bodyBytes, true)
+  view.setUint32(at + REQUEST_AT.payloadBytes, request.payloadLengthBytes, true)
+  view.setUint32(at + REQUEST_AT.contentChecksum, contentChecksum, true)
+  return seal(slab, view, at, REQUEST_HEADER_BYTES)
 }
 
 /** Writes a short frame's header at `at` and answers where it ends. */
@@ -169,34 +192,43 @@ export function putShort(
   payloadBytes: number,
   contentChecksum: number,
 ): number {
-  putCommon(slab, at, type, code, 0, id)
-  slab.writeUInt32LE(contentChecksum, at + SHORT_AT.contentChecksum)
-  putNumber(slab, at + SHORT_AT.value, value)
-  slab.writeUInt32LE(bodyBytes, at + SHORT_AT.bodyBytes)
-  slab.writeUInt32LE(payloadBytes, at + SHORT_AT.payloadBytes)
-  return seal(slab, at, SHORT_HEADER_BYTES)
+  const view = writing.on(slab)
+  putCommon(view, at, type, code, 0, id)
+  view.setUint32(at + SHORT_AT.contentChecksum, contentChecksum, true)
+  putNumber(view, at + SHORT_AT.value, value)
+  view.setUint32(at + SHORT_AT.bodyBytes, bodyBytes, true)
+  view.setUint32(at + SHORT_AT.payloadBytes, payloadBytes, true)
+  return seal(slab, view, at, SHORT_HEADER_BYTES)
 }
 
-function putCommon(slab: Buffer, at: number, type: FrameType, code: number, flags: number, id: number): void {
-  slab[at + FRAME_AT.type] = type
-  slab[at + FRAME_AT.code] = code
-  slab.writeUInt16LE(flags, at + FRAME_AT.flags)
-  slab.writeUInt32LE(id, at + FRAME_AT.id)
+function putCommon(
+  view: DataView,
+  at: number,
+  type: FrameType,
+  code: number,
+  flags: number,
+  id: number,
+): void {
+  view.setUint8(at + FRAME_AT.type, type)
+  view.setUint8(at + FRAME_AT.code, code)
+  view.setUint16(at + FRAME_AT.flags, flags, true)
+  view.setUint32(at + FRAME_AT.id, id, true)
 }
 
-function seal(slab: Buffer, at: number, headerBytes: number): number {
+function seal(slab: Buffer, view: DataView, at: number, headerBytes: number): number {
   const checksum = crc32cOfHeader(slab, at + CHECKED_FROM, headerBytes - CHECKED_FROM)
-  return slab.writeUInt32LE(checksum, at) + headerBytes - CHECKED_FROM
+  view.setUint32(at, checksum, true)
+  return at + headerBytes
 }
 
-function putNumber(slab: Buffer, at: number, value: number): void {
+function putNumber(view: DataView, at: number, value: number): void {
   const high = Math.floor(value / WORD)
-  slab.writeUInt32LE(value - high * WORD, at)
-  slab.writeUInt32LE(high, at + 4)
+  view.setUint32(at, value - high * WORD, true)
+  view.setUint32(at + 4, high, true)
 }
 
 /** NaN above 2^53. */
-function readNumber(from: Buffer, at: number): number {
-  const high = from.readUInt32LE(at + 4)
-  return high > HIGH_MAX ? Number.NaN : high * WORD + from.readUInt32LE(at)
+function readNumber(from: DataView, at: number): number {
+  const high = from.getUint32(at + 4, true)
+  return high > HIGH_MAX ? Number.NaN : high * WORD + from.getUint32(at, true)
 }

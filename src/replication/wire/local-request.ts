@@ -1,3 +1,4 @@
+import { CHECKSUM_BLOCK_BYTES } from '../../lib/block-checksums.ts'
 import { invariant } from '../../lib/invariant.ts'
 import type { BufferPool } from '../../net/buffer-pool.ts'
 import {
@@ -8,6 +9,7 @@ import {
   type PeerRequest,
   type PeerRequestHandler,
   type PeerStatus,
+  UNKNOWN_CHECKSUM,
 } from '../peer-network.ts'
 import { RequestFields } from './request-fields.ts'
 import type { TurnItem, TurnQueue } from './turn-queue.ts'
@@ -28,6 +30,7 @@ export class LocalRequest extends RequestFields implements IncomingRequest, Turn
   from!: PeerIdentity
   connection = 0
   readonly #owner: LocalRequestOwner
+  readonly #checksum = new Uint32Array(1)
   readonly #reservation: { buffer: Buffer; readonly at: number } = { buffer: NO_PAYLOAD, at: 0 }
   #handler!: PeerRequestHandler
   /** Null once the connection has ended: the sender has its buffers back. */
@@ -54,6 +57,7 @@ export class LocalRequest extends RequestFields implements IncomingRequest, Turn
     this.payload = request.payload
     this.payloadAt = request.payloadAt
     this.payloadLengthBytes = request.payloadLengthBytes
+    this.blockChecksums = this.#checksumsOf(request)
   }
 
   /** The connection has ended: answers the sender's request, which is lost. */
@@ -102,6 +106,13 @@ export class LocalRequest extends RequestFields implements IncomingRequest, Turn
     if (this.#reserved !== null) this.#owner.pool.give(this.#reserved)
     this.#kept = this.#reserved = null
     this.#owner.queue.add(this)
+  }
+
+  /** The sender's checksum is that of a block where the payload is one. */
+  #checksumsOf({ payloadLengthBytes, payloadChecksum }: PeerRequest): Uint32Array | null {
+    if (payloadLengthBytes !== CHECKSUM_BLOCK_BYTES || payloadChecksum === UNKNOWN_CHECKSUM) return null
+    this.#checksum[0] = payloadChecksum
+    return this.#checksum
   }
 
   #fillIn(request: PeerRequest, status: PeerStatus, answer: PeerAnswer | undefined): void {

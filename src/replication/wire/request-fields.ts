@@ -33,6 +33,7 @@ export class RequestFields implements SharedFields {
   payload: Buffer = NO_PAYLOAD
   payloadAt = 0
   payloadLengthBytes = 0
+  blockChecksums: Uint32Array | null = null
 
   protected takeFields(from: SharedFields): void {
     this.epoch = from.epoch

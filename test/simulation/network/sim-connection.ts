@@ -167,6 +167,7 @@ class SimIncoming implements IncomingRequest {
   payload: Buffer
   readonly payloadAt = 0
   readonly payloadLengthBytes: number
+  readonly blockChecksums = null
   readonly #request: PeerRequest
   readonly #connection: SimConnection
   #kept = false
