@@ -88,7 +88,7 @@ export class Answers implements DataInReceiver {
   #hasRoomFor(slot: TaskSlot): boolean {
     const { link, limits } = this.#session
     const toCome = slot.fetched === null ? this.#fetchedBytes : 0
-    return link.output.pendingBytes + toCome < limits.outputBytesPerSessionMax
+    return !link.turnIsOver() && link.output.pendingBytes + toCome < limits.outputBytesPerSessionMax
   }
 
   #proceed(slot: TaskSlot): void {

@@ -4,6 +4,8 @@ import type { Transmitter } from './transmit-slab.ts'
 /** A connection as its phase (login, then a session) sees it. */
 export interface SessionLink {
   readonly output: Transmitter
+  /** Others come first now: flushed() follows by itself, and input where it is wanted. */
+  turnIsOver(): boolean
   readonly receiver: PduReceiver
   /** When anything was last received, on the clock. */
   readonly heardAtMs: number

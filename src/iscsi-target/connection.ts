@@ -9,6 +9,7 @@ import type { Logger } from '../net/logger.ts'
 import type { SlabPool } from '../net/slab-output.ts'
 import { hostAndPort } from '../net/socket-address.ts'
 import { SocketOutlet } from '../net/socket-outlet.ts'
+import { Turn, type TurnQueue, type TurnTaker } from '../net/turn.ts'
 import type { ConnectionPhase, SessionLink } from './connection-phase.ts'
 import { CLOSE_GRACE_MS } from './limits.ts'
 import { type PayloadPlace, PduReceiver, type PduSink, type StreamFault } from './pdu-receiver.ts'
@@ -20,6 +21,7 @@ export interface ConnectionSurroundings {
   readonly pool: BufferPool
   readonly slabs: SlabPool
   readonly flushQueue: FlushQueue
+  readonly turns: TurnQueue
   readonly busyPoll: BusyPoll
   readonly clock: Clock
   readonly faults: FaultCounters
@@ -29,7 +31,7 @@ export interface ConnectionSurroundings {
 }
 
 /** The socket side of a connection: one pass per read, one write per pass, and who reads when. */
-export class Connection implements PduSink, SessionLink, ByteIntake {
+export class Connection implements PduSink, SessionLink, ByteIntake, TurnTaker {
   readonly output: Transmitter
   readonly receiver: PduReceiver
   readonly localAddress: string
@@ -38,6 +40,8 @@ export class Connection implements PduSink, SessionLink, ByteIntake {
   readonly #surroundings: ConnectionSurroundings
   readonly #socket: net.Socket
   readonly #onClosed: (connection: Connection) => void
+  readonly #turn: Turn
+  #receivedBytes = 0
   #phase: ConnectionPhase | null = null
   #direct: Buffer | null = null
   #inPass = false
@@ -55,6 +59,7 @@ export class Connection implements PduSink, SessionLink, ByteIntake {
   ) {
     this.#surroundings = surroundings
     this.#onClosed = onClosed
+    this.#turn = new Turn(surroundings.turns, this)
     this.#outlet = new SocketOutlet(surroundings.clock, () => this.#outputTaken())
     this.output = new Transmitter(surroundings.slabs, this.#outlet)
     this.receiver = new PduReceiver(this, surroundings.pool)
@@ -94,6 +99,7 @@ export class Connection implements PduSink, SessionLink, ByteIntake {
   received(lengthBytes: number, buffer: Buffer): boolean {
     if (!this.#isOpen) return false
     this.heardAtMs = this.#surroundings.clock.nowMs()
+    this.#receivedBytes += lengthBytes
     this.#inPass = true
     if (buffer === this.#direct) this.receiver.receivedInPlace(lengthBytes)
     else this.receiver.receive(buffer, lengthBytes)
@@ -107,7 +113,8 @@ export class Connection implements PduSink, SessionLink, ByteIntake {
   // PduSink.
 
   get receiving(): boolean {
-    return this.#isOpen && this.#closeReason === null && this.#phase?.receiving === true
+    if (!this.#isOpen || this.#closeReason !== null || this.#turn.isOver()) return false
+    return this.#phase?.receiving === true
   }
 
   pduReceived(pdu: Buffer, at: number, data: Buffer, dataAt: number, dataLength: number): void {
@@ -126,7 +133,22 @@ export class Connection implements PduSink, SessionLink, ByteIntake {
     this.close(fault)
   }
 
+  // TurnTaker.
+
+  get movedBytes(): number {
+    return this.#receivedBytes + this.output.gatheredBytes
+  }
+
+  turnBegins(): void {
+    this.flush()
+    this.receiveAgain()
+  }
+
   // SessionLink.
+
+  turnIsOver(): boolean {
+    return this.#turn.isOver()
+  }
 
   flushSoon(): void {
     if (this.#inPass || this.#isQueued || !this.#isOpen) return

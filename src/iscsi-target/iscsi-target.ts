@@ -10,6 +10,7 @@ import { FlushQueue } from '../net/flush-queue.ts'
 import { type Logger, silentLogger } from '../net/logger.ts'
 import { Portal } from '../net/portal.ts'
 import { EARLY_SEND_BYTES, SlabPool } from '../net/slab-output.ts'
+import { TurnQueue } from '../net/turn.ts'
 import { Connection, type ConnectionSurroundings } from './connection.ts'
 import { SLOTS_MAX } from './data-out.ts'
 import {
@@ -84,6 +85,7 @@ export class IscsiTarget {
       receiveBuffer: Buffer.allocUnsafeSlow(RECEIVE_BUFFER_BYTES),
       slabs: new SlabPool(SLAB_ROOM_BYTES, SLABS_KEPT_MAX, EARLY_SEND_BYTES),
       flushQueue: new FlushQueue(),
+      turns: new TurnQueue(),
       busyPoll: new BusyPoll(() => performance.now()),
       receiveByEvents: options.receiveByEvents ?? false,
     }

@@ -10,6 +10,7 @@ import type { Logger } from '../net/logger.ts'
 import { SlabOutput, type SlabPool } from '../net/slab-output.ts'
 import { hostAndPort } from '../net/socket-address.ts'
 import { SocketOutlet } from '../net/socket-outlet.ts'
+import { Turn, type TurnQueue, type TurnTaker } from '../net/turn.ts'
 import type { ExportDirectory, NbdClient } from './export-directory.ts'
 import { type Agreement, Handshake, type TlsMode } from './handshake/handshake.ts'
 import { CLOSE_GRACE_MS, HANDSHAKE_OUTPUT_BYTES_MAX, type NbdLimits } from './limits.ts'
@@ -24,6 +25,7 @@ export interface NbdSurroundings {
   readonly pool: BufferPool
   readonly slabs: SlabPool
   readonly flushQueue: FlushQueue
+  readonly turns: TurnQueue
   readonly busyPoll: BusyPoll
   readonly timer: PassTimer
   readonly clock: Clock
@@ -43,7 +45,7 @@ export interface ListenerTls {
 const NOTHING = Buffer.alloc(0)
 
 /** The socket side of a connection: one pass per read, one write per pass, first handshake, then transmission. */
-export class NbdConnection implements ByteIntake {
+export class NbdConnection implements ByteIntake, TurnTaker {
   readonly id: number
   readonly output: SlabOutput
   readonly connectedAt = new Date()
@@ -57,6 +59,8 @@ export class NbdConnection implements ByteIntake {
   readonly #handshake: Handshake
   readonly #onClosed: (connection: NbdConnection) => void
   readonly #openedAtMs: number
+  readonly #turn: Turn
+  #receivedBytes = 0
   #socket: net.Socket
   /** Of the handshake: the beginning of a message whose rest has not come. */
   #unread: Buffer = NOTHING
@@ -83,6 +87,7 @@ export class NbdConnection implements ByteIntake {
     this.#tls = tls
     this.#onClosed = onClosed
     this.#openedAtMs = surroundings.clock.nowMs()
+    this.#turn = new Turn(surroundings.turns, this)
     this.#outlet = new SocketOutlet(surroundings.clock, () => this.#outputTaken())
     this.output = new SlabOutput(surroundings.slabs, this.#outlet)
     const { localAddress, localPort, remoteAddress, remotePort } = accepted
@@ -109,6 +114,7 @@ export class NbdConnection implements ByteIntake {
 
   received(lengthBytes: number, buffer: Buffer): boolean {
     if (!this.#isOpen) return false
+    this.#receivedBytes += lengthBytes
     this.#inPass = true
     if (this.transmission === null) this.#handshakeReceived(buffer.subarray(0, lengthBytes))
     else if (buffer === this.#direct) this.transmission.reader.receivedInPlace(lengthBytes)
@@ -122,7 +128,22 @@ export class NbdConnection implements ByteIntake {
     return this.#isReading
   }
 
+  // TurnTaker.
+
+  /** Holes are read and looked through, though hardly anything is sent for them. */
+  get movedBytes(): number {
+    return this.#receivedBytes + (this.transmission?.stats.readBytes ?? 0)
+  }
+
+  turnBegins(): void {
+    this.receiveAgain()
+  }
+
   // TransmissionLink.
+
+  turnIsOver(): boolean {
+    return this.#turn.isOver()
+  }
 
   flushSoon(): void {
     if (this.#inPass || this.#isQueued || !this.#isOpen) return

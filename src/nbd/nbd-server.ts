@@ -8,6 +8,7 @@ import { FlushQueue } from '../net/flush-queue.ts'
 import { type Logger, silentLogger } from '../net/logger.ts'
 import { Portal } from '../net/portal.ts'
 import { EARLY_SEND_BYTES, SlabPool } from '../net/slab-output.ts'
+import { TurnQueue } from '../net/turn.ts'
 import { type ListenerTls, NbdConnection, type NbdSurroundings } from './connection.ts'
 import type { ExportDirectory } from './export-directory.ts'
 import {
@@ -67,6 +68,7 @@ export class NbdServer {
       pool: new BufferPool(POOL_RETAINED_BYTES_MAX),
       slabs: new SlabPool(TRANSMIT_SLAB_BYTES, SLABS_KEPT_MAX, EARLY_SEND_BYTES),
       flushQueue: new FlushQueue(),
+      turns: new TurnQueue(),
       busyPoll: new BusyPoll(() => performance.now()),
       timer: new PassTimer(() => this.#clock.nowMs()),
       clock: this.#clock,

@@ -50,6 +50,8 @@ const NO_SLAB = Buffer.alloc(0)
 export class SlabOutput {
   /** Where messages are being written; changes with reserve(), append() and flush(). */
   slab: Buffer = NO_SLAB
+  /** Of all messages so far. */
+  gatheredBytes = 0
   readonly #pool: SlabPool
   readonly #outlet: ByteOutlet
   #fill = 0
@@ -93,6 +95,7 @@ export class SlabOutput {
    */
   commit(endAt: number): void {
     const lengthBytes = endAt - this.#fill
+    this.gatheredBytes += lengthBytes
     this.#fill = endAt
     const pool = this.#pool
     if (endAt < pool.earlySendBytes || lengthBytes > EARLY_MESSAGE_BYTES_MAX) return
@@ -101,6 +104,7 @@ export class SlabOutput {
 
   /** Sends `buffer[from, from + lengthBytes)` after what was gathered, without copying; then `owner` gets it. */
   append(buffer: Buffer, lengthBytes: number, owner: BufferOwner, from = 0): void {
+    this.gatheredBytes += lengthBytes
     this.#rotate()
     this.#sendOrQueue(buffer, from, lengthBytes, owner)
   }

@@ -21,10 +21,10 @@ for (const fetchMs of [-1, 1]) {
     const other = await server.login({ isid: '400000000002' })
     greedy.socket.pause()
     for (let i = 0; i < READS; i++) greedy.command(read10(0, READ_BYTES / 512), { read: READ_BYTES })
-    await sleep(150)
     const [session] = server.target.liveSessions()
+    await expect.poll(() => session!.link.output.pendingBytes, { timeout: 15_000 }).toBeGreaterThan(0)
+    await sleep(150)
     const pending = session!.link.output.pendingBytes
-    expect(pending).toBeGreaterThan(0)
     expect(pending).toBeLessThanOrEqual(outputBytesPerSessionMax + READ_BYTES + SLAB_SEGMENT_BYTES_MAX)
     other.nopOut()
     expect((await other.receive()).opcode).toBe(Opcode.nopIn)

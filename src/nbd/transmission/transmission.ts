@@ -29,6 +29,8 @@ import { filteredStatusLength } from './status-payload.ts'
 /** A connection as its transmission phase sees it. */
 export interface TransmissionLink {
   readonly output: SlabOutput
+  /** Others come first now: receiveAgain() follows by itself. */
+  turnIsOver(): boolean
   /** Sends what was gathered: at the end of the pass, or of the tick outside of one. */
   flushSoon(): void
   /** Reads on after `receiving` went from false to true outside of a pass. */
@@ -105,6 +107,7 @@ export class Transmission implements RequestSink, SlotOwner, RequestContext {
     return (
       this.#isOpen &&
       !this.#disconnecting &&
+      !this.#link.turnIsOver() &&
       this.#busySlots < this.#limits.requestsPerConnectionMax &&
       this.#busyBytes + this.#link.output.pendingBytes < this.#limits.bytesInFlightMax
     )
