@@ -1,4 +1,5 @@
 import type { BlockExtent } from '../block/block-device.ts'
+import type { LoggedOperation, OperationFate } from '../replication/operation-log.ts'
 import type { ClientIdentity } from '../volume/client-identity.ts'
 import type { RegistrantName } from '../volume/reservations/reservation-state.ts'
 import type {
@@ -69,16 +70,19 @@ export interface ResumedStream {
   readonly number: number
   /** Writes of it that may or may not have taken effect. */
   readonly inDoubt: number
-  /** Of those, the ones that are repeated only when the replicas remember them. PROTOCOL rule 18. */
-  readonly asks: readonly number[]
+  /** Those, one by one. PROTOCOL rule 18. */
+  readonly asks: readonly DoubtfulOperation[]
   /** What the gateway has heard of lost rights to the volume. */
   readonly rightsVersion: number
 }
 
-/** `number` null: the stream is dead. `found`: of what was asked. */
+/** An operation of a stream that may or may not have taken effect. */
+export type DoubtfulOperation = Omit<LoggedOperation, 'stream'>
+
+/** `number` null: the stream is dead. `fates`: of what was asked, in the same order. */
 export interface ResumeAnswer {
   readonly number: number | null
-  readonly found: readonly number[]
+  readonly fates: readonly OperationFate[]
 }
 
 /** Null: it never came. `unknown`: that is too long ago to be remembered. */

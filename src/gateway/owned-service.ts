@@ -60,7 +60,7 @@ export class OwnedService {
       epoch: owned.epoch,
       timers,
       limits,
-      recent: owned.recent,
+      fate: operation => owned.fate(operation),
       isFirst: owned.epoch <= FIRST_OWNED_EPOCH,
       rightsVersion: owned.head.rightsVersion ?? 0,
       killed: ({ gateway, key, number }) => void options.tell(gateway, { is: 'streamDead', key, number }),

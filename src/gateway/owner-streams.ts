@@ -1,15 +1,15 @@
 import { HoldfastError } from '../errors/holdfast-error.ts'
-import type { RecentOperation } from '../replication/replication.ts'
+import type { LoggedOperation, OperationFate } from '../replication/operation-log.ts'
 import type { Timers } from '../replication/timers.ts'
 import { isStreamOf, type StreamKey } from './client-key.ts'
 import { type GatewayLimits, STREAMS_PER_VOLUME_MAX } from './limits.ts'
-import type { ResumeAnswer, ResumedStream } from './messages.ts'
+import type { DoubtfulOperation, ResumeAnswer, ResumedStream } from './messages.ts'
 import { OwnerStream } from './owner-stream.ts'
 
 /** Stream numbers of one epoch. An epoch later they are higher: the newest of two is the one to believe. */
 const NUMBERS_PER_EPOCH = 2 ** 24
 
-const DEAD: ResumeAnswer = { number: null, found: [] }
+const DEAD: ResumeAnswer = { number: null, fates: [] }
 
 interface Resuming {
   readonly gateway: number
@@ -21,8 +21,8 @@ export interface OwnerStreamsOptions {
   readonly epoch: number
   readonly timers: Timers
   readonly limits: GatewayLimits
-  /** What members of the volume remember of streams. */
-  readonly recent: readonly RecentOperation[]
+  /** What became of an operation, as the members of the volume remember it. */
+  readonly fate: (operation: LoggedOperation) => OperationFate
   /** Nobody can have a stream from before: there is no window. */
   readonly isFirst: boolean
   /** Gateways that have heard less of lost rights name no streams. */
@@ -46,7 +46,6 @@ export class OwnerStreams {
   /** Dead, but not drained yet. */
   readonly #ending = new Set<OwnerStream>()
   #rightsVersion: number
-  readonly #found: ReadonlySet<string>
   /** Registrations of one key, one after the other. */
   readonly #registering = new Map<StreamKey, Promise<unknown>>()
   #resuming: Resuming[] | null = []
@@ -60,7 +59,6 @@ export class OwnerStreams {
   constructor(options: OwnerStreamsOptions) {
     this.#options = options
     this.#rightsVersion = options.rightsVersion
-    this.#found = new Set(options.recent.map(({ stream, sequence }) => `${stream} ${sequence}`))
     this.#opened = new Promise(resolve => {
       this.#open = resolve
     })
@@ -97,11 +95,11 @@ export class OwnerStreams {
   #resumedBefore(gateway: number, { number, asks }: ResumedStream): ResumeAnswer {
     const resumed = this.#resumed.get(number)
     if (resumed === undefined || resumed.isDead || resumed.gateway !== gateway) return DEAD
-    return { number: resumed.number, found: this.#foundOf(number, asks) }
+    return { number: resumed.number, fates: this.#fatesOf(number, asks) }
   }
 
-  #foundOf(number: number, asks: readonly number[]): number[] {
-    return asks.filter(sequence => this.#found.has(`${number} ${sequence}`))
+  #fatesOf(stream: number, asks: readonly DoubtfulOperation[]): OperationFate[] {
+    return asks.map(operation => this.#options.fate({ ...operation, stream }))
   }
 
   /** Resolves when new operations of the stream may begin; false when it is dead. */
@@ -206,7 +204,7 @@ export class OwnerStreams {
       const { gateway, stream } = winner
       const resumed = this.#add(gateway, stream.key, stream.inDoubt === 0)
       this.#resumed.set(stream.number, resumed)
-      winner.answer({ number: resumed.number, found: this.#foundOf(stream.number, stream.asks) })
+      winner.answer({ number: resumed.number, fates: this.#fatesOf(stream.number, stream.asks) })
     }
     // Whoever was answered already hears nothing of this.
     for (const { answer } of resuming) answer(DEAD)

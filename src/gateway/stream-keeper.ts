@@ -1,8 +1,10 @@
 import { BlockKind } from '../block/block-operation.ts'
 import { BlockStatus } from '../block/block-status.ts'
+import type { OperationFate } from '../replication/operation-log.ts'
+import { alignDown, alignUp } from '../volume/block-alignment.ts'
 import type { StreamKey } from './client-key.ts'
 import { type GatewayStream, StreamState } from './gateway-stream.ts'
-import type { Outcome, OwnerPort, ResumeAnswer } from './messages.ts'
+import type { DoubtfulOperation, Outcome, OwnerPort } from './messages.ts'
 import { type RoutedOperation, RoutedState } from './routed-operation.ts'
 
 /** The volume whose streams are kept. */
@@ -150,24 +152,29 @@ export class StreamKeeper {
     if (!isCurrent()) return
     this.#giveUpRepeats(stream)
     const doubts = this.#doubts(stream)
-    const asks = doubts.filter(({ routed }) => needsProof(routed)).map(({ sequence }) => sequence)
+    const asks = doubts.map(doubtfulOperation)
     const { rightsVersion } = this.#volume
     const answer = await port.resume({ key, number, inDoubt: doubts.length, asks, rightsVersion })
     if (!isCurrent()) return
     if (answer.number === null) return this.#die(stream)
     stream.numbered(answer.number, epoch)
     stream.hasSettled = doubts.length === 0
-    for (const doubt of doubts.reverse()) if (isStill(doubt)) this.#decide(doubt.routed, answer)
+    for (let index = doubts.length - 1; index >= 0; index--) {
+      const doubt = doubts[index]!
+      if (isStill(doubt)) this.#decide(doubt.routed, answer.fates[index] ?? 'unknown')
+    }
     if (stream.hasSettled) return this.#open(stream)
     stream.state = StreamState.settling
     this.#volume.advance()
     await this.#settle(stream)
   }
 
-  #decide(routed: RoutedOperation, { found }: ResumeAnswer): void {
-    if (!needsProof(routed)) return this.#repeat(routed)
-    if (!found.includes(routed.sequence)) return this.#volume.end(routed, BlockStatus.inDoubt, 0)
-    routed.isRedo = true
+  #decide(routed: RoutedOperation, fate: OperationFate): void {
+    if (fate === 'carriedOut') return this.#volume.end(routed, BlockStatus.ok, 0)
+    const isCompared = needsProof(routed)
+    if (fate === 'unknown' || (isCompared && fate === 'absent'))
+      return this.#volume.end(routed, BlockStatus.inDoubt, 0)
+    if (isCompared) routed.isRedo = true
     this.#repeat(routed)
   }
 
@@ -229,6 +236,13 @@ interface Doubt {
   readonly routed: RoutedOperation
   readonly stream: number
   readonly sequence: number
+}
+
+/** With the blocks that it held. */
+function doubtfulOperation({ routed, sequence }: Doubt): DoubtfulOperation {
+  const { offsetBytes, lengthBytes } = routed.operation
+  const startBytes = alignDown(offsetBytes)
+  return { sequence, offsetBytes: startBytes, lengthBytes: alignUp(offsetBytes + lengthBytes) - startBytes }
 }
 
 /** Nobody has given it up while the owner was asked. */

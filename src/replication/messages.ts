@@ -1,4 +1,5 @@
 import type { BlockKind } from '../block/block-operation.ts'
+import type { OperationLog } from './operation-log.ts'
 import type { RegionDigest } from './replica-store.ts'
 
 /**
@@ -10,8 +11,16 @@ export type ReplicaOrder =
   | { readonly what: 'createVolume'; readonly sizeBytes: number }
   | { readonly what: 'growVolume'; readonly sizeBytes: number }
   | { readonly what: 'deleteVolume' }
-  /** Rule 6. `generation` is the head's: what is written from now on is stamped with it. */
-  | { readonly what: 'fence'; readonly sizeBytes: number; readonly generation: number }
+  /**
+   * Rule 6. `generation` is the head's: what is written from now on is stamped with it. `opening`: nothing of the
+   * epoch has been served yet.
+   */
+  | {
+      readonly what: 'fence'
+      readonly sizeBytes: number
+      readonly generation: number
+      readonly opening?: boolean
+    }
   /** Rule 4, one for all volumes that one daemon owns on the other's brick. */
   | { readonly what: 'renew'; readonly volumes: readonly RenewedVolume[] }
   /** No read is authorised any more at the request's epoch or below. Rule 6. */
@@ -116,8 +125,8 @@ export interface FenceAnswer {
   /** All active segments when not continuous. */
   readonly activeSegments: readonly number[]
   readonly suspectSegments: readonly number[]
-  /** Pairs of stream and sequence number, oldest first. */
-  readonly recent: readonly (readonly [stream: number, sequence: number])[]
+  /** Of the epoch before. PROTOCOL rule 18. */
+  readonly log: OperationLog
 }
 
 export interface SegmentsAnswer {

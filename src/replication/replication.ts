@@ -2,16 +2,11 @@ import type { OwnerValue, VolumeHead } from '../control/layout.ts'
 import type { Compare, MetadataStore } from '../metadata/metadata-store.ts'
 import type { VolumeExtents } from '../store/brick.ts'
 import type { OperationQueue } from '../volume/operation-queue.ts'
+import type { LoggedOperation, OperationFate } from './operation-log.ts'
 import type { PeerNetwork, PeerRequestHandler } from './peer-network.ts'
 import type { ReplicaStore } from './replica-store.ts'
 import type { CopyBudget, CopyPlanner, CopyProgress } from './resync/resync-ports.ts'
 import type { Timers } from './timers.ts'
-
-/** A write, trim or zero that a member remembers, so that a client's repetition of it can be told. PROTOCOL rule 18. */
-export interface RecentOperation {
-  readonly stream: number
-  readonly sequence: number
-}
 
 /** A volume that this daemon owns, for the length of one epoch. */
 export interface OwnedHere {
@@ -24,9 +19,9 @@ export interface OwnedHere {
   readonly extents: VolumeExtents
   /** The block locks of this epoch, given to OwnedVolume: reconcile, resync and repair hold regions in it. */
   readonly queue: OperationQueue
-  /** Operations of client streams that some member applied or was asked to, found by the fence. */
-  readonly recent: readonly RecentOperation[]
   readonly ended: boolean
+  /** What became of an operation that was in doubt when this epoch began. PROTOCOL rule 18. */
+  fate(operation: LoggedOperation): OperationFate
   /**
    * What a transaction on state of this volume must compare, so that it fails once another epoch has begun.
    * PROTOCOL rule 19. Throws ERR_BLOCK_UNAVAILABLE when the epoch has ended already.

@@ -5,8 +5,9 @@ import type { OwnerValue, VolumeHead } from '../../src/control/layout.ts'
 import { Gateway, type Ownerships } from '../../src/gateway/gateway.ts'
 import type { GatewayLimits } from '../../src/gateway/limits.ts'
 import type { RoutedVolume } from '../../src/gateway/routed-volume.ts'
+import { fateOf, type LoggedOperation, packOperations } from '../../src/replication/operation-log.ts'
 import type { PeerNetwork } from '../../src/replication/peer-network.ts'
-import type { OwnedHere, RecentOperation } from '../../src/replication/replication.ts'
+import type { OwnedHere } from '../../src/replication/replication.ts'
 import type { Timers } from '../../src/replication/timers.ts'
 import { LocalPeerHub } from '../../src/replication/wire/local-peer-network.ts'
 import type { VolumeExtents } from '../../src/store/brick.ts'
@@ -135,7 +136,7 @@ export class GatewayWorld implements AsyncDisposable {
   readonly storage = new MemoryStateStorage()
   readonly peers: GatewayPeer[] = []
   /** What reached the bricks with a stream, in order: kept as replicas keep it. */
-  readonly recent: RecentOperation[] = []
+  readonly recent: LoggedOperation[] = []
   lossGeneration = 0
   rightsVersion = 0
   readonly #hub = new LocalPeerHub()
@@ -163,9 +164,10 @@ export class GatewayWorld implements AsyncDisposable {
     await before?.drained()
     this.#epoch++
     const peer = this.peer(number)
-    const extents = new EpochExtents(this.bricks, ({ stream, sequence }) => {
-      if (stream > 0) this.recent.push({ stream, sequence })
+    const extents = new EpochExtents(this.bricks, ({ stream, sequence, offsetBytes, lengthBytes }) => {
+      if (stream > 0) this.recent.push({ stream, sequence, offsetBytes, lengthBytes })
     })
+    const log = { complete: true, operations: packOperations(this.recent), forgotten: [] }
     const owned: OwnedThere = {
       peer,
       name: NAME,
@@ -174,7 +176,7 @@ export class GatewayWorld implements AsyncDisposable {
       head: this.head(),
       extents,
       queue: new OperationQueue(),
-      recent: [...this.recent],
+      fate: operation => fateOf(operation, [[log]]),
       get ended() {
         return extents.ended
       },

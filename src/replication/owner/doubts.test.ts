@@ -11,7 +11,7 @@ const answer = (part: Partial<FenceAnswer>): FenceAnswer => ({
   operations: [],
   activeSegments: [],
   suspectSegments: [],
-  recent: [],
+  log: { complete: true, operations: '', forgotten: [] },
   ...part,
 })
 const write = (offsetBytes: number, lengthBytes: number) => ({ kind: 1, offsetBytes, lengthBytes }) as const

@@ -1,5 +1,5 @@
 import { RANGE_BYTES } from '../../control/layout.ts'
-import type { RecentOperation } from '../replication.ts'
+import { fateOf, type LoggedOperation, type OperationFate } from '../operation-log.ts'
 import type { MemberPort } from '../resync/resync-ports.ts'
 import { doubtfulSpans } from './doubts.ts'
 import { Fencing } from './fencing.ts'
@@ -23,6 +23,7 @@ export class EpochOpening {
   #coldSinceMs: number | null = null
   #evaluating = false
   #served = false
+  #hasServed = false
   #settling = false
   #settled = false
 
@@ -36,6 +37,7 @@ export class EpochOpening {
       volumeUuid: uuid,
       head: () => ownership.head,
       ended,
+      opening: () => !this.#hasServed,
       superseded: () => ownership.superseded(),
       ahead: error => ownership.end(error.message),
       changed: () => this.#evaluateLater(),
@@ -65,10 +67,13 @@ export class EpochOpening {
     return this.#reconcile.regionsLeft
   }
 
-  get recent(): RecentOperation[] {
-    return this.#fencing.answers
-      .flatMap(({ recent }) => recent)
-      .map(([stream, sequence]) => ({ stream, sequence }))
+  /** By what the members that count were asked to do in the epoch before. */
+  fate(operation: LoggedOperation): OperationFate {
+    const first = Math.floor(operation.offsetBytes / RANGE_BYTES)
+    const last = Math.floor((operation.offsetBytes + operation.lengthBytes - 1) / RANGE_BYTES)
+    const touched = this.#ownership.sets.current.slice(first, last + 1)
+    const logs = touched.map(peers => peers.map(peer => this.#fencing.answer(peer)?.log ?? null))
+    return fateOf(operation, logs)
   }
 
   joined(peerNumber: number, ranges: readonly number[]): void {
@@ -176,6 +181,7 @@ export class EpochOpening {
     this.#ownership.askGrants()
     const suspect = this.#fencing.answers.some(answer => answer.suspectSegments.length > 0)
     if (suspect && !this.#settled) extents.setFlushesWait(true)
+    this.#hasServed = true
     sets.serve(ranges)
     if (!this.#served) await this.#beginServer()
     if (!this.#ownership.ended) void this.#settle()

@@ -27,6 +27,8 @@ export interface FencingOptions {
   /** The head of the epoch, as it is now. */
   readonly head: () => VolumeHead
   readonly ended: () => boolean
+  /** Nothing of the epoch has been served yet. */
+  readonly opening: () => boolean
   /** A higher epoch is known somewhere. */
   readonly superseded: () => void
   readonly ahead: (error: ReplicaAhead) => void
@@ -128,7 +130,7 @@ export class Fencing {
     const sizeBytes = alignUp(head().sizeBytes)
     const identity = member.link?.identity ?? node.network.self
     const terms = { volumeUuid, epoch, setVersion }
-    const order = { what: 'fence', sizeBytes, generation } as const
+    const order = { what: 'fence', sizeBytes, generation, opening: this.#options.opening() } as const
     const { status, body } = await node.orders.ask(member.peerNumber, terms, order)
     if (status === PeerStatus.staleEpoch) return superseded()
     if (status === PeerStatus.unknownVolume || status === BlockStatus.ioError) {

@@ -3,8 +3,9 @@ import { keys, type VolumeHead } from '../../control/layout.ts'
 import { HoldfastError } from '../../errors/holdfast-error.ts'
 import type { Compare, KeyValue } from '../../metadata/metadata-store.ts'
 import { OperationQueue } from '../../volume/operation-queue.ts'
+import type { LoggedOperation, OperationFate } from '../operation-log.ts'
 import { PeerStatus } from '../peer-network.ts'
-import type { OwnedHere, OwnedStatistics, RecentOperation } from '../replication.ts'
+import type { OwnedHere, OwnedStatistics } from '../replication.ts'
 import { CopyKeeper } from '../resync/copy-keeper.ts'
 import type { EarnedChange } from '../resync/resync-ports.ts'
 import type { Timer } from '../timers.ts'
@@ -140,8 +141,8 @@ export class Ownership implements OwnedHere, EpochRunner {
     return this.uuid
   }
 
-  get recent(): readonly RecentOperation[] {
-    return this.#opening.recent
+  fate(operation: LoggedOperation): OperationFate {
+    return this.#opening.fate(operation)
   }
 
   stillOwned(): Compare[] {

@@ -1,5 +1,6 @@
 import type { BlockKind } from '../../block/block-operation.ts'
 import type { ReportedOperation } from '../messages.ts'
+import { FORGOTTEN_SLOTS, type LoggedOperation, type OperationLog, packOperations } from '../operation-log.ts'
 
 /**
  * As many as one volume's replica remembers. The owner starts no operation further than this above its watermark,
@@ -17,6 +18,10 @@ export class RecentOperations {
   readonly #streams = new Float64Array(RECENT_OPERATIONS)
   readonly #sequences = new Float64Array(RECENT_OPERATIONS)
   #count = 0
+  #epoch = 0
+  /** Of the present epoch: by stream number, the highest sequence number that was overwritten. */
+  readonly #forgotten = new Float64Array(FORGOTTEN_SLOTS)
+  #hasForgotten = false
 
   note(
     epoch: number,
@@ -27,7 +32,9 @@ export class RecentOperations {
     stream: number,
     sequence: number,
   ): void {
+    if (epoch !== this.#epoch) this.#begin(epoch)
     const at = this.#count++ % RECENT_OPERATIONS
+    if (this.#epochs[at] === epoch) this.#forget(at)
     this.#epochs[at] = epoch
     this.#operations[at] = operation
     this.#kinds[at] = kind
@@ -48,13 +55,36 @@ export class RecentOperations {
     return found
   }
 
-  /** Of clients' streams, as pairs. */
-  streams(): (readonly [stream: number, sequence: number])[] {
-    const found: (readonly [number, number])[] = []
+  /** What became of clients' operations of `epoch` can be told by it. `complete`: nothing of it went by. */
+  log(epoch: number, complete: boolean): OperationLog {
+    const operations: LoggedOperation[] = []
     for (const at of this.#oldestFirst()) {
-      if (this.#streams[at]! > 0) found.push([this.#streams[at]!, this.#sequences[at]!])
+      if (this.#epochs[at] !== epoch) continue
+      operations.push({
+        stream: this.#streams[at]!,
+        sequence: this.#sequences[at]!,
+        offsetBytes: this.#offsets[at]!,
+        lengthBytes: this.#lengths[at]!,
+      })
     }
-    return found
+    const hasForgotten = this.#hasForgotten && this.#epoch === epoch
+    return {
+      complete,
+      operations: packOperations(operations),
+      forgotten: hasForgotten ? [...this.#forgotten] : [],
+    }
+  }
+
+  #begin(epoch: number): void {
+    this.#epoch = epoch
+    this.#forgotten.fill(0)
+    this.#hasForgotten = false
+  }
+
+  #forget(at: number): void {
+    const slot = this.#streams[at]! % FORGOTTEN_SLOTS
+    this.#forgotten[slot] = Math.max(this.#forgotten[slot]!, this.#sequences[at]!)
+    this.#hasForgotten = true
   }
 
   *#oldestFirst(): Generator<number> {

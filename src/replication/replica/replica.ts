@@ -262,7 +262,7 @@ export class Replica implements PeerRequestHandler {
     if (this.#store.failure !== null) return { status: BlockStatus.ioError, body: null }
     const { uuid, sizeBytes } = replica.volume
     if (sizeBytes < order.sizeBytes) await this.#store.growVolume(uuid, order.sizeBytes)
-    const answer = await replica.fence(epoch, setVersion, order.generation)
+    const answer = await replica.fence(epoch, setVersion, order.generation, order.opening === true)
     if (typeof answer === 'number') return { status: answer, body: { epoch: replica.epoch } }
     this.counters.fencesAnswered++
     return { status: BlockStatus.ok, body: answer }

@@ -1,10 +1,12 @@
 import { expect, test } from 'vitest'
 import { BlockStatus } from '../../block/block-status.ts'
 import type { FenceAnswer } from '../messages.ts'
+import { packOperations } from '../operation-log.ts'
 import { GRANT_MS } from '../owner/grants.ts'
 import { PeerStatus } from '../peer-network.ts'
 import type { ReplicaStore, ReplicaVolume } from '../replica-store.ts'
 import type { Timers } from '../timers.ts'
+import { RECENT_OPERATIONS } from './recent-operations.ts'
 import { VolumeReplica } from './volume-replica.ts'
 
 class ManualTimers implements Timers {
@@ -55,7 +57,8 @@ function makeReplica({ fresh = true, forgottenUntilMs = 0 } = {}) {
     forgottenUntilMs,
   })
   const ended: unknown[] = []
-  const fence = (epoch: number) => void replica.fence(epoch, 1, epoch).then(answer => ended.push(answer))
+  const fence = (epoch: number, opening = true) =>
+    void replica.fence(epoch, 1, epoch, opening).then(answer => ended.push(answer))
   return { timers, volume, store, replica, fence, ended }
 }
 
@@ -131,10 +134,40 @@ test('replica: only operations above the watermark are reported by a member that
   const answer = ended[0] as FenceAnswer
   expect(answer.continuous).toBe(true)
   expect(answer.operations).toEqual([{ kind: 1, offsetBytes: 8192, lengthBytes: 4096 }])
-  expect(answer.recent).toEqual([
-    [5, 1],
-    [5, 2],
-  ])
+  expect(answer.log.operations).toBe(
+    packOperations([
+      { stream: 5, sequence: 1, offsetBytes: 0, lengthBytes: 4096 },
+      { stream: 5, sequence: 2, offsetBytes: 8192, lengthBytes: 4096 },
+    ]),
+  )
+})
+
+test('replica: who was fenced when others served already has no complete log of that epoch', async () => {
+  const { timers, fence, ended } = makeReplica()
+  for (const [epoch, opening] of [
+    [2, true],
+    [3, true],
+    [3, false],
+    [4, false],
+    [5, true],
+  ] as const) {
+    fence(epoch, opening)
+    await timers.pass(0)
+  }
+  // Each tells of the epoch before; a fence of the same epoch is answered as before.
+  const answers = ended as FenceAnswer[]
+  expect(answers.map(({ log }) => log.complete)).toEqual([false, true, true, false, false])
+})
+
+test('replica: what was overwritten in its log is told by the highest sequence number of its stream', async () => {
+  const { timers, replica, fence, ended } = makeReplica()
+  for (let sequence = 1; sequence <= RECENT_OPERATIONS + 2; sequence++)
+    replica.note(sequence, 0, 1, 0, 4096, 5, sequence)
+  fence(2)
+  await timers.pass(0)
+  const { forgotten } = (ended[0] as FenceAnswer).log
+  expect(forgotten[5]).toBe(2)
+  expect(Math.max(...forgotten)).toBe(2)
 })
 
 test('replica: until a reconcile has ended, all active segments are reported again', async () => {

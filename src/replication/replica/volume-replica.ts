@@ -32,6 +32,8 @@ export class VolumeReplica {
   #fencing: number
   #promisedUntilMs: number
   #watermark = 0
+  /** Operations of this epoch have been noted from its beginning on; 0: of none. */
+  #loggedEpoch = 0
   #settledEpoch: number
   #inFlight = 0
   #wake: (() => void) | null = null
@@ -124,13 +126,20 @@ export class VolumeReplica {
 
   /**
    * PROTOCOL rule 6: grants nothing any more, waits out what it has promised or a release, drains what is being
-   * applied, persists the epoch, and only then answers. staleEpoch when a higher one came first.
+   * applied, persists the epoch, and only then answers. staleEpoch when a higher one came first. `opening`: nothing of
+   * the epoch has been served yet.
    */
-  fence(epoch: number, setVersion: number, generation: number): Promise<FenceAnswer | PeerStatus> {
+  fence(
+    epoch: number,
+    setVersion: number,
+    generation: number,
+    opening: boolean,
+  ): Promise<FenceAnswer | PeerStatus> {
     if (epoch < this.#fencing) return Promise.resolve(PeerStatus.staleEpoch)
     this.#fencing = epoch
+    if (!opening) this.#loggedEpoch = 0
     if (this.#fence?.epoch !== epoch) {
-      this.#fence = { epoch, answer: this.#runFence(epoch, setVersion, generation) }
+      this.#fence = { epoch, answer: this.#runFence(epoch, setVersion, generation, opening) }
       // A fence that failed is tried anew by the next request.
       this.#fence.answer.catch(() => {
         this.#fence = null
@@ -140,7 +149,12 @@ export class VolumeReplica {
     return this.#fence.answer
   }
 
-  async #runFence(epoch: number, setVersion: number, generation: number): Promise<FenceAnswer | PeerStatus> {
+  async #runFence(
+    epoch: number,
+    setVersion: number,
+    generation: number,
+    opening: boolean,
+  ): Promise<FenceAnswer | PeerStatus> {
     const { descriptor } = this.volume
     if (epoch !== descriptor.epoch) {
       await this.#quiet(epoch)
@@ -155,6 +169,7 @@ export class VolumeReplica {
     if (this.#fencing !== epoch) return PeerStatus.staleEpoch
     if (generation > this.volume.generation) this.volume.generation = generation
     this.#epoch = epoch
+    this.#loggedEpoch = opening ? epoch : 0
     this.#watermark = 0
     return answer
   }
@@ -194,7 +209,7 @@ export class VolumeReplica {
       operations: this.#recent.above(this.#epoch, this.#watermark),
       activeSegments: continuous ? [] : this.volume.activeSegments(),
       suspectSegments: this.volume.suspectSegments(),
-      recent: this.#recent.streams(),
+      log: this.#recent.log(this.#epoch, this.#loggedEpoch > 0 && this.#loggedEpoch === this.#epoch),
     }
   }
 }

@@ -17,7 +17,7 @@ const ANSWER: FenceAnswer = {
   operations: [],
   activeSegments: [0],
   suspectSegments: [0],
-  recent: [],
+  log: { complete: true, operations: '', forgotten: [] },
 }
 
 /** Peer 2, which answers fences by what the test says last. */
@@ -35,6 +35,7 @@ function aFencing() {
     volumeUuid: 'v',
     head: () => HEAD,
     ended: () => false,
+    opening: () => true,
     superseded: () => {},
     ahead: error => {
       facts.ahead = error.message
