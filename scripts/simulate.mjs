@@ -7,6 +7,7 @@ const USAGE = `npm run simulate -- [--seed N [--trace]] [--seeds FROM-TO] [--bug
   --seed N         one seed, exactly as it always runs; --trace prints everything that happens
   --seeds FROM-TO  many, on every core
   --faults A,B     only these kinds of faults
+  --gateways WHEN  always or never instead of as the seed decides: clients come to any daemon
   --model NAME     replicated (default), or single-owner: what the checker itself is tried on
   --bugs A,B       seeded bugs, or all of them: each must be found within ${SEEDS_PER_BUG} seeds
   --jobs N         processes at a time`
@@ -19,6 +20,7 @@ function readOptions() {
         seeds: { type: 'string' },
         trace: { type: 'boolean', default: false },
         faults: { type: 'string' },
+        gateways: { type: 'string' },
         model: { type: 'string', default: 'replicated' },
         bugs: { type: 'string' },
         jobs: { type: 'string' },
@@ -74,7 +76,9 @@ async function runBugs(names, args, jobs) {
 
 const options = readOptions()
 const jobs = options.jobs === undefined ? undefined : Number(options.jobs)
-const args = ['--model', options.model, ...(options.faults === undefined ? [] : ['--faults', options.faults])]
+const args = ['--model', options.model]
+for (const name of ['faults', 'gateways'])
+  if (options[name] !== undefined) args.push(`--${name}`, options[name])
 if (options.bugs !== undefined) {
   process.exitCode = await runBugs(options.bugs === 'all' ? bugNames() : options.bugs.split(','), args, jobs)
 } else if (options.seed !== undefined && options.trace) {

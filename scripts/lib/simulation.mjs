@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { cpSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -90,6 +90,11 @@ export function bugNames() {
     .sort()
 }
 
+/** A bug that shows only in some worlds says so above its patch: `Run with: --gateways always`. */
+function argsOf(patch) {
+  return /^Run with: (.+)$/m.exec(readFileSync(patch, 'utf8'))?.[1].split(' ') ?? []
+}
+
 /** Whether a seed finds nothing in the sources as they are: else it proves nothing about a seeded bug. */
 async function holds(seed, args) {
   let good = false
@@ -103,7 +108,7 @@ async function holds(seed, args) {
  */
 export async function huntBug(
   name,
-  { from = 1, seeds = SEEDS_PER_BUG, args = [], jobs, limitMs = Number.POSITIVE_INFINITY } = {},
+  { from = 1, seeds = SEEDS_PER_BUG, args: asked = [], jobs, limitMs = Number.POSITIVE_INFINITY } = {},
 ) {
   const root = mkdtempSync(join(tmpdir(), 'holdfast-bug-'))
   try {
@@ -115,6 +120,7 @@ export async function huntBug(
     const { code, output } = await runQuiet('patch', ['-p1', '--no-backup-if-mismatch', '-i', patch], {
       cwd: root,
     })
+    const args = [...asked, ...argsOf(patch)]
     if (code !== 0) throw new Error(`bug ${name} does not apply any more:\n${output}`)
     let found = null
     let tried = 0

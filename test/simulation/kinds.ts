@@ -1,3 +1,4 @@
+import { ROAMING_KINDS } from './clients/roaming.ts'
 import { ALL_FAULT_KINDS } from './faults/nemesis.ts'
 
 /** A run that ended early: fewer than M members have the volume. */
@@ -21,6 +22,15 @@ export const KINDS_OF_A_RUN: readonly string[] = [
   'torn write',
   'unsynced page lost',
   'segment cleared',
+]
+
+/** The same where clients come by gateways. */
+export const GATEWAY_KINDS: readonly string[] = [
+  ...ROAMING_KINDS.map(kind => `fault ${kind}`),
+  'login at a gateway that is not the owner',
+  'client connection closed by its gateway',
+  'operation refused inDoubt',
+  'takeovers',
 ]
 
 /** The same for runs of many seeds. */

@@ -1,4 +1,6 @@
+import type { ClientIdentity } from '../../src/volume/client-identity.ts'
 import { OperationMaker, OperationNumbers } from './clients/operation-maker.ts'
+import { Roaming } from './clients/roaming.ts'
 import { SimClient, type Workload } from './clients/sim-client.ts'
 import type { StartDaemon } from './cluster/sim-peer.ts'
 import { type Shape, shapeOf, World } from './cluster/world.ts'
@@ -13,6 +15,9 @@ export const FAULTS_PER_SEED_MIN = 5
 const FAULTS_PER_SEED_MAX = 11
 /** Of faults that aim. */
 const AIMS_PER_SEED = 3
+/** Of clients that leave their gateway, where they have any to choose from. */
+const MOVES_PER_SEED = 5
+const MANY_NBD_CHANCE = 0.2
 const CLIENTS = 5
 
 /** Time for the world to come up before the first fault, and to come to rest after the last. */
@@ -85,6 +90,12 @@ export function runSeed(options: SeedOptions): SeedResult {
   }
 }
 
+/** What happens when so many operations have begun. */
+interface Strike {
+  readonly at: number
+  readonly strike: () => void
+}
+
 /** The course of one seed: clients work, faults strike, everything is mended, everything must come right. */
 class Run {
   readonly #world: World
@@ -92,8 +103,8 @@ class Run {
   readonly #nemesis: Nemesis
   readonly #random: Random
   readonly #operations: number
-  readonly #strikes: number[]
-  readonly #aims: number[]
+  readonly #roaming: Roaming
+  readonly #strikes: Strike[] = []
   #taken = 0
   #mendedAtMs = 0
   #needsRecoverSinceMs: number | null = null
@@ -105,14 +116,16 @@ class Run {
     this.#random = new Random(world.seed, 'run')
     this.#nemesis = new Nemesis(world, options.faults)
     const count = FAULTS_PER_SEED_MIN + this.#random.below(FAULTS_PER_SEED_MAX - FAULTS_PER_SEED_MIN + 1)
-    this.#strikes = Array.from({ length: count }, () =>
-      Math.floor(this.#random.between(0.06, 0.97) * operations),
-    )
-    this.#strikes.sort((a, b) => a - b)
+    this.#plan(count, this.#random, () => this.#nemesis.strike())
     const random = new Random(world.seed, 'aims')
-    this.#aims = Array.from({ length: AIMS_PER_SEED }, (_, i) =>
-      Math.floor(((i + random.between(0.1, 0.9)) / AIMS_PER_SEED) * operations),
-    )
+    for (let i = 0; i < AIMS_PER_SEED; i++) {
+      const at = Math.floor(((i + random.between(0.1, 0.9)) / AIMS_PER_SEED) * operations)
+      this.#strikes.push({ at, strike: () => this.#nemesis.aim() })
+    }
+    this.#roaming = new Roaming(world)
+    if (world.shape.gateways)
+      this.#plan(MOVES_PER_SEED, new Random(world.seed, 'moves'), () => this.#roaming.strike())
+    this.#strikes.sort((a, b) => a.at - b.at)
   }
 
   begin(): void {
@@ -120,20 +133,15 @@ class Run {
     for (const peer of world.peers) peer.start()
     const numbers = new OperationNumbers()
     const workload: Workload = { take: () => this.#take(), thinkMs: this.#random.pick([2, 15, 40]) }
+    // All of NBD is one writer: more of them take each other's streams away, again and again.
+    const { gateways } = world.shape
+    const nbdClients = gateways && !new Random(world.seed, 'nbd').chance(MANY_NBD_CHANCE) ? 1 : 2
     for (let i = 0; i < CLIENTS; i++) {
       const volume = world.volumes[i % world.volumes.length]!
       const random = new Random(world.seed, `client ${i}`)
       const maker = new OperationMaker(volume, random, numbers)
       const name = `c${i}`
-      const identity =
-        i % 2 === 0
-          ? ({
-              protocol: 'iscsi',
-              initiatorName: `iqn.2026-11.test:${name}`,
-              isid: '000000000001',
-              targetPortalGroupTag: 1,
-            } as const)
-          : ({ protocol: 'nbd', name } as const)
+      const identity = identityOf(name, i % 2 === 1 && (i === 1 || nbdClients > 1))
       world.clients.push(new SimClient(world, name, identity, volume, maker, workload, random))
     }
     for (const client of world.clients) client.begin()
@@ -141,16 +149,18 @@ class Run {
     this.#look()
   }
 
+  #plan(count: number, random: Random, strike: () => void): void {
+    for (let i = 0; i < count; i++) {
+      this.#strikes.push({ at: Math.floor(random.between(0.06, 0.97) * this.#operations), strike })
+    }
+  }
+
   #take(): boolean {
     if (this.#taken >= this.#operations) return false
     this.#taken++
-    while (this.#strikes.length > 0 && this.#taken >= this.#strikes[0]!) {
-      this.#strikes.shift()
-      this.#world.loop.after(0, () => this.#nemesis.strike())
-    }
-    while (this.#aims.length > 0 && this.#taken >= this.#aims[0]!) {
-      this.#aims.shift()
-      this.#world.loop.after(0, () => this.#nemesis.aim())
+    while (this.#strikes.length > 0 && this.#taken >= this.#strikes[0]!.at) {
+      const { strike } = this.#strikes.shift()!
+      this.#world.loop.after(0, strike)
     }
     return true
   }
@@ -163,6 +173,7 @@ class Run {
     if (this.#taken < this.#operations) return
     if (this.#mendedAtMs === 0) {
       this.#mendedAtMs = loop.nowMs
+      this.#roaming.end()
       this.#nemesis.calm()
       return
     }
@@ -191,6 +202,12 @@ class Run {
   #end(): void {
     this.#world.loop.stop()
   }
+}
+
+function identityOf(name: string, isNbd: boolean): ClientIdentity {
+  if (isNbd) return { protocol: 'nbd', name }
+  const initiatorName = `iqn.2026-11.test:${name}`
+  return { protocol: 'iscsi', initiatorName, isid: '000000000001', targetPortalGroupTag: 1 }
 }
 
 function checkHistory(world: World): void {

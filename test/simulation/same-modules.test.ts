@@ -21,17 +21,21 @@ function modulesOf(entry: string): Set<string> {
   return seen
 }
 
-/** The other network, clock and brick: what the simulator is there to replace. */
-const REPLACED = /^src\/replication\/(wire\/|boot-clock)|\.test\.ts$/
+/** The other network, clock and brick, which the simulator is there to replace; and what only tells SCSI who owns. */
+const REPLACED = /^src\/replication\/(wire\/|boot-clock)|^src\/gateway\/access-states|\.test\.ts$/
 
-test('what the simulator proves is what the daemon runs: the same modules of replication', () => {
+test('what the simulator proves is what the daemon runs: the same modules of replication and gateways', () => {
   const simulated = modulesOf('test/simulation/worker.ts')
   for (const path of modulesOf('test/simulation/cluster/replicated-daemon.ts')) simulated.add(path)
   const inDaemon = [...modulesOf('src/daemon/run-daemon.ts')].filter(path =>
-    path.startsWith('src/replication/'),
+    /^src\/(?:replication|gateway)\//.test(path),
   )
   expect(inDaemon).toContain('src/replication/open-replication.ts')
   expect(inDaemon.filter(path => !REPLACED.test(path) && !simulated.has(path))).toEqual([])
-  for (const path of ['src/replication/open-replication.ts', 'src/volume/owned-volume.ts'])
+  for (const path of [
+    'src/replication/open-replication.ts',
+    'src/gateway/gateway.ts',
+    'src/volume/owned-volume.ts',
+  ])
     expect([...simulated]).toContain(path)
 })

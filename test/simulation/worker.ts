@@ -26,6 +26,7 @@ const { values } = parseArgs({
     model: { type: 'string', default: 'replicated' },
     bug: { type: 'string', default: 'none' },
     faults: { type: 'string' },
+    gateways: { type: 'string' },
   },
 })
 
@@ -34,14 +35,15 @@ async function optionsOfModel(): Promise<Omit<SeedOptions, 'seed' | 'print'>> {
     return {
       start: singleOwnerDaemon(values.bug as PlantedBug),
       faults: FAULTS_OF_ONE,
-      shape: { peers: 1, replicas: 1, minReplicas: 1 },
+      shape: { peers: 1, replicas: 1, minReplicas: 1, gateways: false },
       mustSettle: false,
     }
   }
   const { replicatedDaemon } = (await import('./cluster/replicated-daemon.ts')) as {
     replicatedDaemon: StartDaemon
   }
-  return { start: replicatedDaemon, faults: ALL_FAULT_KINDS, mustSettle: true }
+  const shape = values.gateways === undefined ? {} : { gateways: values.gateways === 'always' }
+  return { start: replicatedDaemon, faults: ALL_FAULT_KINDS, shape, mustSettle: true }
 }
 
 const model = await optionsOfModel()

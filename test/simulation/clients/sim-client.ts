@@ -13,8 +13,10 @@ import type { OperationMaker } from './operation-maker.ts'
 
 const WIRE_MS_MIN = 0.05
 const WIRE_MS_MAX = 0.5
-/** A host gives up a connection on which nothing was answered for so long. */
-const ANSWER_MS_MAX = 6_000
+/** A host gives up a connection on which an operation was not answered for so long. */
+const IMPATIENT_MS = 6_000
+/** Longer than a gateway keeps what it cannot pass on. */
+const PATIENT_MS = 40_000
 const LOGIN_MS_MAX = 3_000
 const LOGIN_AGAIN_MS = 120
 const READER_THINKS_MS = 100
@@ -26,10 +28,18 @@ interface Session {
   /** Null until the login is answered. */
   handle: VolumeHandle | null
   open: boolean
+  /** The daemon has closed it: what is still in it is never read. */
+  isDropped: boolean
   /** Arrival time of the newest byte, each way. */
   lastToMs: number
   lastFromMs: number
   readonly inFlight: Set<ClientOperation>
+}
+
+/** Something that may have happened or not, and the connection that it went by. */
+interface Unknown {
+  readonly operation: ClientOperation
+  readonly session: Session
 }
 
 /** What all clients of a run still have to do. */
@@ -51,10 +61,12 @@ export class SimClient {
   readonly #maker: OperationMaker
   readonly #workload: Workload
   readonly #depth: number
+  readonly #patienceMs: number
   #session: Session | null = null
   #loggingIn = false
+  #avoided: SimPeer | null = null
   #stopped = false
-  #unknown: ClientOperation[] = []
+  #unknown: Unknown[] = []
   /** Operations whose turn has come. */
   #idle: number
 
@@ -75,6 +87,7 @@ export class SimClient {
     this.#workload = workload
     this.#random = random
     this.#depth = 1 + random.below(4)
+    this.#patienceMs = world.shape.gateways && random.chance(0.5) ? PATIENT_MS : IMPATIENT_MS
     this.#idle = this.#depth
   }
 
@@ -100,8 +113,14 @@ export class SimClient {
     this.#stopped = true
   }
 
-  /** Cuts its connection and begins anew, here or elsewhere. */
-  move(): void {
+  /** The daemon that its connection goes to. */
+  get gateway(): SimPeer | null {
+    return this.#session?.peer ?? null
+  }
+
+  /** Cuts its connection and begins anew, here or elsewhere, but not at `avoided`. */
+  move(avoided: SimPeer | null = null): void {
+    this.#avoided = avoided
     if (this.#session !== null) this.#close(this.#session)
     this.#logIn()
   }
@@ -124,7 +143,7 @@ export class SimClient {
       this.#loggingIn = false
       loop.after(this.#random.between(0.2, 1.5) * LOGIN_AGAIN_MS, () => this.#logIn())
     }
-    const peer = this.#random.pick(this.#world.peers)
+    const peer = this.#random.pick(this.#world.peers.filter(one => one !== this.#avoided))
     if (peer === this.avoids) return again()
     const { parts, daemon } = peer
     if (parts === null || daemon === null) return again()
@@ -134,6 +153,7 @@ export class SimClient {
       process,
       handle: null,
       open: true,
+      isDropped: false,
       lastToMs: 0,
       lastFromMs: 0,
       inFlight: new Set(),
@@ -163,7 +183,8 @@ export class SimClient {
       })
     }
     this.#toDaemon(session, () => {
-      daemon.login(this.volume.name, this.identity).then(accepted, refused)
+      const drop = () => this.#dropped(session)
+      daemon.login(this.volume.name, this.identity, { drop }).then(accepted, refused)
     })
   }
 
@@ -171,27 +192,43 @@ export class SimClient {
     this.#session = session
     this.#world.tally.add('login')
     this.#world.trace.say(this.name, `logged in at ${session.process.name}`)
-    const now = this.#world.loop.nowMs
-    for (const operation of this.#unknown) operation.closedMs = now
-    this.#unknown = []
+    this.#avoided = null
+    // An owner has just been found by a new one; a gateway has just ended the former session here.
+    this.#end(({ session: { process } }) => !this.#world.shape.gateways || process === session.process)
     const idle = this.#idle
     this.#idle = 0
     for (let i = 0; i < idle; i++) this.#later()
   }
 
+  /** What is unknown can have no effect from now on. */
+  #end(isOver: (unknown: Unknown) => boolean): void {
+    const over = this.#unknown.filter(isOver)
+    for (const { operation } of over) operation.closedMs = this.#world.loop.nowMs
+    this.#unknown = this.#unknown.filter(unknown => !over.includes(unknown))
+  }
+
+  /** In the daemon. */
+  #dropped(session: Session): void {
+    session.isDropped = true
+    this.#fromDaemon(session, () => {
+      this.#close(session)
+      this.#logIn()
+    })
+  }
+
   #close(session: Session): void {
     if (this.#session === session) this.#session = null
     session.open = false
-    for (const operation of session.inFlight) this.#neverAnswered(operation)
+    for (const operation of session.inFlight) this.#neverAnswered(operation, session)
     session.inFlight.clear()
     session.process.post(Math.max(0, session.lastToMs - this.#world.loop.nowMs) + this.#wireMs(), () => {
       void session.handle?.close()
     })
   }
 
-  #neverAnswered(operation: ClientOperation): void {
+  #neverAnswered(operation: ClientOperation, session: Session): void {
     operation.outcome = 'unknown'
-    if (operation.value !== 0 || operation.kind !== 'read') this.#unknown.push(operation)
+    if (operation.value !== 0 || operation.kind !== 'read') this.#unknown.push({ operation, session })
     this.#idle++
     this.#world.tally.add('operation never answered')
   }
@@ -218,7 +255,7 @@ export class SimClient {
     session.inFlight.add(operation)
     this.#world.tally.add(`client ${operation.kind}`)
     this.#toDaemon(session, () => this.#arrived(session, operation, block))
-    this.#world.loop.after(ANSWER_MS_MAX, () => {
+    this.#world.loop.after(this.#patienceMs, () => {
       if (!session.open || !session.inFlight.has(operation)) return
       this.#world.trace.say(this.name, `${describe(operation)} was not answered in time`)
       this.#close(session)
@@ -229,7 +266,7 @@ export class SimClient {
   /** In the daemon. */
   #arrived(session: Session, operation: ClientOperation, block: BlockOperation): void {
     const { handle } = session
-    if (handle === null) return
+    if (handle === null || session.isDropped) return
     block.completion = {
       blockDone: () => {
         const { status, failedAtBytes } = block
@@ -265,9 +302,11 @@ export class SimClient {
     if (status === BlockStatus.ok) {
       operation.outcome = 'ok'
       this.#accepted(operation, block)
+      // PROTOCOL rule 17: what came by other connections of this client ends before a change by this one begins.
+      if (isChange(operation)) this.#end(unknown => unknown.session !== session)
     } else {
       operation.outcome = isUntouched(operation, status) ? 'refused' : 'unknown'
-      if (operation.outcome === 'unknown') this.#unknown.push(operation)
+      if (operation.outcome === 'unknown') this.#unknown.push({ operation, session })
       if (status === BlockStatus.mediumError && operation.kind === 'read')
         judge.mediumError(operation, failedAtBytes)
     }
@@ -320,6 +359,10 @@ function isUntouched(operation: ClientOperation, status: BlockStatus): boolean {
   if (operation.kind === 'read' || operation.kind === 'flush') return true
   if (status === BlockStatus.aborted || status === BlockStatus.miscompare) return true
   return status === BlockStatus.noSpace && operation.kind === 'write'
+}
+
+function isChange({ kind }: ClientOperation): boolean {
+  return kind !== 'read' && kind !== 'flush'
 }
 
 function nameOf(status: BlockStatus): string {

@@ -1,13 +1,13 @@
-import { HoldfastError } from '../../../src/errors/holdfast-error.ts'
 import { openReplication } from '../../../src/replication/open-replication.ts'
 import type { OwnedHere, Replication, VolumeServer } from '../../../src/replication/replication.ts'
 import { SharedBudget } from '../../../src/replication/resync/shared-budget.ts'
 import type { ClientIdentity } from '../../../src/volume/client-identity.ts'
-import { OwnedVolume } from '../../../src/volume/owned-volume.ts'
 import type { VolumeHandle } from '../../../src/volume/volume.ts'
+import type { Front } from './front.ts'
+import { GatewayFront } from './gateway-front.ts'
+import { OwnerFront } from './owner-front.ts'
 import { SimLease } from './sim-lease.ts'
-import type { Daemon, DaemonParts } from './sim-peer.ts'
-import { plainVolumeState } from './volume-state.ts'
+import type { ClientConnection, Daemon, DaemonParts } from './sim-peer.ts'
 
 const START_AGAIN_MS = 300
 const COPIED_BYTES_PER_SECOND = 32 * 2 ** 20
@@ -18,16 +18,10 @@ export function replicatedDaemon(parts: DaemonParts): Daemon {
   return new ReplicatedDaemon(parts)
 }
 
-interface Served {
-  readonly owned: OwnedHere
-  readonly volume: OwnedVolume
-  readonly handles: Map<string, VolumeHandle>
-}
-
 class ReplicatedDaemon implements Daemon, VolumeServer {
   readonly #parts: DaemonParts
   readonly #replication: Replication
-  readonly #served = new Map<string, Served>()
+  readonly #front: Front
   readonly #counts: Record<string, number> = {}
 
   constructor(parts: DaemonParts) {
@@ -37,6 +31,8 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
     const say = (fields: object, message: string) => {
       if (world.trace.enabled) world.trace.say(process.name, `${message} ${brief(fields)}`)
     }
+    const log = { info: say, warn: say, error: say }
+    this.#front = world.shape.gateways ? new GatewayFront(parts, log) : new OwnerFront(parts)
     this.#replication = openReplication({
       network: node,
       store: brick,
@@ -46,13 +42,13 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
       budget: new SharedBudget(COPIED_BYTES_PER_SECOND, process),
       randomBytes: length => process.random.bytes(length),
       server: this,
-      log: { info: say, warn: say, error: say },
+      log,
       tellEvent: (kind, subject, message) => {
         this.#count(`event ${kind}`)
         if (world.trace.enabled) world.trace.say(process.name, `${kind} ${subject}: ${message}`)
       },
     })
-    node.serve(this.#replication.handler)
+    node.serve(this.#front.join(this.#replication))
     lease.begin()
     if (world.trace.enabled) this.#tellStatistics()
     void this.#start()
@@ -72,22 +68,12 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
     }
   }
 
-  async login(name: string, client: ClientIdentity): Promise<VolumeHandle> {
-    const served = this.#served.get(name)
-    if (served === undefined) {
-      // The first gateway that a client asks for an orphan becomes its owner.
-      this.#replication.want(name)
-      throw new HoldfastError('ERR_BLOCK_UNAVAILABLE')
-    }
-    const key = JSON.stringify(client)
-    await served.handles.get(key)?.close()
-    const handle = served.volume.open(client)
-    served.handles.set(key, handle)
-    return handle
+  login(name: string, client: ClientIdentity, connection: ClientConnection): Promise<VolumeHandle> {
+    return this.#front.login(name, client, connection)
   }
 
   async clearSegments(name: string, quietMs: number): Promise<void> {
-    await this.#served.get(name)?.volume.segments.clearQuiet(this.#parts.process.bootMs() - quietMs)
+    await this.#front.ownedVolume(name)?.segments.clearQuiet(this.#parts.process.bootMs() - quietMs)
   }
 
   authority(name: string): { epoch: number; untilMs: number } | null {
@@ -100,28 +86,27 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
     if (this.#replication.owned(name) !== null) await this.#replication.release(name)
   }
 
+  // VolumeServer.
+
   async begin(owned: OwnedHere): Promise<void> {
     const { world, process } = this.#parts
-    const tested = world.volumes.find(volume => volume.name === owned.name)!
     world.judge.owns(owned.name, owned.epoch, process.name)
-    const description = { ...world.headOf(tested), name: owned.name, naa: Buffer.alloc(16) }
-    const volume = new OwnedVolume(description, owned.extents, plainVolumeState(), owned.queue)
-    this.#served.set(owned.name, { owned, volume, handles: new Map() })
+    await this.#front.begin(owned)
     for (const listener of world.epochListeners) listener(owned.name)
   }
 
-  changed(): void {}
+  changed(owned: OwnedHere): void {
+    this.#front.changed(owned)
+  }
 
   lost(owned: OwnedHere, lossGeneration: number): void {
     this.#count('loss generation told')
     this.#parts.world.trace.say(this.#parts.process.name, `${owned.name} lost writes: ${lossGeneration}`)
+    this.#front.lost(owned, lossGeneration)
   }
 
-  async end(owned: OwnedHere): Promise<void> {
-    const served = this.#served.get(owned.name)
-    if (served?.owned !== owned) return
-    this.#served.delete(owned.name)
-    await served.volume.close()
+  end(owned: OwnedHere): Promise<void> {
+    return this.#front.end(owned)
   }
 
   async #start(): Promise<void> {

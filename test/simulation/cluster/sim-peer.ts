@@ -19,10 +19,16 @@ export interface DaemonParts {
   readonly etcd: SimEtcdClient
 }
 
+/** A client's connection as the daemon has it. */
+export interface ClientConnection {
+  /** The daemon closes it, and reads nothing more of what the client sent. */
+  drop(): void
+}
+
 /** A running daemon, as clients and the nemesis use it. */
 export interface Daemon {
   /** A client's way to a volume; rejects when this daemon does not serve it now. */
-  login(volume: string, client: ClientIdentity): Promise<VolumeHandle>
+  login(volume: string, client: ClientIdentity, connection: ClientConnection): Promise<VolumeHandle>
   /** Orders segments without a write for so long to be cleared, where this daemon may. */
   clearSegments(volume: string, quietMs: number): Promise<void>
   /** Gives up what it owns, as before an upgrade. */

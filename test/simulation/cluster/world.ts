@@ -28,6 +28,8 @@ export interface Shape {
   readonly minReplicas: number
   /** Of each volume: more than 4 GiB has a second range. */
   readonly sizeBytes: number
+  /** Clients come to any daemon's gateway, else to the owner's alone. */
+  readonly gateways: boolean
 }
 
 const MIB = 2 ** 20
@@ -46,6 +48,7 @@ export function shapeOf(seed: number): Shape {
     replicas: 3,
     minReplicas: 2,
     sizeBytes: random.chance(0.25) ? RANGE_BYTES + 16 * MIB : 64 * MIB,
+    gateways: false,
   }
 }
 

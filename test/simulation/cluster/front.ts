@@ -1,0 +1,14 @@
+import type { Replication, VolumeServer } from '../../../src/replication/replication.ts'
+import type { ClientIdentity } from '../../../src/volume/client-identity.ts'
+import type { OwnedVolume } from '../../../src/volume/owned-volume.ts'
+import type { VolumeHandle } from '../../../src/volume/volume.ts'
+import type { ClientConnection } from './sim-peer.ts'
+
+/** How clients reach the volumes: what is served to them while this daemon owns one, or wherever it is owned. */
+export interface Front extends VolumeServer {
+  /** Answers the handler of whatever comes over the network. */
+  join(replication: Replication): Replication['handler']
+  login(volume: string, client: ClientIdentity, connection: ClientConnection): Promise<VolumeHandle>
+  /** Null: it is not served here. */
+  ownedVolume(name: string): OwnedVolume | null
+}
