@@ -38,8 +38,9 @@ function readOptions() {
   }
 }
 
-function sayFailure({ seed, message }) {
-  console.log(`seed ${seed} FAILED  ${message}\n  replay: npm run simulate -- --seed ${seed} --trace`)
+function sayFailure({ seed, message }, args) {
+  const replay = `npm run simulate -- --seed ${seed} --trace ${args.join(' ')}`
+  console.log(`seed ${seed} FAILED  ${message}\n  replay: ${replay}`)
 }
 
 async function runMany(from, to, args, jobs) {
@@ -51,7 +52,7 @@ async function runMany(from, to, args, jobs) {
     jobs,
     each: result => {
       totals.add(result)
-      if (result.violation !== null) sayFailure({ seed: result.seed, ...result.violation })
+      if (result.violation !== null) sayFailure({ seed: result.seed, ...result.violation }, args)
       return true
     },
   })
