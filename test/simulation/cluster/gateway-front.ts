@@ -31,6 +31,7 @@ export class GatewayFront implements Front {
       log,
       connections: { drop: (volume, client) => this.#drop(volume, client) },
       openState: async () => plainVolumeState(),
+      otherGateways: () => parts.world.peers.filter(peer => peer !== parts.peer).map(peer => peer.number),
       rightsVersion: () => 0,
     })
   }
