@@ -5,7 +5,7 @@ import { GATEWAY_KINDS, KINDS_OF_A_RUN, NEEDS_RECOVER, RARE_KINDS } from './kind
 
 /** The same ones every time: a change that breaks one is found by whoever makes it. */
 const SEEDS = 1_000
-const GATEWAY_SEEDS = 12
+const GATEWAY_SEEDS = 60
 /** On a machine that is busy with other things fewer have to do, and the run says how many. */
 const SEEDS_SHARE_MIN = 0.1
 const SEEDS_LIMIT_MS = 200_000
