@@ -40,7 +40,10 @@ export class EpochOpening {
       opening: () => !this.#hasServed,
       superseded: () => ownership.superseded(),
       ahead: error => ownership.end(error.message),
-      changed: () => this.#evaluateLater(),
+      changed: () => {
+        this.#holdFlushes()
+        this.#evaluateLater()
+      },
       isMember: peer => ownership.sets.current.some(set => set.includes(peer)),
     })
     this.#reconcile = new Reconcile(
@@ -173,14 +176,13 @@ export class EpochOpening {
   }
 
   async #serve(ranges: readonly number[]): Promise<void> {
-    const { head, sets, extents } = this.#ownership
+    const { head, sets } = this.#ownership
     if (head.out.length > 0) await sets.stampAll()
     if (this.#ownership.ended) return
     this.#hold(new Set(ranges))
     await this.#ownership.standAlone()
     this.#ownership.askGrants()
-    const suspect = this.#fencing.answers.some(answer => answer.suspectSegments.length > 0)
-    if (suspect && !this.#settled) extents.setFlushesWait(true)
+    this.#holdFlushes()
     this.#hasServed = true
     sets.serve(ranges)
     if (!this.#served) await this.#beginServer()
@@ -200,6 +202,12 @@ export class EpochOpening {
     const { peerId } = node.network.self
     node.tellEvent('volume.takeover', name, `volume ${name} is served by peer ${peerId}, epoch ${epoch}`)
     this.#ownership.begun()
+  }
+
+  /** From the moment that a cold member may be sent any: not with what is suspect in it. PROTOCOL rule 15. */
+  #holdFlushes(): void {
+    const suspect = this.#fencing.answers.some(answer => answer.suspectSegments.length > 0)
+    if (suspect && !this.#settled) this.#ownership.extents.setFlushesWait(true)
   }
 
   /** What is in doubt is locked before anybody can ask for it. */
