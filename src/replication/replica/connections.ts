@@ -7,8 +7,11 @@ export class SenderConnection {
   readonly incarnation: string
   #inFlight = 0
   #whenEmpty: (() => void)[] = []
+  /** One that was replaced while what came by those before it was still being applied leaves that to the next. */
+  #before: SenderConnection | null
 
-  constructor(from: PeerIdentity, number: number) {
+  constructor(from: PeerIdentity, number: number, before: SenderConnection | null) {
+    this.#before = before
     this.number = number
     this.openCounter = from.openCounter
     this.incarnation = from.incarnation
@@ -26,9 +29,11 @@ export class SenderConnection {
     for (const resolve of waiting) resolve()
   }
 
-  drained(): Promise<void> {
-    if (this.#inFlight === 0) return Promise.resolve()
-    return new Promise(resolve => this.#whenEmpty.push(resolve))
+  /** Resolves when nothing that came by it, or by any before it, is being applied. */
+  async drained(): Promise<void> {
+    await this.#before?.drained()
+    this.#before = null
+    if (this.#inFlight > 0) await new Promise<void>(resolve => this.#whenEmpty.push(resolve))
   }
 }
 
@@ -43,7 +48,7 @@ export class SenderConnections {
       if (from.openCounter < before.openCounter) return 'stale'
       if (from.incarnation === before.incarnation && number <= before.number) return 'stale'
     }
-    this.#newest.set(from.peerNumber, new SenderConnection(from, number))
+    this.#newest.set(from.peerNumber, new SenderConnection(from, number, before ?? null))
     return before ?? null
   }
 
