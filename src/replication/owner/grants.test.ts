@@ -1,9 +1,15 @@
 import { expect, test } from 'vitest'
-import { countedUntilMs, forgottenUntilMs, promisedUntilMs, readableUntilMs } from './grants.ts'
+import {
+  CLOCK_RATE_ERROR,
+  countedUntilMs,
+  forgottenUntilMs,
+  promisedUntilMs,
+  readableUntilMs,
+} from './grants.ts'
 
 test('grants: an owner stops counting on a promise before the replica stops keeping it, at any clock rates', () => {
-  const slowOwner = 0.995
-  const fastReplica = 1.005
+  const slowOwner = 1 - CLOCK_RATE_ERROR
+  const fastReplica = 1 + CLOCK_RATE_ERROR
   const ownersTime = (countedUntilMs(0) - 0) / slowOwner
   const replicasTime = (promisedUntilMs(0) - 0) / fastReplica
   expect(ownersTime).toBeLessThanOrEqual(replicasTime)

@@ -1,7 +1,7 @@
 /** How long a replica promises to honour no fence, from receipt of the request. PROTOCOL rule 4. */
 export const GRANT_MS = 2_000
 export const RENEW_EVERY_MS = 500
-/** Assumed: the clocks of two machines advance at rates that differ by no more than this. */
+/** Assumed: the rate of each machine's clock differs from that of time by no more than this. */
 export const CLOCK_RATE_ERROR = 0.01
 
 /** Until when a replica keeps the promise that it gives now. */
@@ -9,9 +9,12 @@ export function promisedUntilMs(receivedAtMs: number): number {
   return receivedAtMs + GRANT_MS
 }
 
-/** Until when an owner may count on a promise that it asked for at `sentAtMs` of its own clock. */
+/**
+ * Until when an owner may count on a promise that it asked for at `sentAtMs` of its own clock, which may be as slow as
+ * the replica's is fast.
+ */
 export function countedUntilMs(sentAtMs: number): number {
-  return sentAtMs + GRANT_MS * (1 - CLOCK_RATE_ERROR)
+  return sentAtMs + (GRANT_MS * (1 - CLOCK_RATE_ERROR)) / (1 + CLOCK_RATE_ERROR)
 }
 
 /** Until when a replica that has just started honours no fence: it forgot what it had promised. Rule 5. */

@@ -156,6 +156,8 @@ export class OperationSlot implements Piece {
   /** Sends again what a broken connection left unanswered. */
   sendAgain(): void {
     if (this.#stopped || !this.#active) return
+    // Not to a member that has been fenced meanwhile and is suspect yet.
+    if (this.#phase === Phase.flushing && this.#owner.flushesWait) return
     for (let i = 0; i < this.#count; i++) {
       const part = this.#parts[i]!
       if (!part.pending || part.isOut || !part.member.reachable) continue
