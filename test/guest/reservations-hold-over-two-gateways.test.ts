@@ -4,7 +4,7 @@ import { etcdMissing } from '../lib/etcd-server.ts'
 import { type TemporaryDirectory, temporaryDirectory } from '../lib/temporary-directory.ts'
 import { attach, byPath, diskOf, node } from './lib/attach.ts'
 import { Guest } from './lib/guest.ts'
-import { PORTALS } from './lib/section.ts'
+import { allStarted, PORTALS } from './lib/section.ts'
 import { TwoGateways } from './lib/two-gateways.ts'
 
 const [KEY, OTHER_KEY] = ['0xabc1', '0xabc2']
@@ -35,7 +35,14 @@ beforeAll(async () => {
   const missing = etcdMissing()
   if (missing !== null) throw new Error(missing)
   directory = temporaryDirectory('guest-reservations')
-  ;[guest, gateways] = await Promise.all([Guest.boot(directory.path), TwoGateways.start(directory.path)])
+  await allStarted([
+    Guest.boot(directory.path).then(booted => {
+      guest = booted
+    }),
+    TwoGateways.start(directory.path).then(started => {
+      gateways = started
+    }),
+  ])
   await gateways.done(0, 'volume', 'create', 'shared', '64MiB', '--replicas', '2')
 })
 afterAll(async () => {

@@ -22,9 +22,13 @@ export function useSection(purpose: string, options: Partial<DaemonOptions> = {}
     directory = temporaryDirectory(`guest-${purpose}`)
     section.directory = directory.path
     const daemonOptions = { arguments: ['--no-demo'], iscsi: PORTALS, ...options, directory: directory.path }
-    ;[section.guest, section.daemon] = await Promise.all([
-      Guest.boot(directory.path),
-      Daemon.start(daemonOptions),
+    await allStarted([
+      Guest.boot(directory.path).then(guest => {
+        section.guest = guest
+      }),
+      Daemon.start(daemonOptions).then(daemon => {
+        section.daemon = daemon
+      }),
     ])
   })
   afterAll(async () => {
@@ -33,4 +37,10 @@ export function useSection(purpose: string, options: Partial<DaemonOptions> = {}
     directory[Symbol.dispose]()
   })
   return section
+}
+
+/** Waits for all, also when one fails: what did start can then be ended. Rejects with the first failure. */
+export async function allStarted(starts: readonly Promise<unknown>[]): Promise<void> {
+  const failure = (await Promise.allSettled(starts)).find(outcome => outcome.status === 'rejected')
+  if (failure !== undefined) throw failure.reason
 }

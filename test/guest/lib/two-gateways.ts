@@ -22,14 +22,12 @@ export class TwoGateways implements AsyncDisposable {
 
   static async start(directory: string): Promise<TwoGateways> {
     const gateways = new TwoGateways(directory, await EtcdServer.create())
-    const token = ['--token-file', join(directory, 'token'), ...gateways.#etcdFlags]
-    await gateways.done(0, 'cluster', 'init', ...token)
-    for (const [at, name] of NAMES.entries()) {
-      const flags = ['--data', gateways.#dataOf(at), '--peer-name', name]
-      await gateways.done(at, 'cluster', 'join', ...token, ...flags)
-      gateways.#spawn(at)
+    try {
+      await gateways.#found()
+    } catch (error) {
+      await gateways[Symbol.asyncDispose]()
+      throw error
     }
-    for (const at of NAMES.keys()) await gateways.#ready(at)
     return gateways
   }
 
@@ -49,6 +47,17 @@ export class TwoGateways implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const daemon of this.#daemons) await daemon.kill()
     await this.#etcd.destroy()
+  }
+
+  async #found(): Promise<void> {
+    const token = ['--token-file', join(this.#directory, 'token'), ...this.#etcdFlags]
+    await this.done(0, 'cluster', 'init', ...token)
+    for (const [at, name] of NAMES.entries()) {
+      const flags = ['--data', this.#dataOf(at), '--peer-name', name]
+      await this.done(at, 'cluster', 'join', ...token, ...flags)
+      this.#spawn(at)
+    }
+    for (const at of NAMES.keys()) await this.#ready(at)
   }
 
   get #etcdFlags(): string[] {
