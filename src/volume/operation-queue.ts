@@ -43,11 +43,27 @@ export class OperationQueue {
   /** Appends `entry`, and begins it at once if its range is free. */
   enter(entry: RangeEntry): void {
     const waits = this.conflicts(entry.startBytes, entry.endBytes, entry.hold)
-    entry.previousEntry = this.#last
-    entry.nextEntry = null
-    if (this.#last === null) this.#first = entry
-    else this.#last.nextEntry = entry
-    this.#last = entry
+    this.#insert(entry, null)
+    entry.waiting = waits
+    if (waits) this.#waiting++
+    else entry.begin()
+  }
+
+  /** As enter(), but only behind those that have begun: whoever waits overtakes `entry` no more. */
+  enterAhead(entry: RangeEntry): void {
+    let firstWaiting = this.#first
+    while (firstWaiting !== null && !firstWaiting.waiting) firstWaiting = firstWaiting.nextEntry
+    // One that began behind one that waits conflicts with none before it, so that their order says nothing.
+    for (let later = firstWaiting; later !== null; ) {
+      const next = later.nextEntry
+      if (!later.waiting) {
+        this.#remove(later)
+        this.#insert(later, firstWaiting)
+      }
+      later = next
+    }
+    const waits = this.#conflictsBefore(firstWaiting, entry.startBytes, entry.endBytes, entry.hold)
+    this.#insert(entry, firstWaiting)
     entry.waiting = waits
     if (waits) this.#waiting++
     else entry.begin()
@@ -55,14 +71,28 @@ export class OperationQueue {
 
   /** Takes `entry` out, whether it holds or waits, and begins those that it kept waiting. */
   leave(entry: RangeEntry): void {
+    this.#remove(entry)
+    if (entry.waiting) this.#waiting--
+    entry.waiting = false
+    if (this.#waiting > 0) this.#beginFreed()
+  }
+
+  /** `before` null: at the end. */
+  #insert(entry: RangeEntry, before: RangeEntry | null): void {
+    entry.nextEntry = before
+    entry.previousEntry = before === null ? this.#last : before.previousEntry
+    if (entry.previousEntry === null) this.#first = entry
+    else entry.previousEntry.nextEntry = entry
+    if (before === null) this.#last = entry
+    else before.previousEntry = entry
+  }
+
+  #remove(entry: RangeEntry): void {
     if (entry.previousEntry === null) this.#first = entry.nextEntry
     else entry.previousEntry.nextEntry = entry.nextEntry
     if (entry.nextEntry === null) this.#last = entry.previousEntry
     else entry.nextEntry.previousEntry = entry.previousEntry
     entry.nextEntry = entry.previousEntry = null
-    if (entry.waiting) this.#waiting--
-    entry.waiting = false
-    if (this.#waiting > 0) this.#beginFreed()
   }
 
   #beginFreed(): void {

@@ -15,14 +15,16 @@ export class SpanHold implements RangeEntry, HeldBlocks {
   #begin!: () => void
   #released = false
 
-  constructor(queue: OperationQueue, startBytes: number, endBytes: number) {
+  /** `ahead`: of operations that wait already. */
+  constructor(queue: OperationQueue, startBytes: number, endBytes: number, ahead = false) {
     this.#queue = queue
     this.startBytes = startBytes
     this.endBytes = endBytes
     this.begun = new Promise(resolve => {
       this.#begin = resolve
     })
-    queue.enter(this)
+    if (ahead) queue.enterAhead(this)
+    else queue.enter(this)
   }
 
   begin(): void {
