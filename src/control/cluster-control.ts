@@ -32,6 +32,7 @@ import type { Serving } from './serving.ts'
 import type { Sessions } from './sessions.ts'
 import { maskedTarget, peerInfo } from './shown.ts'
 import type { TargetOperations } from './target-operations.ts'
+import { refuseTargetUsedElsewhere, refuseVolumeUsedElsewhere } from './used-elsewhere.ts'
 import type { VolumeOperations } from './volume-operations.ts'
 import type { VolumeView } from './volume-view.ts'
 
@@ -117,7 +118,7 @@ export class ClusterControl implements Control {
           `volume '${name}' is used by ${sessionCount(sessions)}: end them, or use --force`,
         )
       }
-      if (!force) await this.#refuseUsedElsewhere(name)
+      if (!force) await refuseVolumeUsedElsewhere(serving, name)
       await this.#kickAll(sessions, `volume ${name} is being deleted`)
       const head = await volumes.beginDelete(name)
       const running = jobs.find('delete', name)
@@ -179,8 +180,9 @@ export class ClusterControl implements Control {
 
   async deleteTarget(target: string, { force }: { force: boolean }): Promise<void> {
     const iqn = parseTargetName(target)
-    this.#shownTarget(iqn)
-    const sessions = this.#refuseBusyTarget(iqn, force)
+    const { luns } = this.#shownTarget(iqn)
+    const volumes = luns.map(({ volume }) => volume)
+    const sessions = await this.#refuseBusyTarget(iqn, volumes, force)
     await this.#parts.targets.delete(iqn)
     await this.#kickAll(sessions, `target ${iqn} was deleted`)
     await this.#settled()
@@ -199,8 +201,9 @@ export class ClusterControl implements Control {
 
   async removeLun(target: string, lun: number, { force }: { force: boolean }): Promise<TargetRecord> {
     const iqn = parseTargetName(target)
-    this.#shownTarget(iqn)
-    this.#refuseBusyTarget(iqn, force)
+    const { luns } = this.#shownTarget(iqn)
+    const volumes = luns.filter(entry => entry.lun === lun).map(({ volume }) => volume)
+    await this.#refuseBusyTarget(iqn, volumes, force)
     await this.#parts.targets.removeLun(iqn, lun)
     return this.#afterTarget(iqn)
   }
@@ -289,7 +292,8 @@ export class ClusterControl implements Control {
   }
 
   async overview(): Promise<ClusterOverview> {
-    return clusterOverview(this.#parts.catalogue, this.#parts.peerWatch)
+    const { catalogue, peerWatch, cluster } = this.#parts
+    return clusterOverview(catalogue, peerWatch, cluster.peerId)
   }
 
   async recoverVolume(name: string, { off }: { off: readonly string[] }): Promise<VolumeShown> {
@@ -331,20 +335,7 @@ export class ClusterControl implements Control {
     return maskedTarget(iqn, target)
   }
 
-  async #refuseUsedElsewhere(volume: string): Promise<void> {
-    const users = await this.#parts.serving.usersElsewhere(volume).catch(cause => {
-      const why = `whether volume '${volume}' is used at another daemon cannot be told now: use --force, or wait`
-      throw new HoldfastError('ERR_VOLUME_BUSY', why, { cause })
-    })
-    if (users.length === 0) return
-    const names = users.slice(0, 3).join(', ')
-    throw new HoldfastError(
-      'ERR_VOLUME_BUSY',
-      `volume '${volume}' is used at another daemon by ${names}: end that, or use --force`,
-    )
-  }
-
-  #refuseBusyTarget(iqn: string, force: boolean): SessionInfo[] {
+  async #refuseBusyTarget(iqn: string, volumes: readonly string[], force: boolean): Promise<SessionInfo[]> {
     const sessions = this.#parts.sessions.list().filter(session => session.target === iqn)
     if (sessions.length > 0 && !force) {
       throw new HoldfastError(
@@ -352,6 +343,7 @@ export class ClusterControl implements Control {
         `target '${iqn}' is used by ${sessionCount(sessions)}: end them, or use --force`,
       )
     }
+    if (!force) await refuseTargetUsedElsewhere(this.#parts.serving, iqn, volumes)
     return sessions
   }
 

@@ -14,14 +14,14 @@ export function currentPlan({ model }: Catalogue): MovePlan {
   return planMoves(model.peers, volumes)
 }
 
-/** The whole cluster in a few numbers. */
-export function clusterOverview(catalogue: Catalogue, watch: PeerWatch): ClusterOverview {
+/** The whole cluster in a few numbers, as the peer `here` sees it. */
+export function clusterOverview(catalogue: Catalogue, watch: PeerWatch, here: string): ClusterOverview {
   const { model } = catalogue
   const { moves, balanced } = currentPlan(catalogue)
   const volumes = { ok: 0, degraded: 0, waiting: 0 }
   for (const name of model.volumeNames) {
     const head = model.volume(name)
-    if (head?.state === 'ready') volumes[shownReplicas(name, head, model).health]++
+    if (head?.state === 'ready') volumes[shownReplicas(name, head, model, here).health]++
   }
   return {
     peers: model.peers.length,

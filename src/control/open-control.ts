@@ -112,7 +112,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
   })
   const nbdPortals = options.nbdPortals ?? (() => [])
   const clusterPortals = new ClusterPortals(catalogue, portals, cluster.peerNumber)
-  const view = new VolumeView({ catalogue, sessions, host, portals, nbdPortals, exports })
+  const view = new VolumeView({ catalogue, sessions, host, portals, nbdPortals, exports, peerId })
   const control = new ClusterControl({
     ...common,
     cluster,

@@ -25,12 +25,15 @@ export interface ReplicasShown {
   readonly lossGeneration: number
 }
 
-/** Who holds the volume now, as the metadata tells. */
-export function shownReplicas(name: string, head: VolumeHead, model: Model): ReplicasShown {
+/** Who holds the volume now, as the metadata tells. `here` is the peer that asks: it is up, registered or not. */
+export function shownReplicas(name: string, head: VolumeHead, model: Model, here: string): ReplicasShown {
   const placement = model.placement(name)
   const inSync = inSyncSets(head, placement, model)
   const peers = new Map(model.peers.map(({ id, value }) => [value.number, id]))
-  const isUp = new Map([...peers].map(([number, id]) => [number, model.registration(id) !== null]))
+  const isRegistered = (id: string) => model.registration(id) !== null
+  const isUp = new Map([...peers].map(([number, id]) => [number, id === here || isRegistered(id)]))
+  // A peer that replicates with nobody neither registers nor claims volumes: it serves them all.
+  const isAlone = model.peers.every(({ id }) => !isRegistered(id))
   const members = new Map<number, { ranges: number; behindRanges: number }>()
   let fewest = Number.POSITIVE_INFINITY
   placement.forEach((numbers, range) => {
@@ -43,7 +46,7 @@ export function shownReplicas(name: string, head: VolumeHead, model: Model): Rep
     fewest = Math.min(fewest, inSync[range]!.filter(number => isUp.get(number) === true).length)
   })
   return {
-    owner: model.owner(name)?.peer ?? null,
+    owner: model.owner(name)?.peer ?? (isAlone && head.state === 'ready' ? here : null),
     health: fewest < head.minReplicas ? 'waiting' : fewest < head.replicas ? 'degraded' : 'ok',
     members: [...members].map(([number, counts]) => ({
       peer: peers.get(number) ?? `number ${number}`,

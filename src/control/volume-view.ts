@@ -19,6 +19,8 @@ export interface VolumeViewParts {
   readonly portals: () => readonly Portal[]
   readonly nbdPortals: () => readonly NbdPortal[]
   readonly exports: CatalogueExports
+  /** The peer that runs here. */
+  readonly peerId: string
 }
 
 /** What a client on this machine would dial, for portals that listen on all addresses. */
@@ -47,7 +49,7 @@ export class VolumeView {
   }
 
   shown(name: string, head: VolumeHead): VolumeShown {
-    const { catalogue, host, portals, nbdPortals, exports } = this.#parts
+    const { catalogue, host, portals, nbdPortals, exports, peerId } = this.#parts
     const { model } = catalogue
     const record = recordOf(name, head)
     const targets = this.lunsOf(name)
@@ -65,7 +67,7 @@ export class VolumeView {
       nbd: formatNbdAccess(access),
       uris: [...iscsiUris, ...nbdUris(name, access, nbdPortals())],
       sessions: this.sessionsOf(name).length,
-      replication: shownReplicas(name, head, model),
+      replication: shownReplicas(name, head, model, peerId),
       placement: explainPlacement(head, model.placement(name), model.peers),
     }
   }

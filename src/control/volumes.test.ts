@@ -42,6 +42,18 @@ describe('volumes', () => {
     expect(world.targets.get(DEMO_TARGET)?.history.at(-1)).toBe('0:demo')
   })
 
+  test('show: a peer that replicates with nobody owns what it serves, and nothing is missing', async () => {
+    await world.control.createVolume({ name: 'demo', sizeBytes: GIB })
+    const here = (await world.control.listPeers())[0]!.id
+    expect((await world.control.showVolume('demo')).replication).toMatchObject({
+      owner: here,
+      health: 'ok',
+      members: [{ peer: here, state: 'in sync' }],
+    })
+    const { volumes } = await world.control.overview()
+    expect(volumes).toEqual({ ok: 1, degraded: 0, waiting: 0 })
+  })
+
   test('create: bad names, sizes, block sizes and replicas are refused and leave nothing', async () => {
     const { control } = world
     const cases: [Parameters<typeof control.createVolume>[0], string, string][] = [
