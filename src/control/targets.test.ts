@@ -70,6 +70,21 @@ describe('targets', () => {
     })
   })
 
+  test('target delete, lun remove: refused while an initiator uses a LUN of it at another daemon, but for force', async () => {
+    const { control, host } = world
+    await control.createVolume({ name: 'b', sizeBytes: GIB })
+    await control.addLun('demo', 3, 'b', { readOnly: false })
+    host.usersElsewhere = ['an NBD client']
+    await control.removeLun('demo', 3, { force: false })
+    host.usersElsewhere = [ALICE]
+    const busy = { code: 'ERR_TARGET_BUSY', message: expect.stringContaining(`another daemon by ${ALICE}`) }
+    await expect(control.removeLun('demo', 0, { force: false })).rejects.toMatchObject(busy)
+    await expect(control.deleteTarget('demo', { force: false })).rejects.toMatchObject(busy)
+    host.usersElsewhere = null
+    await expect(control.deleteTarget('demo', { force: false })).rejects.toThrow('cannot be told now')
+    await control.deleteTarget('demo', { force: true })
+  })
+
   test('target delete: refused while in use, and with force its sessions end; the volume stays', async () => {
     const { control, sessions } = world
     sessions.add({ target: DEMO })
