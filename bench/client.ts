@@ -1,35 +1,23 @@
 import { execFile } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { binaryOf, type CProgram, compile } from './compile.ts'
 
 const run = promisify(execFile)
-const SOURCES = fileURLToPath(new URL('./client', import.meta.url))
-const CACHE = fileURLToPath(new URL('../node_modules/.cache/holdfast-bench', import.meta.url))
+const directory = fileURLToPath(new URL('./client', import.meta.url))
 /** Added to the time that a run is asked to take. */
 const RUN_MARGIN_MS = 60_000
-
-interface Program {
-  readonly binary: string
-  readonly sources: readonly string[]
-  readonly libraries: readonly string[]
-}
-
 const SHARED = ['run.c', 'options.c']
 
 /** By the beginning of the addresses that it loads. */
-const PROGRAMS: Readonly<Record<string, Program>> = {
+const PROGRAMS: Readonly<Record<string, CProgram>> = {
   'iscsi:': {
-    binary: join(CACHE, 'iscsi-load'),
+    name: 'iscsi-load',
+    directory,
     sources: ['iscsi-load.c', 'batched-socket.c', ...SHARED],
     libraries: ['-liscsi'],
   },
-  'nbd:': {
-    binary: join(CACHE, 'nbd-load'),
-    sources: ['nbd-load.c', 'nbd-connection.c', ...SHARED],
-    libraries: [],
-  },
+  'nbd:': { name: 'nbd-load', directory, sources: ['nbd-load.c', 'nbd-connection.c', ...SHARED] },
 }
 
 /** What bench/client/run.c prints. */
@@ -52,24 +40,7 @@ export interface LoadResult {
 export async function buildClient(
   protocols: readonly (keyof typeof PROGRAMS)[] = ['iscsi:', 'nbd:'],
 ): Promise<void> {
-  const newest = Math.max(...readdirSync(SOURCES).map(name => statSync(join(SOURCES, name)).mtimeMs))
-  for (const protocol of protocols) {
-    const { binary, sources, libraries } = PROGRAMS[protocol] as Program
-    if (existsSync(binary) && statSync(binary).mtimeMs > newest) continue
-    mkdirSync(CACHE, { recursive: true })
-    const units = sources.map(name => join(SOURCES, name))
-    await run('gcc', [
-      '-std=gnu11',
-      '-O2',
-      '-Wall',
-      '-Wextra',
-      '-Werror',
-      '-o',
-      binary,
-      ...units,
-      ...libraries,
-    ])
-  }
+  for (const protocol of protocols) await compile(PROGRAMS[protocol] as CProgram)
 }
 
 /** One run of the load generator for the protocol of `url`, pinned to `cpu`; `niceness` as nice(1) takes it. */
@@ -81,7 +52,7 @@ export async function load(
   niceness = 0,
 ): Promise<LoadResult> {
   const timeout = seconds * 1000 + RUN_MARGIN_MS
-  const { binary } = PROGRAMS[new URL(url).protocol] as Program
+  const binary = binaryOf(PROGRAMS[new URL(url).protocol] as CProgram)
   const command = ['-n', String(niceness), binary, '--cpu', String(cpu), ...args, url]
   const { stdout } = await run('nice', command, { timeout })
   return JSON.parse(stdout) as LoadResult

@@ -65,10 +65,19 @@ export function cpuSecondsOf(pids: readonly number[]): number {
 export function residentBytes(pids: readonly number[]): { now: number; peak: number } {
   const field = (status: string, name: string) =>
     Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024
-  const statuses = pids.map(pid => readFileSync(`/proc/${pid}/status`, 'utf8'))
+  const statuses = pids.flatMap(pid => statusOf(pid) ?? [])
   return {
     now: statuses.reduce((sum, status) => sum + field(status, 'VmRSS'), 0),
     peak: statuses.reduce((sum, status) => sum + field(status, 'VmHWM'), 0),
+  }
+}
+
+function statusOf(pid: number): string | null {
+  try {
+    return readFileSync(`/proc/${pid}/status`, 'utf8')
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return null
+    throw error
   }
 }
 

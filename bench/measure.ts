@@ -1,5 +1,5 @@
 import { type LoadResult, load } from './client.ts'
-import { machineCpuSeconds } from './machine.ts'
+import { machineCpuSeconds, residentBytes } from './machine.ts'
 import { loadArguments, type Point } from './points.ts'
 import { type BenchServer, VOLUME_BYTES } from './servers/bench-server.ts'
 
@@ -20,6 +20,8 @@ export interface Measurement extends LoadResult {
   readonly client: Client
   /** CPU that neither this server nor the client used while the client ran, as a share of one core. */
   readonly othersCoreShare: number
+  /** Of all the server's processes, right after. */
+  readonly residentBytes: number
 }
 
 export interface MeasureSettings {
@@ -44,11 +46,13 @@ function wholeVolume(mode: 'read' | 'write'): string[] {
 
 /** Writes every byte once, so that nobody is measured on holes. */
 export async function fill(server: BenchServer, clientCpu: number): Promise<void> {
+  if (server.holdsNothing) return
   await load(server.url, clientCpu, wholeVolume('write'), FILL_SECONDS_MAX)
 }
 
 /** Reads every byte through the protocol: what the kernel may have evicted is back in page cache. */
 export async function prewarm(server: BenchServer, clientCpu: number): Promise<void> {
+  if (server.holdsNothing) return
   await load(server.url, clientCpu, wholeVolume('read'), FILL_SECONDS_MAX)
 }
 
@@ -69,5 +73,10 @@ export async function measure(
   // The client counts its measured time only; the warm-up costs about the same per second.
   const known = ((result.clientCpuSeconds + result.serverCpuSeconds) / result.seconds) * wallSeconds
   const others = Math.max(0, machineCpuSeconds() - machineBefore - known) / wallSeconds
-  return { server: server.name, point: point.name, round, client: 'own', ...result, othersCoreShare: others }
+  return {
+    ...{ server: server.name, point: point.name, round, client: 'own' },
+    ...result,
+    othersCoreShare: others,
+    residentBytes: residentBytes(server.pids).now,
+  }
 }

@@ -1,7 +1,8 @@
 /** One thing that is measured. */
 export interface Point {
   readonly name: string
-  readonly mode: 'randread' | 'randwrite' | 'read' | 'write'
+  /** `randrw` reads in 70 of 100 operations. */
+  readonly mode: 'randread' | 'randwrite' | 'randrw' | 'read' | 'write'
   readonly blockBytes: number
   readonly queueDepth: number
   /** Each write is followed by a flush; the pair is one operation. */
@@ -11,7 +12,7 @@ export interface Point {
   readonly connections?: number
   /** From the volume's beginning; all of it without. */
   readonly areaBytes?: number
-  /** How many times the other server's operations a second we want to reach. */
+  /** How many times the first rival's operations a second we want to reach. */
   readonly goal?: number
   /** Measured only when asked for by name. */
   readonly onRequest?: boolean
@@ -25,6 +26,7 @@ export const POINTS: readonly Point[] = [
   { name: 'randread-4k-qd32', mode: 'randread', blockBytes: 4 * KIB, queueDepth: 32, goal: 5 },
   { name: 'randwrite-4k-qd1', mode: 'randwrite', blockBytes: 4 * KIB, queueDepth: 1, goal: 1.5 },
   { name: 'randwrite-4k-qd32', mode: 'randwrite', blockBytes: 4 * KIB, queueDepth: 32, goal: 4 },
+  { name: 'randrw70-4k-qd32', mode: 'randrw', blockBytes: 4 * KIB, queueDepth: 32 },
   { name: 'read-1m-qd1', mode: 'read', blockBytes: MIB, queueDepth: 1 },
   { name: 'read-1m-qd8', mode: 'read', blockBytes: MIB, queueDepth: 8, goal: 1.7 },
   { name: 'write-1m-qd1', mode: 'write', blockBytes: MIB, queueDepth: 1 },
@@ -45,13 +47,21 @@ export const POINTS: readonly Point[] = [
     connections: 4,
     onRequest: true,
   },
+  {
+    name: 'randrw70-4k-64x1',
+    mode: 'randrw',
+    blockBytes: 4 * KIB,
+    queueDepth: 1,
+    connections: 64,
+    onRequest: true,
+  },
 ]
 
 /** Points by name, or by a part of it ("qd32"); the standard ones when nothing is asked for. */
-export function choosePoints(names: readonly string[]): readonly Point[] {
-  if (names.length === 0) return POINTS.filter(point => point.onRequest !== true)
-  const chosen = POINTS.filter(point => names.some(name => point.name.includes(name)))
-  if (chosen.length === 0) throw new Error(`no such point; there are ${POINTS.map(p => p.name).join(', ')}`)
+export function choosePoints(points: readonly Point[], names: readonly string[]): readonly Point[] {
+  if (names.length === 0) return points.filter(point => point.onRequest !== true)
+  const chosen = points.filter(point => names.some(name => point.name.includes(name)))
+  if (chosen.length === 0) throw new Error(`no such point; there are ${points.map(p => p.name).join(', ')}`)
   return chosen
 }
 

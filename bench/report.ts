@@ -1,5 +1,7 @@
 import { DISTURBED_CORE_SHARE, type Measurement } from './measure.ts'
 import type { Point } from './points.ts'
+import { HOLDFAST } from './servers/holdfast.ts'
+import { LIMIT } from './servers/limit.ts'
 import { pairedRatios, type Spread, spread } from './statistics.ts'
 
 const LARGE_BLOCK_BYTES = 64 * 1024
@@ -20,10 +22,16 @@ export interface PointSummary {
   readonly latencyP999Us: number
   /** Share of its core that the client used: near 1, the client is what was measured. */
   readonly clientCoreShare: number
+  /** Of all the server's processes, after the point; missing in older files. */
+  readonly residentBytes?: number
+  /** The rate over that of an echo of the same bytes, paired by round; null where no echo ran. */
+  readonly ofLimit?: Spread | null
 }
 
 export interface PointRatio {
   readonly point: string
+  /** The other server; missing in older files. */
+  readonly other?: string
   /** Ours over the other's, per round. */
   readonly rate: Spread
   readonly serverCpu: Spread
@@ -59,19 +67,39 @@ export function summarize(all: readonly Measurement[], server: string, point: Po
     latencyP99Us: spread(rounds.map(m => m.latencyUs.p99)).median,
     latencyP999Us: spread(rounds.map(m => m.latencyUs.p999)).median,
     clientCoreShare: spread(rounds.map(m => m.clientCpuSeconds / m.seconds)).median,
+    residentBytes: spread(rounds.map(m => m.residentBytes)).median,
+    ofLimit: server === LIMIT ? null : ratioOf(all, point, server, LIMIT, rateOf),
   }
 }
 
-/** Our figures over another server's. */
-export function compare(all: readonly Measurement[], point: Point, other = 'tgt'): PointRatio {
-  const ours = select(all, 'holdfast', point)
-  const theirs = select(all, other, point)
-  const ratio = (of: (m: Measurement, point: Point) => number) =>
-    pairedRatios(
-      ours.map(m => of(m, point)),
-      theirs.map(m => of(m, point)),
-    )
-  return { point: point.name, rate: ratio(rateOf), serverCpu: ratio(cpuOf), goal: point.goal ?? null }
+/** One server's figures over another's, round by round; null where one of them was not measured. */
+function ratioOf(
+  all: readonly Measurement[],
+  point: Point,
+  server: string,
+  other: string,
+  of: (m: Measurement, point: Point) => number,
+): Spread | null {
+  const [ours, theirs] = [select(all, server, point), select(all, other, point)]
+  if (ours.length === 0 || theirs.length === 0) return null
+  return pairedRatios(
+    ours.map(m => of(m, point)),
+    theirs.map(m => of(m, point)),
+  )
+}
+
+/** Our figures over another server's; the goals are held against `goalOf`. Null where one was not measured. */
+export function compare(
+  all: readonly Measurement[],
+  point: Point,
+  other: string,
+  goalOf = other,
+): PointRatio | null {
+  const rate = ratioOf(all, point, HOLDFAST, other, rateOf)
+  const serverCpu = ratioOf(all, point, HOLDFAST, other, cpuOf)
+  if (rate === null || serverCpu === null) return null
+  const goal = other === goalOf ? (point.goal ?? null) : null
+  return { point: point.name, other, rate, serverCpu, goal }
 }
 
 function amount(value: number): string {
@@ -102,28 +130,32 @@ export function table(rows: readonly (readonly string[])[]): string {
     .join('\n')
 }
 
-export function summaryTable(summaries: readonly PointSummary[]): string {
+/** `marked` are servers that ran with other settings than their defaults. */
+export function summaryTable(
+  summaries: readonly PointSummary[],
+  marked: ReadonlySet<string> = new Set(),
+): string {
   const head = [
-    'point',
-    'server',
-    'client',
-    'rate',
-    '',
-    'CPU s per 100k ops | GB',
-    'p50 µs',
-    'p99 µs',
-    'p99.9 µs',
-    'client core',
+    ...['point', 'server', 'client', 'rate', '', 'of limit', 'CPU s per 100k ops | GB'],
+    ...['p50 µs', 'p99 µs', 'p99.9 µs', 'RSS MB', 'client core'],
   ]
   const rows = summaries.map(s => [
-    ...[s.point, s.server, s.client, spreadText(s.rate), s.rateUnit, spreadText(s.serverCpu)],
+    ...[s.point, `${s.server}${marked.has(s.server) ? '*' : ''}`, s.client, spreadText(s.rate), s.rateUnit],
+    s.ofLimit ? percent(s.ofLimit.median) : '',
+    spreadText(s.serverCpu),
     ...[amount(s.latencyP50Us), amount(s.latencyP99Us), amount(s.latencyP999Us)],
-    `${Math.round(s.clientCoreShare * 100)} %`,
+    s.residentBytes === undefined ? '' : (s.residentBytes / MB).toFixed(0),
+    percent(s.clientCoreShare),
   ])
   return table([head, ...rows])
 }
 
-export function ratioTable(ratios: readonly PointRatio[], other = 'tgt'): string {
+function percent(share: number): string {
+  return `${Math.round(share * 100)} %`
+}
+
+/** The ratios to one other server. */
+export function ratioTable(ratios: readonly PointRatio[], other: string): string {
   const head = [`holdfast / ${other}`, 'rate', 'goal', '', 'CPU per operation']
   const rows = ratios.map(r => {
     const verdict = r.goal === null ? '' : r.rate.median >= r.goal ? 'reached' : 'missed'

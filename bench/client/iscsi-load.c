@@ -53,7 +53,7 @@ static void on_transferred(struct iscsi_context *iscsi, int status, void *data, 
 {
 	struct slot *slot = private_data;
 	if (status != SCSI_STATUS_GOOD)
-		die(run.options.write ? "WRITE failed" : "READ failed", iscsi_get_error(iscsi));
+		die("READ or WRITE failed", iscsi_get_error(iscsi));
 	scsi_free_scsi_task(data);
 	if (!run.options.flush) {
 		finish(slot);
@@ -75,11 +75,11 @@ static void submit(struct slot *slot)
 	slot->lba = run_next_offset() / logical_block_bytes;
 	slot->iov = (struct scsi_iovec){.iov_base = slot->buffer, .iov_len = o->block_bytes};
 	slot->started_ns = now_ns();
-	struct scsi_task *task = o->write
-		? iscsi_write16_iov_task(iscsi, lun, slot->lba, NULL, o->block_bytes, block, 0, 0, o->fua, 0, 0,
-					 on_transferred, slot, &slot->iov, 1)
-		: iscsi_read16_iov_task(iscsi, lun, slot->lba, o->block_bytes, block, 0, 0, 0, 0, 0, on_transferred,
-					slot, &slot->iov, 1);
+	struct scsi_task *task = run_next_reads()
+		? iscsi_read16_iov_task(iscsi, lun, slot->lba, o->block_bytes, block, 0, 0, 0, 0, 0, on_transferred,
+					slot, &slot->iov, 1)
+		: iscsi_write16_iov_task(iscsi, lun, slot->lba, NULL, o->block_bytes, block, 0, 0, o->fua, 0, 0,
+					 on_transferred, slot, &slot->iov, 1);
 	if (!task)
 		die("a command could not be queued", iscsi_get_error(iscsi));
 }

@@ -187,7 +187,7 @@ static size_t take_header(struct nbd_connection *c, const unsigned char *at, siz
 	if (get32(at) == SIMPLE_REPLY_MAGIC) {
 		if (get32(at + 4) != 0)
 			die("a request failed", "the server answered an error");
-		c->data_left = run.options.write ? 0 : run.options.block_bytes;
+		c->data_left = c->data_cookie & NBD_COOKIE_READS ? run.options.block_bytes : 0;
 		c->data_is_last = true;
 		return SIMPLE_REPLY_BYTES;
 	}

@@ -17,6 +17,8 @@
 
 enum { NBD_CMD_READ = 0, NBD_CMD_WRITE = 1, NBD_CMD_DISC = 2, NBD_CMD_FLUSH = 3 };
 enum { NBD_CMD_FLAG_FUA = 1 };
+/* Set in the cookies of reads: a simple reply does not say whether data follow. */
+#define NBD_COOKIE_READS (1ull << 63)
 
 struct nbd_connection {
 	int fd;

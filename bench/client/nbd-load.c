@@ -30,15 +30,18 @@ static void submit(struct slot *slot)
 	const struct options *o = &run.options;
 	slot->started_ns = now_ns();
 	slot->flushing = false;
-	nbd_put_request(slot->header, o->write ? NBD_CMD_WRITE : NBD_CMD_READ, o->fua ? NBD_CMD_FLAG_FUA : 0,
-			(uint64_t)(slot - slots), run_next_offset(), o->block_bytes);
+	bool reads = run_next_reads();
+	uint64_t cookie = (uint64_t)(slot - slots) | (reads ? NBD_COOKIE_READS : 0);
+	nbd_put_request(slot->header, reads ? NBD_CMD_READ : NBD_CMD_WRITE, o->fua && !reads ? NBD_CMD_FLAG_FUA : 0,
+			cookie, run_next_offset(), o->block_bytes);
 	nbd_queue(slot->connection, slot->header, sizeof slot->header);
-	if (o->write)
+	if (!reads)
 		nbd_queue(slot->connection, slot->data, o->block_bytes);
 }
 
 static void answered(uint64_t cookie)
 {
+	cookie &= ~NBD_COOKIE_READS;
 	if (cookie >= (uint64_t)(run.options.connections * run.options.queue_depth))
 		die("bad stream", "an answer to nothing");
 	struct slot *slot = &slots[cookie];
@@ -91,7 +94,7 @@ int main(int argc, char **argv)
 	run_choose_range(connections[0].export_bytes, 1);
 	for (int i = 0; i < o->connections * o->queue_depth; i++) {
 		slots[i].connection = &connections[i % o->connections];
-		slots[i].data = o->write ? run_random_buffer(o->block_bytes) : NULL;
+		slots[i].data = o->read_percent < 100 ? run_random_buffer(o->block_bytes) : NULL;
 	}
 	run_measure(issue_first, turn);
 	unsigned char goodbye[NBD_REQUEST_BYTES];

@@ -5,10 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define READ_PERCENT_DEFAULT 70
+
 static const char USAGE[] =
 	"usage: iscsi-load [options] iscsi://HOST:PORT/IQN/LUN\n"
 	"       nbd-load [options] nbd://HOST:PORT/EXPORT\n"
-	"  --mode randread|randwrite|read|write   what to do (randread)\n"
+	"  --mode MODE                            randread, randwrite, randrw, read or write (randread)\n"
+	"  --read-percent N                       share of reads in randrw (70)\n"
 	"  --flush                                a flush after each write; the pair is one operation\n"
 	"  --fua                                  each write is durable before it is answered\n"
 	"  --block BYTES                          size of one operation (4096)\n"
@@ -33,9 +36,14 @@ static void parse_mode(struct options *o, const char *mode)
 {
 	o->random = strncmp(mode, "rand", 4) == 0;
 	const char *verb = o->random ? mode + 4 : mode;
-	if (strcmp(verb, "read") != 0 && strcmp(verb, "write") != 0)
-		fail("--mode is one of randread, randwrite, read, write");
-	o->write = strcmp(verb, "write") == 0;
+	if (strcmp(verb, "read") == 0)
+		o->read_percent = 100;
+	else if (strcmp(verb, "write") == 0)
+		o->read_percent = 0;
+	else if (strcmp(mode, "randrw") == 0)
+		o->read_percent = READ_PERCENT_DEFAULT;
+	else
+		fail("--mode is one of randread, randwrite, randrw, read, write");
 }
 
 static void parse_pids(struct options *o, char *list)
@@ -55,9 +63,11 @@ static void check(const struct options *o)
 		fail("--depth is out of range");
 	if (o->connections < 1 || o->connections > CONNECTIONS_MAX)
 		fail("--connections is out of range");
-	if (o->flush && !o->write)
-		fail("--flush needs a writing mode");
-	if (o->fua && !o->write)
+	if (o->read_percent < 0 || o->read_percent > 100)
+		fail("--read-percent is out of range");
+	if (o->flush && o->read_percent > 0)
+		fail("--flush needs a mode that only writes");
+	if (o->fua && o->read_percent == 100)
 		fail("--fua needs a writing mode");
 }
 
@@ -72,10 +82,11 @@ struct options options_parse(int argc, char **argv)
 		{"cpu", required_argument, 0, 'p'},	    {"header-digest", no_argument, 0, 'h'},
 		{"plain-socket", no_argument, 0, 'P'},	    {"fua", no_argument, 0, 'F'},
 		{"seed", required_argument, 0, 'r'},	    {"server-pids", required_argument, 0, 'S'},
-		{0, 0, 0, 0},
+		{"read-percent", required_argument, 0, 'R'}, {0, 0, 0, 0},
 	};
 	struct options o = {
 		.random = true,
+		.read_percent = 100,
 		.block_bytes = 4096,
 		.queue_depth = 1,
 		.connections = 1,
@@ -102,6 +113,7 @@ struct options options_parse(int argc, char **argv)
 		case 'h': o.header_digest = true; break;
 		case 'P': o.plain_socket = true; break;
 		case 'r': o.seed = strtoull(optarg, NULL, 10); break;
+		case 'R': o.read_percent = atoi(optarg); break;
 		case 'S': parse_pids(&o, optarg); break;
 		default: fail("unknown option");
 		}

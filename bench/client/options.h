@@ -5,14 +5,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CONNECTIONS_MAX 16
+#define CONNECTIONS_MAX 256
 #define QUEUE_DEPTH_MAX 256
 #define SERVER_PIDS_MAX 32
 #define BLOCK_BYTES_MAX (16u << 20)
 
 struct options {
 	const char *url;
-	bool write;
+	int read_percent; /* 100: reads only, 0: writes only */
 	bool random;
 	bool flush; /* each write is followed by a flush, as a pair */
 	bool fua;

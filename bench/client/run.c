@@ -66,6 +66,15 @@ uint64_t run_next_offset(void)
 	return o->range_offset_bytes + position * o->block_bytes;
 }
 
+bool run_next_reads(void)
+{
+	int percent = run.options.read_percent;
+	if (percent == 0 || percent == 100)
+		return percent == 100;
+	/* The upper bits: the next address comes from the same sequence. */
+	return (next_random() >> 32) % 100 < (uint64_t)percent;
+}
+
 bool run_may_issue(void)
 {
 	if (run.stopping || (run.options.count && run.issued == run.options.count))

@@ -36,6 +36,8 @@ void run_begin(int argc, char **argv);
 void run_choose_range(uint64_t served_bytes, uint32_t block_bytes);
 /* Where the next operation begins, in bytes. */
 uint64_t run_next_offset(void);
+/* Whether the next operation reads. */
+bool run_next_reads(void);
 /* Whether one more operation is to be issued; counts it. */
 bool run_may_issue(void);
 /* An operation that began at `started_ns` has ended. */

@@ -1,38 +1,25 @@
 import { execFile, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Daemon } from '../../test/lib/daemon.ts'
 import { load } from '../client.ts'
+import { type CProgram, compile } from '../compile.ts'
 import type { Load, Scenario } from './scenarios.ts'
 
 const run = promisify(execFile)
-const SLOW_DISK_SOURCE = fileURLToPath(new URL('./slow-disk.c', import.meta.url))
-const SLOW_DISK = fileURLToPath(
-  new URL('../../node_modules/.cache/holdfast-bench/slow-disk.so', import.meta.url),
-)
+const SLOW_DISK: CProgram = {
+  name: 'slow-disk.so',
+  directory: fileURLToPath(new URL('.', import.meta.url)),
+  sources: ['slow-disk.c'],
+  flags: ['-shared', '-fPIC'],
+}
 export const SERVER_CPU = 0
 export const CLIENT_CPU = 1
 export const VOLUME_BYTES = 64 * 2 ** 20
 const FILL_SECONDS_MAX = 120
 const FILL_BLOCK_BYTES = 2 ** 20
-
-async function buildSlowDisk(): Promise<void> {
-  if (existsSync(SLOW_DISK) && statSync(SLOW_DISK).mtimeMs > statSync(SLOW_DISK_SOURCE).mtimeMs) return
-  mkdirSync(dirname(SLOW_DISK), { recursive: true })
-  await run('gcc', [
-    '-O2',
-    '-Wall',
-    '-Wextra',
-    '-Werror',
-    '-shared',
-    '-fPIC',
-    '-o',
-    SLOW_DISK,
-    SLOW_DISK_SOURCE,
-  ])
-}
 
 /** A daemon with the volumes `quiet` and `noisy`, both written full; on a slow disk if the scenario says so. */
 export class Stage implements AsyncDisposable {
@@ -45,12 +32,11 @@ export class Stage implements AsyncDisposable {
   }
 
   static async open(directory: string, disk: Scenario['disk']): Promise<Stage> {
-    if (disk !== undefined) await buildSlowDisk()
     const environment =
       disk === undefined
         ? {}
         : {
-            LD_PRELOAD: SLOW_DISK,
+            LD_PRELOAD: await compile(SLOW_DISK),
             UV_USE_IO_URING: '0',
             SLOW_READ_US: String(disk.readUs),
             SLOW_SYNC_US: String(disk.syncUs),

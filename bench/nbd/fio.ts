@@ -8,6 +8,8 @@ import { type BenchServer, VOLUME_BYTES } from '../servers/bench-server.ts'
 const run = promisify(execFile)
 /** Added to the time that a run is asked to take. */
 const RUN_MARGIN_MS = 60_000
+/** As our own load generator does by default. */
+const MIXED_READ_PERCENT = 70
 const PERCENTILES = '50:99:99.9'
 
 interface FioDirection {
@@ -21,6 +23,7 @@ interface FioDirection {
 interface FioJob {
   readonly read: FioDirection
   readonly write: FioDirection
+  readonly mixed?: FioDirection
   readonly usr_cpu: number
   readonly sys_cpu: number
 }
@@ -39,6 +42,7 @@ export async function fio(
     '--ioengine=nbd',
     `--uri=${server.url}`,
     `--rw=${point.mode}`,
+    ...(point.mode === 'randrw' ? [`--rwmixread=${MIXED_READ_PERCENT}`, '--unified_rw_reporting=1'] : []),
     `--bs=${point.blockBytes}`,
     `--iodepth=${point.queueDepth}`,
     `--size=${VOLUME_BYTES}`,
@@ -59,11 +63,17 @@ export async function fio(
   return resultOf(stdout, point, connections, serverCpuSeconds)
 }
 
+/** fio reports reads and writes apart, or both as `mixed`. */
+function sideOf(job: FioJob, { mode }: Point): FioDirection {
+  if (mode === 'randrw') return job.mixed as FioDirection
+  return mode.endsWith('read') ? job.read : job.write
+}
+
 function resultOf(stdout: string, point: Point, connections: number, serverCpuSeconds: number): LoadResult {
   // fio says that it is connected before its JSON begins.
   const { jobs } = JSON.parse(stdout.slice(stdout.indexOf('{'))) as { jobs: readonly FioJob[] }
   const job = jobs[0] as FioJob
-  const side = point.mode.endsWith('read') ? job.read : job.write
+  const side = sideOf(job, point)
   const seconds = side.runtime / 1000
   const percentile = (name: string) => (side.clat_ns.percentile?.[name] ?? 0) / 1000
   return {

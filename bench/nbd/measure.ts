@@ -1,5 +1,5 @@
 import { type LoadResult, load } from '../client.ts'
-import { cpuSecondsOf, machineCpuSeconds } from '../machine.ts'
+import { cpuSecondsOf, machineCpuSeconds, residentBytes } from '../machine.ts'
 import type { Client, Measurement } from '../measure.ts'
 import { loadArguments, type Point } from '../points.ts'
 import type { BenchServer } from '../servers/bench-server.ts'
@@ -44,5 +44,10 @@ export async function measureNbd(
   const wallSeconds = (performance.now() - began) / 1000
   const known = result.clientCpuSeconds + result.serverCpuSeconds
   const others = Math.max(0, machineCpuSeconds() - machineBefore - known) / wallSeconds
-  return { server: server.name, point: point.name, round, client, ...result, othersCoreShare: others }
+  return {
+    ...{ server: server.name, point: point.name, round, client },
+    ...result,
+    othersCoreShare: others,
+    residentBytes: residentBytes(server.pids).now,
+  }
 }

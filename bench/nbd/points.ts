@@ -32,6 +32,7 @@ export const NBD_POINTS: readonly Point[] = [
   },
   WRITE_QD1,
   { name: 'randwrite-4k-qd32', mode: 'randwrite', blockBytes: 4 * KIB, queueDepth: 32, goal: 3 },
+  { name: 'randrw70-4k-qd32', mode: 'randrw', blockBytes: 4 * KIB, queueDepth: 32 },
   {
     name: 'write-flush-4k-qd1',
     mode: 'randwrite',

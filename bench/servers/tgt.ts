@@ -1,13 +1,15 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync, readFileSync } from 'node:fs'
-import { truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { freePort } from '../../test/lib/free-port.ts'
 import { processTree } from '../machine.ts'
-import { type BenchServer, type ServerPlace, VOLUME_BYTES } from './bench-server.ts'
+import { versionOf } from '../programs.ts'
+import { VOLUME_BYTES } from './bench-server.ts'
+import { makeVolumeFile } from './file-server.ts'
+import type { ServerKind } from './server-kind.ts'
 
 const run = promisify(execFile)
 const TARGET = 'iqn.2026-11.io.holdfast.bench:tgt'
@@ -83,23 +85,24 @@ export async function startTgtd({ directory, prefix, backing }: TgtdOptions): Pr
 }
 
 /** Debian's tgtd over a file: backing store rdwr, 16 I/O threads per unit. */
-export async function startTgt(place: ServerPlace): Promise<BenchServer> {
-  const { directory, cpu } = place
-  const file = join(directory, 'volume')
-  await writeFile(file, '')
-  await truncate(file, VOLUME_BYTES)
-  const prefix = ['taskset', '-c', String(cpu)]
-  const tgtd = await startTgtd({ directory, prefix, backing: ['--bstype', 'rdwr', '-b', file] })
-  const { stdout } = await run('tgtd', ['--version'])
-  return {
-    name: 'tgt',
-    version: stdout.trim(),
-    argv: tgtd.argv,
-    settings: { backingStore: 'rdwr', writeCache: 'on', volumeBytes: VOLUME_BYTES },
-    url: tgtd.url,
-    get pids() {
-      return processTree(tgtd.pid)
-    },
-    [Symbol.asyncDispose]: tgtd.stop,
-  }
+export const TGT: ServerKind = {
+  name: 'tgt',
+  programs: ['tgtd', 'tgtadm'],
+  packages: ['tgt'],
+  async start({ directory, cpu }) {
+    const file = makeVolumeFile(directory)
+    const prefix = ['taskset', '-c', String(cpu)]
+    const tgtd = await startTgtd({ directory, prefix, backing: ['--bstype', 'rdwr', '-b', file] })
+    return {
+      name: 'tgt',
+      version: versionOf('tgtd'),
+      argv: tgtd.argv,
+      settings: { backingStore: 'rdwr', writeCache: 'on', volumeBytes: VOLUME_BYTES },
+      url: tgtd.url,
+      get pids() {
+        return processTree(tgtd.pid)
+      },
+      [Symbol.asyncDispose]: tgtd.stop,
+    }
+  },
 }

@@ -22,6 +22,7 @@ const EVIDENCE = {
   nbdkit: ['nbdkit'],
   'nbd-server': ['nbd-server'],
   tgt: ['tgtd', 'tgtadm'],
+  istgt: ['istgt'],
   libisal2: LIBISAL,
   gcc: ['gcc'],
   'libc6-dev': ['/usr/include/stdio.h'],

@@ -1,5 +1,4 @@
-import { accessSync, constants } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { isInstalled } from '../../programs.ts'
 import { CEPH } from './ceph.ts'
 import { GLUSTER } from './gluster.ts'
 import { HOLDFAST_DEV } from './holdfast-dev.ts'
@@ -12,15 +11,4 @@ export const SYSTEMS: readonly SystemKind[] = [HOLDFAST, HOLDFAST_DEV, HOLDFAST_
 /** What a system needs and this machine does not have. */
 export function missingPrograms({ programs }: SystemKind): string[] {
   return programs.filter(program => !isInstalled(program))
-}
-
-function isInstalled(program: string): boolean {
-  return (process.env.PATH ?? '').split(delimiter).some(directory => {
-    try {
-      accessSync(join(directory, program), constants.X_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
 }
