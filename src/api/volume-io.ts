@@ -1,20 +1,9 @@
 import type { BlockDevice } from '../block/block-device.ts'
 import { type BlockCompletion, type BlockKind, BlockOperation } from '../block/block-operation.ts'
 import { BlockStatus } from '../block/block-status.ts'
-import type { CauseCode } from '../errors/causes.ts'
+import { causeCodeOfBlockStatus } from '../errors/block-causes.ts'
 import { HoldfastError } from '../errors/holdfast-error.ts'
 
-const CAUSES: readonly (readonly [BlockStatus, CauseCode])[] = [
-  [BlockStatus.outOfRange, 'ERR_BLOCK_OUT_OF_RANGE'],
-  [BlockStatus.noSpace, 'ERR_BLOCK_NO_SPACE'],
-  [BlockStatus.mediumError, 'ERR_BLOCK_MEDIUM'],
-  [BlockStatus.miscompare, 'ERR_BLOCK_MISCOMPARE'],
-  [BlockStatus.writeProtected, 'ERR_BLOCK_WRITE_PROTECTED'],
-  [BlockStatus.reservationConflict, 'ERR_BLOCK_RESERVATION_CONFLICT'],
-  [BlockStatus.ioError, 'ERR_BLOCK_IO'],
-  [BlockStatus.aborted, 'ERR_BLOCK_ABORTED'],
-  [BlockStatus.unavailable, 'ERR_BLOCK_UNAVAILABLE'],
-]
 /** How much of a volume one question about its extents covers. */
 export const EXTENTS_WINDOW_BYTES = 2 ** 30
 const NO_DATA = Buffer.alloc(0)
@@ -48,7 +37,10 @@ export class VolumeIo implements BlockCompletion {
     })
     this.device.submit(operation)
     await done
-    const code = CAUSES.find(([status]) => status === operation.status)?.[1]
-    if (code !== undefined) throw new HoldfastError(code)
+    refuseFailure(operation.status)
   }
+}
+
+function refuseFailure(status: BlockStatus): void {
+  if (status !== BlockStatus.ok) throw new HoldfastError(causeCodeOfBlockStatus(status))
 }

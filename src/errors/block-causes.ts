@@ -19,5 +19,10 @@ const CAUSE_OF: Partial<Record<BlockStatus, CauseCode>> = {
 
 /** The row of the one error table for a block operation that failed. */
 export function causeOfBlockStatus(status: BlockStatus): Cause {
-  return causes[CAUSE_OF[status] ?? 'ERR_BLOCK_IO']
+  return causes[causeCodeOfBlockStatus(status)]
+}
+
+/** Its code; the brick's failure for a status that has no row. */
+export function causeCodeOfBlockStatus(status: BlockStatus): CauseCode {
+  return CAUSE_OF[status] ?? 'ERR_BLOCK_IO'
 }

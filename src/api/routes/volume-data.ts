@@ -35,7 +35,7 @@ export const volumeDataRoutes: FastifyPluginAsyncZod<{ backend: ApiBackend }> = 
       if (shown.sessions > 0 && !request.query.force) {
         throw new HoldfastError(
           'ERR_VOLUME_BUSY',
-          `volume '${name}' is in use by ${shown.sessions} session(s)`,
+          `volume '${name}' is used by ${shown.sessions} session${shown.sessions === 1 ? '' : 's'}: end them, or use --force`,
         )
       }
       if (shown.readOnly) {
@@ -64,7 +64,8 @@ export const volumeDataRoutes: FastifyPluginAsyncZod<{ backend: ApiBackend }> = 
       },
     },
     async (request, reply) => {
-      const handle = backend.openVolume(request.params.name)
+      const { name } = await backend.control.showVolume(request.params.name)
+      const handle = backend.openVolume(name)
       const stream = Readable.from(exportImage(handle), { objectMode: false, highWaterMark: 1 })
       stream.once('close', () => void handle.close())
       return reply.type(SPARSE_STREAM_TYPE).send(stream)

@@ -84,7 +84,10 @@ test('import: a volume in use is refused without --force', async () => {
   await writeFile(image, sparseImage(2 * MiB))
   served.daemon.volumes.set('disk1', { ...served.daemon.volumes.get('disk1')!, sessions: 2 })
   const busy = await served.run(['volume', 'import', image, 'disk1'])
-  expect([busy.code, busy.err]).toEqual([1, expect.stringContaining('in use by 2 session')])
+  expect([busy.code, busy.err]).toEqual([
+    1,
+    expect.stringContaining('used by 2 sessions: end them, or use --force'),
+  ])
   expect((await served.run(['volume', 'import', image, 'disk1', '--force'])).code).toBe(0)
 })
 
@@ -117,6 +120,19 @@ test('export: standard output gets every byte and nothing else', async () => {
   await served.run('volume import - disk1', { stdin: bytes })
   const { bytes: exported } = await served.run('volume export disk1 - --json')
   expect(exported.equals(bytes)).toBe(true)
+})
+
+test('import and export: a volume that is being sanitized refuses both, and an unknown one has no image', async () => {
+  await writeFile(image, sparseImage(4 * MiB))
+  await served.run(['volume', 'import', image, 'disk1'])
+  served.daemon.memory('disk1').failWith = BlockStatus.sanitizing
+  const says = 'holdfast: the volume is being sanitized\n'
+  const put = await served.run(['volume', 'import', image, 'disk1'])
+  expect([put.code, put.err]).toEqual([1, says])
+  const got = await served.run('volume export disk1 -')
+  expect([got.code, got.err, got.bytes.length]).toEqual([1, says, 0])
+  const unknown = await served.run('volume export disk9 -')
+  expect([unknown.code, unknown.err]).toEqual([1, "holdfast: there is no volume 'disk9'\n"])
 })
 
 test('export: a failed read leaves no file behind', async () => {
