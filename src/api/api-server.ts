@@ -1,10 +1,10 @@
 import fastify, { type FastifyInstance } from 'fastify'
-import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import { serializerCompiler } from 'fastify-type-provider-zod'
 import type { Log } from '../lib/log.ts'
 import type { ApiBackend } from './backend.ts'
 import { installGuard } from './guard.ts'
 import { installOpenApi } from './openapi.ts'
-import { installProblems } from './problem.ts'
+import { installProblems, sendFrameworkProblem } from './problem.ts'
 import { connectionRoutes } from './routes/connections.ts'
 import { healthRoutes } from './routes/health.ts'
 import { operationRoutes } from './routes/operations.ts'
@@ -12,6 +12,7 @@ import { peerRoutes } from './routes/peers.ts'
 import { targetRoutes } from './routes/targets.ts'
 import { volumeDataRoutes } from './routes/volume-data.ts'
 import { volumeRoutes } from './routes/volumes.ts'
+import { validatorCompiler } from './validator.ts'
 
 export interface ApiOptions {
   readonly backend: ApiBackend
@@ -24,6 +25,8 @@ export interface ApiOptions {
 
 const CONNECTIONS_MAX = 256
 const BODY_BYTES_MAX = 64 * 1024
+/** Characters of a name or an IQN as it stands in a path, escapes included. */
+const PATH_PART_MAX = 512
 
 /** The REST API, ready to listen or to inject(). Whoever makes it closes it. */
 export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
@@ -31,7 +34,8 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   const app = fastify({
     bodyLimit: BODY_BYTES_MAX,
     forceCloseConnections: 'idle',
-    routerOptions: { maxParamLength: 512 },
+    routerOptions: { maxParamLength: PATH_PART_MAX },
+    frameworkErrors: sendFrameworkProblem,
     ...(options.tls === null ? {} : { https: options.tls }),
   }) as FastifyInstance
   app.server.maxConnections = CONNECTIONS_MAX

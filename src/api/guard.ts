@@ -31,9 +31,14 @@ export function installGuard(app: FastifyInstance, options: GuardOptions): void 
       return
     }
     if (OPEN_PATHS.test(request.url)) return
-    if (!timingSafeEqual(digest(request.headers.authorization ?? ''), expected)) {
+    const { authorization } = request.headers
+    if (!timingSafeEqual(digest(authorization ?? ''), expected)) {
       reply.header('www-authenticate', 'Bearer realm="holdfast"')
-      throw new HoldfastError('ERR_UNAUTHORIZED', "the request needs the daemon's bearer token")
+      const says =
+        authorization === undefined
+          ? "the request needs the daemon's bearer token"
+          : "the bearer token is not the daemon's"
+      throw new HoldfastError('ERR_UNAUTHORIZED', says)
     }
   })
 }

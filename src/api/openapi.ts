@@ -42,7 +42,7 @@ export async function installOpenApi(app: FastifyInstance, version: string): Pro
         title: 'Holdfast',
         version,
         description:
-          'Replicated block volumes over iSCSI. Errors are RFC 9457 problem details with a stable `code`.',
+          'Replicated block volumes over iSCSI and NBD. Errors are RFC 9457 problem details with a stable `code`.',
       },
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
       security: [{}, { bearer: [] }],

@@ -1,5 +1,4 @@
-import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify'
-import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type CauseCode, causes } from '../errors/causes.ts'
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import type { Log } from '../lib/log.ts'
@@ -22,15 +21,6 @@ export function problemOf(code: CauseCode, detail: string, status: number = caus
 /** What a thrown error says to the client; anything unexpected says nothing of itself. */
 export function problemOfError(error: unknown): Problem {
   if (error instanceof HoldfastError) return problemOf(error.code, error.message)
-  if (hasZodFastifySchemaValidationErrors(error)) {
-    const issue = error.validation[0]!
-    const where = issue.instancePath
-      .split('/')
-      .filter(part => part !== '')
-      .join('.')
-    const subject = where === '' ? (error.validationContext ?? 'request') : where
-    return problemOf('ERR_ARGUMENT_INVALID', `${subject}: ${issue.message}`)
-  }
   const status = (error as FastifyError).statusCode ?? 500
   // fastify's own refusals: a body that is no JSON, too large, or of another type.
   if (status >= 400 && status < 500) {
@@ -45,6 +35,16 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
     .type(PROBLEM_TYPE)
     .serializer((payload: unknown) => JSON.stringify(payload))
     .send(problem)
+}
+
+/** For what fastify refuses before it knows a route: a path that is too long or badly escaped. */
+export function sendFrameworkProblem(
+  error: FastifyError,
+  _request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  const detail = error.code === 'FST_ERR_MAX_PARAM_LENGTH' ? 'a name in the path is too long' : error.message
+  sendProblem(reply, problemOf('ERR_ARGUMENT_INVALID', detail, error.statusCode ?? 400))
 }
 
 export function installProblems(app: FastifyInstance, log: Log): void {

@@ -2,6 +2,7 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage } from
 import { request as httpsRequest } from 'node:https'
 import { pipeline, Readable } from 'node:stream'
 import { isLoopback, parseHostPort } from '../config/host-port.ts'
+import { systemReason } from '../lib/system-error.ts'
 import { CliError, ExitCode } from './exit-codes.ts'
 
 export interface ApiClientOptions {
@@ -114,14 +115,32 @@ export class ApiClient {
     })
     const status = response.statusCode ?? 0
     if (status >= 200 && status < 300) return response
-    throw new CliError(ExitCode.refused, await refusalOf(response, status))
+    const hint = status === 401 ? ' (--api-token-file or HOLDFAST_API_TOKEN)' : ''
+    throw new CliError(ExitCode.refused, `${await refusalOf(response, status)}${hint}`)
   }
 
   #unreachable(error: NodeJS.ErrnoException): CliError {
-    const reason = error.code === 'ECONNREFUSED' ? 'nothing listens there; is it running?' : error.message
-    const message = `the daemon at ${this.#base.origin} cannot be reached: ${reason}`
+    const message = `the daemon at ${this.#base.origin} cannot be reached: ${whyUnreachable(error, this.#base)}`
     return new CliError(ExitCode.unreachable, message, { cause: error })
   }
+}
+
+/** OpenSSL's and Node's codes for a certificate that nobody here vouches for. */
+const UNTRUSTED = /^(?:UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_SELF_SIGNED_|CERT_UNTRUSTED)/
+
+/** What TLS says to an answer in plain text, which depends on OpenSSL's version. */
+const NOT_TLS = /^(?:EPROTO|ERR_SSL_WRONG_VERSION_NUMBER|ERR_SSL_PACKET_LENGTH_TOO_LONG)$/
+
+function whyUnreachable(error: NodeJS.ErrnoException, base: URL): string {
+  const code = error.code ?? ''
+  if (code === 'ECONNREFUSED') return 'nothing listens there; is it running?'
+  if (NOT_TLS.test(code) && base.protocol === 'https:')
+    return 'what listens there does not speak TLS; try http://'
+  if (code === 'ECONNRESET' && base.protocol === 'http:') {
+    return 'it closed the connection without an answer; if it speaks TLS, try https://'
+  }
+  if (UNTRUSTED.test(code)) return 'its certificate is of an unknown authority; --api-ca names the right one'
+  return systemReason(error)
 }
 
 /** Escapes one part of a path: names hold slashes at most by mistake. */

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
+import { systemReason } from '../lib/system-error.ts'
 import { ApiClient, DEFAULT_API_URL } from './api-client.ts'
 import { CliError, ExitCode } from './exit-codes.ts'
 import { print } from './output.ts'
@@ -37,7 +38,9 @@ export function contextOf(command: Command, terminal: Terminal): CommandContext 
   const tokenFile = flags.apiTokenFile ?? environment.HOLDFAST_API_TOKEN_FILE
   const caFile = flags.apiCa ?? environment.HOLDFAST_API_CA
   const token =
-    tokenFile === undefined ? environment.HOLDFAST_API_TOKEN : read(tokenFile).toString('utf8').trim()
+    tokenFile === undefined
+      ? environment.HOLDFAST_API_TOKEN
+      : read('the token file', tokenFile).toString('utf8').trim()
   const json = flags.json === true
   return {
     terminal,
@@ -45,16 +48,16 @@ export function contextOf(command: Command, terminal: Terminal): CommandContext 
     client: new ApiClient({
       url: flags.api ?? environment.HOLDFAST_API ?? DEFAULT_API_URL,
       token: token === undefined || token === '' ? null : token,
-      ca: caFile === undefined ? null : read(caFile),
+      ca: caFile === undefined ? null : read('the certificate authority', caFile),
     }),
     print: (data, text) => print(terminal.stdout, json, data, text),
   }
 }
 
-function read(file: string): Buffer {
+function read(what: string, file: string): Buffer {
   try {
     return readFileSync(file)
   } catch (error) {
-    throw new CliError(ExitCode.refused, `${file} cannot be read: ${(error as NodeJS.ErrnoException).code}`)
+    throw new CliError(ExitCode.refused, `${what} ${file} cannot be read: ${systemReason(error)}`)
   }
 }

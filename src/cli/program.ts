@@ -23,7 +23,7 @@ export async function buildProgram(
   if (argv.some(argument => CONFIGURED.has(argument)))
     fields = (await import('../config/fields.ts')).configFields
   const program = new Command('holdfast')
-    .description('Block volumes over iSCSI from the disks of ordinary Linux machines.')
+    .description('Replicated block volumes over iSCSI and NBD from the disks of ordinary Linux machines.')
     .version(version, '--version')
     .enablePositionalOptions()
     .exitOverride()

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
+import { systemReason } from '../lib/system-error.ts'
 import { CliError, ExitCode } from './exit-codes.ts'
 
 /** RFC 7143 leaves the length open; longer files are a mistake. */
@@ -18,8 +19,7 @@ async function readNamed(file: string): Promise<Buffer> {
   try {
     return await readFile(file)
   } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code
-    throw new CliError(ExitCode.refused, `the secret file ${file} cannot be read: ${reason}`)
+    throw new CliError(ExitCode.refused, `the secret file ${file} cannot be read: ${systemReason(error)}`)
   }
 }
 

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { field } from './field.ts'
-import { duration, flag, hostPort, httpUrl, size } from './value-types.ts'
+import { duration, flag, hostPort, httpUrl, peerName, size } from './value-types.ts'
 
 export const PEER_TLS_MODES = ['off', 'required'] as const
 const HOUR = 3_600_000
@@ -23,19 +23,11 @@ export const peer = z.strictObject({
     reason:
       'Speak to other daemons without TLS on addresses that others reach: who does can write any brick.',
   }),
-  name: field(
-    z
-      .string()
-      .regex(/^[a-z0-9][a-z0-9.-]{0,127}$/)
-      .nullable()
-      .default(null),
-    {
-      value: 'NAME',
-      unit: 'name',
-      reason:
-        'What this peer is called in the cluster, for good. Needed with etcd, by cluster join and serve.',
-    },
-  ),
+  name: field(peerName().nullable().default(null), {
+    value: 'NAME',
+    unit: 'name',
+    reason: 'What this peer is called in the cluster, for good. Needed with etcd, by cluster join and serve.',
+  }),
 })
 
 export const etcd = z.strictObject({
@@ -69,7 +61,7 @@ export const etcd = z.strictObject({
   prefix: field(
     z
       .string()
-      .regex(/^[!-~]+\/$/)
+      .regex(/^[!-~]+\/$/, { error: 'must be ASCII without spaces that ends with a slash' })
       .default('holdfast/'),
     {
       value: 'TEXT',

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { HoldfastError } from '../errors/holdfast-error.ts'
+import { issueSentence } from '../lib/issue-sentence.ts'
+import { systemReason } from '../lib/system-error.ts'
 import type { ConfigField } from './fields.ts'
 import { formatHostPort, isLoopback, isWildcard } from './host-port.ts'
 import { type Config, configSchema } from './schema.ts'
@@ -41,7 +43,7 @@ function decode(given: readonly GivenValue[]): Config {
     put(raw, field, value)
     origins.set(field.path.join('.'), origin)
   }
-  const result = configSchema.safeParse(raw)
+  const result = configSchema.safeParse(raw, { error: issueSentence })
   if (result.success) return result.data
   const issue = result.error.issues[0]!
   const origin = [...origins].find(([path]) => `${issue.path.join('.')}.`.startsWith(`${path}.`))?.[1]
@@ -131,7 +133,7 @@ function readTextFile(name: string): string {
   try {
     return readFileSync(name, 'utf8')
   } catch (error) {
-    throw invalid(`${name} cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`)
+    throw invalid(`${name} cannot be read: ${systemReason(error)}`)
   }
 }
 

@@ -205,7 +205,7 @@ const scsi = z.strictObject({
   vendor: field(
     z
       .string()
-      .regex(/^[ -~]{1,8}$/)
+      .regex(/^[ -~]{1,8}$/, { error: 'must be 1 to 8 characters of ASCII' })
       .default('HOLDFAST'),
     {
       value: 'TEXT',
@@ -216,7 +216,7 @@ const scsi = z.strictObject({
   product: field(
     z
       .string()
-      .regex(/^[ -~]{1,16}$/)
+      .regex(/^[ -~]{1,16}$/, { error: 'must be 1 to 16 characters of ASCII' })
       .default('VOLUME'),
     {
       value: 'TEXT',
@@ -227,7 +227,7 @@ const scsi = z.strictObject({
   companyId: field(
     z
       .string()
-      .regex(/^[0-9a-fA-F]{6}$/)
+      .regex(/^[0-9a-fA-F]{6}$/, { error: 'must be six hex digits' })
       .default('02484F'),
     {
       value: 'HEX',

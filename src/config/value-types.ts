@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { parseName } from '../lib/names.ts'
 import { parseSize } from '../lib/sizes.ts'
 import { formatHostPort, parseHostPort } from './host-port.ts'
 
@@ -26,6 +27,7 @@ const DURATION_UNITS: readonly (readonly [name: string, ms: number])[] = [
   ['s', 1000],
   ['ms', 1],
 ]
+const PAIR_KEY = /^[a-z][a-z0-9.-]*$/
 const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/
 
 /** `15s`, `500ms`, `2h` in milliseconds; null for anything else. */
@@ -110,8 +112,24 @@ export const httpUrl = () =>
     { error: issue => `'${issue.input}' is not a URL like http://etcd1:2379` },
   )
 
+/** What a peer is called; a name that is not allowed is refused with one that is. */
+export const peerName = () =>
+  z.string().check(context => {
+    try {
+      parseName('peer', context.value)
+    } catch (error) {
+      context.issues.push({ code: 'custom', input: context.value, message: (error as Error).message })
+    }
+  })
+
 /** KEY=VALUE pairs as flags, a mapping in the file. */
-export const pairs = () => z.record(z.string().regex(/^[a-z][a-z0-9.-]*$/), z.string().min(1))
+export const pairs = () =>
+  z.record(z.string(), z.string()).check(context => {
+    for (const [key, value] of Object.entries(context.value)) {
+      if (!PAIR_KEY.test(key)) refuse(context, key, "a key (a-z, 0-9, '.' and '-', a letter first)")
+      else if (value === '') refuse(context, key, `KEY=VALUE: '${key}' has no value`)
+    }
+  })
 
 function refuse(context: { issues: unknown[]; value?: unknown }, value: unknown, expected: string): never {
   context.issues.push({ code: 'custom', input: value, message: `'${value}' is not ${expected}` })

@@ -75,7 +75,7 @@ test('daemon: an address in use is refused with its name, and the directory is f
 
 test('daemon: a data directory that cannot be made is refused with one sentence', async () => {
   await expect(start({ data: '/proc/nothing/here' })).rejects.toThrow(
-    'the data directory /proc/nothing/here cannot be used: ENOENT',
+    'the data directory /proc/nothing/here cannot be used: there is no such file or directory',
   )
 })
 

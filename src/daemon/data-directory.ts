@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import { type DirectoryLock, lockDirectory } from '../lib/directory-lock.ts'
+import { systemReason } from '../lib/system-error.ts'
 
 /** Makes the data directory where it is missing. Rejects with ERR_DATA_LOCKED when another daemon has it. */
 export async function lockData(directory: string): Promise<DirectoryLock> {
@@ -13,8 +14,7 @@ export async function lockData(directory: string): Promise<DirectoryLock> {
     )
   } catch (error) {
     if (error instanceof HoldfastError) throw error
-    const reason = (error as NodeJS.ErrnoException).code
-    const message = `the data directory ${directory} cannot be used: ${reason}`
+    const message = `the data directory ${directory} cannot be used: ${systemReason(error)}`
     throw new HoldfastError('ERR_CONFIG_INVALID', message, { cause: error })
   }
 }

@@ -5,6 +5,7 @@ import type { Config } from '../config/schema.ts'
 import type { NbdPortal } from '../control/ports.ts'
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import type { Log } from '../lib/log.ts'
+import { systemReason } from '../lib/system-error.ts'
 import type { ListenerTls } from '../nbd/connection.ts'
 import type { ExportDirectory } from '../nbd/export-directory.ts'
 import { NbdServer } from '../nbd/nbd-server.ts'
@@ -63,7 +64,7 @@ async function readPskFile(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8')
   } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code
+    const reason = systemReason(error)
     throw new HoldfastError('ERR_CONFIG_INVALID', `${file} of nbd.pskFile cannot be read: ${reason}`, {
       cause: error,
     })

@@ -25,7 +25,7 @@ export function addDaemonCommands(
 ): void {
   const dev = program
     .command('dev')
-    .description('everything in one process: metadata, one brick, iSCSI and the API')
+    .description('everything in one process: metadata, bricks, iSCSI, NBD and the API')
     .option(
       '--peers <count>',
       'peers in this process, each with a brick: 1 to 16 (as many as there are)',

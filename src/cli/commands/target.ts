@@ -15,8 +15,8 @@ const COLUMNS: readonly Column<TargetShown>[] = [
     title: 'LUNS',
     value: target => target.luns.map(({ lun, volume }) => `${lun}=${volume}`).join(',') || '-',
   },
-  { title: 'ACL', value: target => (target.openToAll ? 'open to all' : `${target.acl.length} initiators`) },
-  { title: 'CHAP', value: target => chapText(target.chap) },
+  { title: 'ACL', value: target => (target.openToAll ? 'open to all' : initiatorCount(target.acl.length)) },
+  { title: 'CHAP', value: chapOf },
 ]
 
 export function addTargetCommands(program: Command, terminal: Terminal): void {
@@ -154,6 +154,17 @@ function printTarget(context: CommandContext, target: TargetShown): void {
       ['made', target.createdAt],
     ]),
   )
+}
+
+function initiatorCount(count: number): string {
+  return `${count} initiator${count === 1 ? '' : 's'}`
+}
+
+/** In one cell: that of the target, and for how many initiators there is another. */
+function chapOf({ chap, chapByInitiator }: TargetShown): string {
+  const own = Object.keys(chapByInitiator).length
+  if (own === 0) return chapText(chap)
+  return `${chap === null ? '' : `${chapText(chap)}, `}of ${initiatorCount(own)}`
 }
 
 function chapText(chap: ChapShown | null): string {

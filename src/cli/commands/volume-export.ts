@@ -3,6 +3,7 @@ import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
 import { type SparseFrame, SparseReader } from '../../api/sparse-stream.ts'
 import { formatSize } from '../../lib/sizes.ts'
+import { systemReason } from '../../lib/system-error.ts'
 import { segment } from '../api-client.ts'
 import type { CommandContext } from '../context.ts'
 import { CliError, ExitCode } from '../exit-codes.ts'
@@ -76,9 +77,11 @@ async function toPlace(
     if (existing === null || existing.isFile()) return await toNewFile(file, copy)
     return await toDevice(file, copy)
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
+    const { code } = error as NodeJS.ErrnoException
     if (error instanceof CliError || code === undefined || code.startsWith('ERR_')) throw error
-    throw new CliError(ExitCode.refused, `${file} cannot be written: ${message}`, { cause: error })
+    throw new CliError(ExitCode.refused, `${file} cannot be written: ${systemReason(error)}`, {
+      cause: error,
+    })
   }
 }
 

@@ -9,6 +9,7 @@ import {
   SPARSE_STREAM_TYPE,
 } from '../../api/sparse-stream.ts'
 import { formatSize } from '../../lib/sizes.ts'
+import { systemReason } from '../../lib/system-error.ts'
 import { segment } from '../api-client.ts'
 import type { CommandContext } from '../context.ts'
 import { CliError, ExitCode } from '../exit-codes.ts'
@@ -160,6 +161,6 @@ async function regularFileSize(file: string): Promise<number | null> {
     }
   } catch (error) {
     if (error instanceof CliError) throw error
-    throw new CliError(ExitCode.refused, `${file} cannot be read: ${(error as NodeJS.ErrnoException).code}`)
+    throw new CliError(ExitCode.refused, `${file} cannot be read: ${systemReason(error)}`)
   }
 }

@@ -57,7 +57,9 @@ test('volumes: an unknown property or a wrong type is a 400 problem that names i
     url: '/v1/volumes',
     payload: { name: 'x', sizeBytes: '1G' },
   })
-  expect(wrong.json().detail).toMatch(/^sizeBytes: /)
+  expect(wrong.json().detail).toBe("sizeBytes: must be a number, not '1G'")
+  const lacking = await api.inject({ method: 'POST', url: '/v1/volumes', payload: { sizeBytes: 4096 } })
+  expect(lacking.json().detail).toBe('name: is missing')
   expect(daemon.calls).toEqual([])
 })
 
@@ -143,6 +145,14 @@ test('operations: status, doctor, sessions, peers, events and jobs answer by the
 test('errors: an unknown path and an unexpected failure are problems, and the second one keeps its secrets', async () => {
   const missing = await api.inject('/v1/nothing')
   expect([missing.statusCode, missing.json().code]).toEqual([404, 'ERR_PATH_NOT_FOUND'])
+  const long = await api.inject(`/v1/volumes/${'a'.repeat(600)}`)
+  expect([long.statusCode, long.headers['content-type'], long.json().detail]).toEqual([
+    414,
+    expect.stringContaining('application/problem+json'),
+    'a name in the path is too long',
+  ])
+  const escaped = await api.inject('/v1/volumes/%ff')
+  expect([escaped.statusCode, escaped.json().code]).toEqual([400, 'ERR_ARGUMENT_INVALID'])
   daemon.control.listVolumes = async () => {
     throw new Error('secret detail of the implementation')
   }

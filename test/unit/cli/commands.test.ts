@@ -75,6 +75,16 @@ test('exit codes: refused is 1 with one sentence, usage 2, no daemon 3', async (
   expect((await cli(['volume', 'list', '--help'])).code).toBe(0)
 })
 
+test('exit codes: who cannot reach a daemon is told why', async () => {
+  const reason = async (...argv: string[]) => (await cli(['status', '--api', ...argv])).err
+  const { port } = new URL(served.url)
+  expect(await reason('http://127.0.0.1:1')).toMatch(/nothing listens there; is it running\?\n$/)
+  expect(await reason(`https://127.0.0.1:${port}`)).toMatch(/does not speak TLS; try http:\/\/\n$/)
+  expect(await reason(served.url, '--api-token-file', join(directory, 'none'))).toMatch(
+    /^holdfast: the token file .*none cannot be read: there is no such file or directory\n$/,
+  )
+})
+
 test('api: the option wins over the variable and takes HOST:PORT', async () => {
   const environment = { HOLDFAST_API: 'http://127.0.0.1:1' }
   const address = new URL(served.url).host
@@ -85,7 +95,15 @@ test('api: the option wins over the variable and takes HOST:PORT', async () => {
 test('api: the token comes from a file or the environment', async () => {
   await using guarded = await TestDaemon.start('a-token-for-tests-only')
   const refused = await guarded.run('status')
-  expect([refused.code, refused.err]).toEqual([1, expect.stringContaining('bearer token')])
+  const hint = '(--api-token-file or HOLDFAST_API_TOKEN)\n'
+  expect([refused.code, refused.err]).toEqual([
+    1,
+    `holdfast: the request needs the daemon's bearer token ${hint}`,
+  ])
+  const wrong = await guarded.run('status', {
+    environment: { HOLDFAST_API_TOKEN: 'another-token-for-tests' },
+  })
+  expect([wrong.code, wrong.err]).toEqual([1, `holdfast: the bearer token is not the daemon's ${hint}`])
   const file = join(directory, 'token')
   await writeFile(file, 'a-token-for-tests-only\n')
   expect((await guarded.run(['status', '--api-token-file', file])).code).toBe(0)
