@@ -12,6 +12,7 @@ import { FaultyFiles } from './faulty-files.ts'
 export const VOLUME = '6f9619ff-8b86-4d01-b42d-00cf4fc964ff'
 export const BOOT_1 = '0b0070ac-8e1d-4e0f-9e42-0a4c6a7e1001'
 export const BOOT_2 = '0b0070ac-8e1d-4e0f-9e42-0a4c6a7e1002'
+export const BOOT_3 = '0b0070ac-8e1d-4e0f-9e42-0a4c6a7e1003'
 export const KIB = 1024
 export const MIB = 1024 * 1024
 export const BLOCK = 4096

@@ -2,12 +2,20 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { expect, test } from 'vitest'
 import { BlockStatus } from '../../../src/block/block-status.ts'
-import { STAMP_UNKNOWN, slotDataAt, stampPageAt } from '../../../src/store/layout.ts'
+import {
+  CHECKSUM_BYTES,
+  KNOWN_ZERO,
+  STAMP_UNKNOWN,
+  slotChecksumsAt,
+  slotDataAt,
+  stampPageAt,
+} from '../../../src/store/layout.ts'
 import {
   aBrick,
   aVolume,
   BLOCK,
   BOOT_2,
+  BOOT_3,
   blocksOf,
   flush,
   killed,
@@ -17,11 +25,20 @@ import {
   VOLUME,
   write,
 } from './brick-kit.ts'
+import { FaultyFiles } from './faulty-files.ts'
 
 function overwrite(directory: string, name: string, offsetBytes: number, bytes: Buffer): void {
   const fd = fs.openSync(path.join(directory, name), 'r+')
   fs.writeSync(fd, bytes, 0, bytes.length, offsetBytes)
   fs.closeSync(fd)
+}
+
+function firstBlocks(directory: string, count: number): Buffer {
+  const fd = fs.openSync(path.join(directory, 'data-0000'), 'r')
+  const bytes = Buffer.alloc(count * BLOCK)
+  fs.readSync(fd, bytes, 0, bytes.length, slotDataAt(0))
+  fs.closeSync(fd)
+  return bytes
 }
 
 function firstStamps(directory: string, count: number): number[] {
@@ -122,6 +139,35 @@ test('reboot: lost stamps do not lose the space that flushed blocks take', async
   const rebooted = await aBrick({ directory: copy, bootId: () => BOOT_2 })
   expect((await openIt(rebooted.brick)).usedBytes).toBe(1.25 * MIB)
   expect((await read(await openIt(rebooted.brick), 0, BLOCK)).data).toEqual(blocksOf(1))
+})
+
+test.each([
+  { left: 'a write without its checksum', entry: 0 },
+  { left: 'a trim without its hole', entry: KNOWN_ZERO },
+])('power cuts: what one leaves of $left is not what the next leaves of a write', async ({ entry }) => {
+  const { brick, directory } = await aBrick()
+  await write(await aVolume(brick), 0, blocksOf(1, 4))
+  const once = killed(directory)
+  const checksum = Buffer.alloc(CHECKSUM_BYTES)
+  checksum.writeUInt32LE(entry)
+  overwrite(once, 'checksums-0000', slotChecksumsAt(0) + CHECKSUM_BYTES, checksum)
+
+  const files = new FaultyFiles()
+  let synced = firstBlocks(once, 4)
+  files.before = ({ name, file }) => {
+    if (name === 'fdatasync' && file === 'data-0000') synced = firstBlocks(once, 4)
+    return 0
+  }
+  const second = await aBrick({ directory: once, bootId: () => BOOT_2, files })
+  files.before = () => 0
+  expect(await write(await openIt(second.brick), BLOCK, blocksOf(2))).toBe(BlockStatus.ok)
+  const twice = killed(once)
+  overwrite(twice, 'data-0000', slotDataAt(0), synced)
+
+  const third = await aBrick({ directory: twice, bootId: () => BOOT_3 })
+  const { status, data } = await read(await openIt(third.brick), 0, 4 * BLOCK)
+  expect(status).toBe(BlockStatus.ok)
+  expect(data).toEqual(Buffer.concat([blocksOf(1), blocksOf(0), blocksOf(1, 2)]))
 })
 
 test('damage: a page of stamps that fails its checksum costs the stamps, not the data', async () => {
