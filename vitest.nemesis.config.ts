@@ -6,6 +6,7 @@ export default defineConfig({
     pool: 'forks',
     execArgv: ['--import', 'tsx'],
     fileParallelism: false,
+    globalSetup: 'test/lib/cluster/leftovers-go-first.ts',
     hookTimeout: 120_000,
   },
 })

@@ -1,7 +1,9 @@
 import { parseArgs } from 'node:util'
 import { missingChecks, provideGuest } from './lib/guest-part.mjs'
 import { addUpSections, guestSections, runGuestSections } from './lib/guest-sections.mjs'
+import { removeLeftovers } from './lib/leftovers.mjs'
 import { build, provideNodeModules } from './lib/prepare.mjs'
+import { exitOnSignals } from './lib/run.mjs'
 
 // `npm run test:guest [-- SECTION…]`: the guest tests alone, every check visible; a section is a part of a file's name.
 // `npm run test:guest -- --break [SECTION…]`: that they find what test/guest/break spoils.
@@ -30,6 +32,8 @@ async function runSections(guest, words) {
 }
 
 async function main() {
+  exitOnSignals()
+  await removeLeftovers()
   const guest = await provideGuest()
   if (guest.reason !== null) {
     console.log(`skipped guest: ${guest.reason}`)

@@ -1,12 +1,13 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { provideDebianPackages } from './lib/debian-packages.mjs'
+import { removeLeftovers } from './lib/leftovers.mjs'
 import { PARTS } from './lib/parts.mjs'
 import { build, provideNodeModules } from './lib/prepare.mjs'
-import { ROOT, runQuiet } from './lib/run.mjs'
+import { exitOnSignals, ROOT, runQuiet } from './lib/run.mjs'
 import { provideSecondNode, SECOND_NODE_MAJOR } from './lib/second-node.mjs'
+import { runDirectory } from './lib/test-run.mjs'
 import { SUMMARY_VARIABLE } from './lib/vitest-reporter.mjs'
 
 const USAGE = `npm test -- [--only PART]... [--second-node]
@@ -98,7 +99,9 @@ async function plan(options) {
 
 async function main() {
   const options = readOptions()
-  const scratch = mkdtempSync(join(tmpdir(), 'holdfast-npm-test-'))
+  exitOnSignals()
+  await removeLeftovers()
+  const scratch = runDirectory('npm-test')
   const total = { passed: 0, failed: 0, skipped: [] }
   try {
     await provideNodeModules()

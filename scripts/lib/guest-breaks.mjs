@@ -1,10 +1,10 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { missingChecks } from './guest-part.mjs'
 import { GUESTS_AT_ONCE, guestSections, runGuestSection } from './guest-sections.mjs'
 import { inParallel, ROOT, runQuiet } from './run.mjs'
+import { runDirectory } from './test-run.mjs'
 
 const PATCHES = join(ROOT, 'test/guest/break')
 const STEP_TIMEOUT_MS = 10 * 60_000
@@ -28,7 +28,7 @@ async function done(what, file, args, cwd = ROOT) {
 
 /** A copy of the tree in a directory of its own, spoilt and built; `use` runs in it. */
 async function withBroken(patch, use) {
-  const scratch = mkdtempSync(join(tmpdir(), 'holdfast-break-'))
+  const scratch = runDirectory('break')
   const tree = join(scratch, 'tree')
   try {
     mkdirSync(tree)

@@ -1,7 +1,7 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { inParallel, ROOT, runQuiet } from './run.mjs'
+import { runDirectory } from './test-run.mjs'
 import { SUMMARY_VARIABLE } from './vitest-reporter.mjs'
 
 const DIRECTORY = 'test/guest'
@@ -49,7 +49,7 @@ export function runGuestSections(
  * @returns {Promise<{file: string, seconds: number, code: number, summary: object | null, output: string}>}
  */
 export async function runGuestSection(guest, file, { tree = ROOT, limitMs = SECTION_LIMIT_MS } = {}) {
-  const scratch = mkdtempSync(join(tmpdir(), 'holdfast-guest-run-'))
+  const scratch = runDirectory('guest-run')
   const summaryFile = join(scratch, 'summary.json')
   const began = performance.now()
   const vitest = [

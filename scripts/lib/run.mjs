@@ -50,6 +50,11 @@ export function runQuiet(file, args, { timeoutMs, env = process.env, cwd = ROOT 
   })
 }
 
+/** Has the signals that end this process end the groups of runQuiet with it: they get none from the terminal. */
+export function exitOnSignals() {
+  for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
+}
+
 /** Calls `work` with each item, for at most `atOnce` of them at a time; resolves with the results as they came. */
 export async function inParallel(items, atOnce, work) {
   const waiting = [...items]

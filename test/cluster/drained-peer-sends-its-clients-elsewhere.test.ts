@@ -1,5 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { VolumeShown } from '../../src/control/control.ts'
@@ -10,6 +9,7 @@ import { HostNetwork, hostNetworkMissing } from '../lib/cluster/host-network.ts'
 import { ISCSI_PORT, Peers } from '../lib/cluster/peers.ts'
 import { etcdMissing } from '../lib/etcd-server.ts'
 import { programsMissing, run } from '../lib/programs.ts'
+import { directoryOfRun } from '../lib/temporary-directory.ts'
 
 const HOSTS = ['a', 'b', 'c']
 const TARGET = 'iqn.2026-11.io.holdfast:disk1'
@@ -27,7 +27,7 @@ describe.skipIf(missing !== null)('draining', () => {
   let writer: Background | null = null
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'holdfast-drained-'))
+    directory = directoryOfRun('drained').path
     network = await HostNetwork.create([...HOSTS, 'client'])
     etcd = new EtcdMembers(network, HOSTS, directory)
     peers = new Peers(network, etcd, directory)

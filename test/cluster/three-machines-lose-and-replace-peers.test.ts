@@ -1,6 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { DaemonStatus } from '../../src/api/backend.ts'
@@ -11,6 +10,7 @@ import { EtcdMembers } from '../lib/cluster/etcd-members.ts'
 import { HostNetwork, hostNetworkMissing } from '../lib/cluster/host-network.ts'
 import { NBD_PORT, Peers } from '../lib/cluster/peers.ts'
 import { etcdMissing } from '../lib/etcd-server.ts'
+import { directoryOfRun } from '../lib/temporary-directory.ts'
 
 const ETCD = ['a', 'b', 'c']
 const FIO_SECONDS = 30
@@ -27,7 +27,7 @@ describe.skipIf(missing !== null)('README: three machines', () => {
   let fio: Background | null = null
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'holdfast-three-'))
+    directory = directoryOfRun('three').path
     network = await HostNetwork.create([...ETCD, 'd', 'client'])
     etcd = new EtcdMembers(network, ETCD, directory)
     peers = new Peers(network, etcd, directory)

@@ -1,8 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { directoryOfRun } from './temporary-directory.ts'
 
 const ETCD = 'etcd'
 
@@ -35,8 +34,7 @@ export class EtcdServer {
   }
 
   static async create(): Promise<EtcdServer> {
-    const directory = await mkdtemp(join(tmpdir(), 'holdfast-etcd-'))
-    const server = new EtcdServer(directory, await freePort(), await freePort())
+    const server = new EtcdServer(directoryOfRun('etcd').path, await freePort(), await freePort())
     await server.start()
     return server
   }

@@ -1,6 +1,5 @@
-import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -12,6 +11,7 @@ import { HostNetwork, hostNetworkMissing } from '../lib/cluster/host-network.ts'
 import { ISCSI_PORT, NBD_PORT, Peers } from '../lib/cluster/peers.ts'
 import { etcdMissing } from '../lib/etcd-server.ts'
 import { succeed } from '../lib/programs.ts'
+import { directoryOfRun } from '../lib/temporary-directory.ts'
 import type { FlushRound, FlushRounds } from './flush-rounds-process.ts'
 import { recordedSyncs } from './recorded-syncs.ts'
 
@@ -40,7 +40,7 @@ describe.skipIf(missing !== null)('three daemons whose syncs are recorded', () =
     (await peers.json<VolumeShown>(peers.running[0] as string, 'volume', 'show', volume)).replication
 
   beforeAll(async () => {
-    directory = realpathSync(mkdtempSync(join(tmpdir(), 'holdfast-syncs-')))
+    directory = realpathSync(directoryOfRun('syncs').path)
     const library = await buildRecorder(directory)
     network = await HostNetwork.create([...HOSTS, CLIENT])
     etcd = new EtcdMembers(network, HOSTS, directory)

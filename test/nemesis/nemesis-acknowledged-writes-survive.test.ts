@@ -1,5 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -11,6 +10,7 @@ import { EtcdMembers } from '../lib/cluster/etcd-members.ts'
 import { HostNetwork, hostNetworkMissing } from '../lib/cluster/host-network.ts'
 import { ISCSI_PORT, NBD_PORT, Peers } from '../lib/cluster/peers.ts'
 import { etcdMissing } from '../lib/etcd-server.ts'
+import { directoryOfRun, temporaryDirectory } from '../lib/temporary-directory.ts'
 import { FAULTS, membersOf, type World } from './faults.ts'
 import { type LoadReport, type LoadSettings, seededRandom } from './load.ts'
 
@@ -27,6 +27,8 @@ const LOAD = fileURLToPath(new URL('./load-process.ts', import.meta.url))
 const SEED = Number(process.env.NEMESIS_SEED ?? 7)
 /** By hand for hours: NEMESIS_SECONDS=36000. */
 const SECONDS = Number(process.env.NEMESIS_SECONDS ?? 150)
+/** By hand: logs and data stay. */
+const KEEP = process.env.NEMESIS_KEEP !== undefined
 /** Kinds of faults, with commas between; all unless given. */
 const ONLY = process.env.NEMESIS_FAULTS?.split(',')
 const SETUP_MS = 300_000
@@ -45,7 +47,7 @@ describe.skipIf(missing !== null)(`three daemons, three etcd members, seed ${SEE
   let load: Background | null = null
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'holdfast-nemesis-'))
+    directory = (KEEP ? temporaryDirectory : directoryOfRun)('nemesis').path
     const network = await HostNetwork.create([...HOSTS, CLIENT])
     const etcd = new EtcdMembers(network, HOSTS, directory)
     const peers = new Peers(network, etcd, directory)
@@ -64,7 +66,7 @@ describe.skipIf(missing !== null)(`three daemons, three etcd members, seed ${SEE
     await world?.disks.unmount()
     await world?.etcd.stop()
     await world?.network[Symbol.asyncDispose]()
-    if (directory !== undefined && process.env.NEMESIS_KEEP === undefined) {
+    if (directory !== undefined && !KEEP) {
       await rm(directory, { recursive: true, force: true })
     }
   })

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll } from 'vitest'
 import { Daemon, type DaemonOptions } from '../../lib/daemon.ts'
-import { type TemporaryDirectory, temporaryDirectory } from '../../lib/temporary-directory.ts'
+import { directoryOfRun, type TemporaryDirectory } from '../../lib/temporary-directory.ts'
 import { Guest, LINKS } from './guest.ts'
 
 /** Where the daemon of a section listens: one portal on each link. */
@@ -19,7 +19,7 @@ export function useSection(purpose: string, options: Partial<DaemonOptions> = {}
   const section = {} as { guest: Guest; daemon: Daemon; directory: string }
   let directory: TemporaryDirectory
   beforeAll(async () => {
-    directory = temporaryDirectory(`guest-${purpose}`)
+    directory = directoryOfRun(`guest-${purpose}`)
     section.directory = directory.path
     const daemonOptions = { arguments: ['--no-demo'], iscsi: PORTALS, ...options, directory: directory.path }
     await allStarted([

@@ -1,15 +1,17 @@
 import { spawnSync } from 'node:child_process'
+// @ts-expect-error scripts are plain JavaScript
+import { testRun } from '../../../scripts/lib/test-run.mjs'
 import { succeed } from '../programs.ts'
 
 const SUBNET = '10.88.7'
 /** A locally administered hardware address that no interface has. */
 const NOBODY = '02:00:00:00:00:01'
-/** Interface names have 15 characters at most. */
-const PREFIX = `hf${process.pid % 10_000}`
+/** Several processes of a run may have networks at the same time. */
+const namespaceOf = (what: string): string => `holdfast-${process.pid}-${what}-${testRun()}`
 
 /** Null when network namespaces can be made here, else why not. */
 export function hostNetworkMissing(): string | null {
-  const name = `${PREFIX}probe`
+  const name = namespaceOf('probe')
   const made = spawnSync('ip', ['netns', 'add', name], { encoding: 'utf8' })
   if (made.error !== undefined) return 'iproute2 is not installed'
   if (made.status !== 0) return `network namespaces cannot be made: ${made.stderr.trim()}`
@@ -71,7 +73,7 @@ export class HostNetwork implements AsyncDisposable {
   }
 
   get #bridgeNamespace(): string {
-    return `${PREFIX}-bridge`
+    return namespaceOf('bridge')
   }
 
   #number(host: string): number {
@@ -79,11 +81,11 @@ export class HostNetwork implements AsyncDisposable {
   }
 
   #namespace(host: string): string {
-    return `${PREFIX}-${this.#number(host)}`
+    return namespaceOf(`${this.#number(host)}`)
   }
 
   #port(host: string): string {
-    return `${PREFIX}p${this.#number(host)}`
+    return `port${this.#number(host)}`
   }
 
   #bridge(...args: string[]): Promise<string> {

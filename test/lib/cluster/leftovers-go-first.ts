@@ -1,0 +1,2 @@
+// @ts-expect-error scripts are plain JavaScript
+export { removeLeftovers as setup } from '../../../scripts/lib/leftovers.mjs'
