@@ -12,7 +12,7 @@ export class FakeServer implements AsyncDisposable {
   readonly disk: FakeScsiTarget
   readonly target: IscsiTarget
   readonly address: string
-  readonly #initiators: IscsiInitiator[] = []
+  readonly #initiators = new Set<IscsiInitiator>()
 
   private constructor(disk: FakeScsiTarget, target: IscsiTarget, address: string) {
     this.disk = disk
@@ -30,7 +30,9 @@ export class FakeServer implements AsyncDisposable {
 
   async connect(): Promise<IscsiInitiator> {
     const initiator = await IscsiInitiator.connect(this.address)
-    this.#initiators.push(initiator)
+    this.#initiators.add(initiator)
+    // A fuzzer that runs for hours connects millions.
+    initiator.socket.once('close', () => this.#initiators.delete(initiator))
     return initiator
   }
 
