@@ -6,6 +6,7 @@ import { promisify } from 'node:util'
 import { Daemon } from '../../test/lib/daemon.ts'
 import { load } from '../client.ts'
 import { type CProgram, compile } from '../compile.ts'
+import { askDaemon } from '../rest.ts'
 import type { Load, Scenario } from './scenarios.ts'
 
 const run = promisify(execFile)
@@ -44,7 +45,7 @@ export class Stage implements AsyncDisposable {
     const daemon = await Daemon.start({ directory, cpu: SERVER_CPU, environment, arguments: ['--no-demo'] })
     const stage = new Stage(daemon, directory)
     for (const name of ['quiet', 'noisy']) {
-      await stage.#ask('POST', 'volumes', { name, sizeBytes: VOLUME_BYTES })
+      await askDaemon(stage.apiUrl, 'POST', 'volumes', { name, sizeBytes: VOLUME_BYTES })
       await stage.#whole(name, 'write')
     }
     return stage
@@ -64,7 +65,7 @@ export class Stage implements AsyncDisposable {
 
   async limit(limits: Scenario['limits']): Promise<void> {
     const none = { iops: null, bytesPerSecond: null }
-    await this.#ask('PATCH', 'volumes/noisy', { limits: { ...none, ...limits } })
+    await askDaemon(this.apiUrl, 'PATCH', 'volumes/noisy', { limits: { ...none, ...limits } })
   }
 
   /** What the quiet volume has is in page cache; what the noisy one has is not, if `coldNoise`. */
@@ -91,15 +92,6 @@ export class Stage implements AsyncDisposable {
       await run('sync', ['--data', path])
       await run('dd', [`if=${path}`, 'iflag=nocache', 'count=0', 'status=none'])
     }
-  }
-
-  async #ask(method: string, path: string, body: object): Promise<void> {
-    const answer = await fetch(`${this.apiUrl}/v1/${path}`, {
-      method,
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-    })
-    if (!answer.ok) throw new Error(`${method} ${path}: ${await answer.text()}`)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -12,7 +12,8 @@ const LIBISAL = [`${LIBRARIES[process.arch] ?? '/usr/lib'}/libisal.so.2`]
 const EVIDENCE = {
   'libiscsi-bin': ['iscsi-ls', 'iscsi-inq', 'iscsi-perf', 'iscsi-test-cu'],
   'libiscsi-dev': ['/usr/include/iscsi/iscsi.h'],
-  'qemu-utils': ['qemu-img', 'qemu-io'],
+  'qemu-utils': ['qemu-img', 'qemu-io', 'qemu-nbd'],
+  'qemu-system-common': ['qemu-storage-daemon'],
   'qemu-block-extra': [],
   e2fsprogs: ['mkfs.ext4', 'e2fsck'],
   'libnbd-bin': ['nbdinfo', 'nbdcopy'],

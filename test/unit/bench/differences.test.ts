@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { caveats, differences } from '../../../bench/differences.ts'
+import { caveats, differences } from '../../../bench/compare/differences.ts'
 import type { ResultFile } from '../../../bench/results.ts'
 
 function run(rate: [number, number, number], cpu: [number, number, number], kernel = '6.1'): ResultFile {

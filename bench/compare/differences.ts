@@ -1,6 +1,6 @@
-import type { PointSummary } from './report.ts'
-import type { ResultFile } from './results.ts'
-import type { Spread } from './statistics.ts'
+import type { PointSummary } from '../report.ts'
+import type { ResultFile } from '../results.ts'
+import type { Spread } from '../statistics.ts'
 
 /** Medians that differ by less than this are never called different: two runs of one build differ by as much. */
 const NOISE_SHARE = 0.05

@@ -1,5 +1,5 @@
+import { readResult, resultFiles } from '../results.ts'
 import { caveats, differences, Verdict } from './differences.ts'
-import { readResult, resultFiles } from './results.ts'
 
 // `npm run bench:compare -- [BEFORE AFTER]`: names what changed beyond noise. Exit code 1 when something is worse.
 const files = process.argv.slice(2)

@@ -1,4 +1,4 @@
-import type { Spread } from './statistics.ts'
+import type { Spread } from '../statistics.ts'
 
 const WIDTH = 500
 const LABEL_WIDTH = 105

@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import type { PointSummary } from './report.ts'
-import { RESULTS_DIRECTORY, type ResultFile, readResult, resultFiles } from './results.ts'
-import { barChart } from './svg.ts'
+import type { PointSummary } from '../report.ts'
+import { RESULTS_DIRECTORY, type ResultFile, readResult, resultFiles } from '../results.ts'
+import { barChart } from './bar-chart.ts'
 
 // `npm run bench:page -- [RESULT…]`: one page with plots, of the given files or of the newest run of each kind.
 const STYLE = readFileSync(new URL('./page.css', import.meta.url), 'utf8')
