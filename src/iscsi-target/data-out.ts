@@ -27,6 +27,8 @@ export class DataOut {
   #r2tsSent = 0
   /** Bytes of pooled buffers that hold data-out of this session. */
   #gatheredBytes = 0
+  /** Buffers with room for all data-out of their task: only these tasks can end, and give theirs back. */
+  #wholeBuffers = 0
 
   constructor(session: Session) {
     this.#session = session
@@ -128,6 +130,7 @@ export class DataOut {
     if (buffer === null) return
     slot.gathered = null
     this.#gatheredBytes -= buffer.length
+    if (buffer.length >= slot.wantedBytes) this.#wholeBuffers--
     // A payload may still be on its way into it: then the buffer is left to the garbage collector.
     if (!this.#session.link.receiver.isReceivingInto(buffer)) this.#session.pool.give(buffer)
     if (this.#waiting.first !== null) this.#serveWaiting()
@@ -265,10 +268,12 @@ export class DataOut {
     return Math.min(slot.wantedBytes, this.#session.parameters.firstBurstLength)
   }
 
+  /** One task always has: when all room is taken by what came unasked, nobody would ever give any back. */
   #hasRoomFor(slot: TaskSlot): boolean {
     const own = slot.gathered === null ? 0 : slot.gathered.length
     const others = this.#gatheredBytes - own
-    return others === 0 || others + slot.wantedBytes <= this.#session.limits.dataOutBytesPerSessionMax
+    const { dataOutBytesPerSessionMax } = this.#session.limits
+    return this.#wholeBuffers === 0 || others + slot.wantedBytes <= dataOutBytesPerSessionMax
   }
 
   #makeRoom(slot: TaskSlot, lengthBytes: number): void {
@@ -277,6 +282,7 @@ export class DataOut {
     const { pool } = this.#session
     const buffer = pool.take(lengthBytes)
     this.#gatheredBytes += buffer.length
+    if (buffer.length >= slot.wantedBytes) this.#wholeBuffers++
     slot.gathered = buffer
     if (before === null) return
     before.copy(buffer, 0, 0, Math.min(slot.transferredBytes, before.length))

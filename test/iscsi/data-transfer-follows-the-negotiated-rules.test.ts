@@ -319,3 +319,20 @@ test('write: data beyond what a session may keep waits for its R2T until another
     expect(answer.bhs.readUInt32BE(16)).toBe(itt)
   }
 })
+
+test('write: where unsolicited data alone fills what a session may keep, one write after another gets the rest', async () => {
+  await using server = await FakeServer.start({ limits: { dataOutBytesPerSessionMax: 65536 } })
+  const initiator = await server.login({ keys: { FirstBurstLength: '16384', MaxBurstLength: '65536' } })
+  const data = pattern(65536)
+  const first = data.subarray(0, 8192)
+  const itts = [0, 1, 2].map(() => initiator.command(write10(0, 128), { write: data.length, data: first }))
+  for (const itt of itts) {
+    const { ttt, ...asked } = r2t(await initiator.receive())
+    expect(asked).toMatchObject({ itt, bufferOffset: 8192, desiredLength: 57344 })
+    for (let offset = 8192, dataSn = 0; offset < data.length; offset += 8192, dataSn++) {
+      const [piece, final] = [data.subarray(offset, offset + 8192), offset + 8192 === data.length]
+      initiator.dataOut({ itt, ttt, dataSn, offset, data: piece, final })
+    }
+    expect(response(await initiator.receive())).toMatchObject({ itt, status: 0 })
+  }
+})
