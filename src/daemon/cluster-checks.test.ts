@@ -31,6 +31,8 @@ test('doctor: etcd is asked for its members, alarms, size and compaction; withou
   const silent = { ...member, sizeBytes: null, hasLeader: false }
   expect(troubles({}, { members: [member, silent] })).toEqual(['etcd warning'])
   expect(troubles({}, { members: [silent] })).toEqual(['etcd failure'])
+  const unknown = clusterChecks(overview, { ...etcd, members: [silent] }).map(({ check }) => check)
+  expect(unknown).toEqual(['peers', 'volumes', 'etcd'])
   expect(troubles({}, { members: [{ ...member, hasLeader: false }] })).toEqual(['etcd failure'])
   expect(troubles({}, { alarms: ['NOSPACE'] })).toEqual(['etcd alarms failure'])
   expect(troubles({}, { members: [{ ...member, sizeBytes: 2 ** 31 }] })).toEqual(['etcd space warning'])

@@ -14,19 +14,29 @@ export function clusterChecks(overview: ClusterOverview, etcd: EtcdHealth | null
 
 function peers({ peers: all, peersUp }: ClusterOverview): Finding {
   if (peersUp === all) return ok('peers', all === 1 ? 'the only one is up' : `all ${all} are up`)
-  return warning('peers', `${all - peersUp} of ${all} are down: peer list says which`)
+  const down = all - peersUp
+  return warning('peers', `${down} of ${all} ${down === 1 ? 'is' : 'are'} down: peer list says which`)
 }
 
 function volumes({ volumes: { ok: well, degraded, waiting } }: ClusterOverview): Finding {
   if (waiting > 0) {
-    return failure('volumes', `${waiting} have too few replicas to be served: bring peers back (volume show)`)
+    return failure(
+      'volumes',
+      `${counted(waiting)} too few replicas to be served: bring peers back (volume show)`,
+    )
   }
   return degraded > 0
-    ? warning('volumes', `${degraded} lack a replica: one more failure may stop them`)
-    : ok('volumes', `${well} have all their replicas`)
+    ? warning('volumes', `${counted(degraded)} not all replicas: one more failure may stop it`)
+    : ok('volumes', `${counted(well)} all replicas`)
+}
+
+function counted(volumes: number): string {
+  return volumes === 1 ? '1 volume has' : `${volumes} volumes have`
 }
 
 function etcdChecks({ members, alarms, isCompacted }: EtcdHealth): Finding[] {
+  const answers = members.some(({ sizeBytes }) => sizeBytes !== null)
+  if (!answers) return [etcdMembers(members)]
   return [etcdMembers(members), etcdAlarms(alarms), etcdSize(members), etcdCompaction(isCompacted)]
 }
 

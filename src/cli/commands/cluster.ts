@@ -1,11 +1,15 @@
-import { writeFile } from 'node:fs/promises'
+import { type FileHandle, open, rm } from 'node:fs/promises'
 import { type Command, Option } from 'commander'
 import type { ConfigField } from '../../config/fields.ts'
+import { systemReason } from '../../lib/system-error.ts'
 import { addConfigOptions } from '../daemon-options.ts'
+import { CliError, ExitCode } from '../exit-codes.ts'
 import { loadConfiguration } from '../load-configuration.ts'
 import { print } from '../output.ts'
 import { readSecret } from '../secret.ts'
 import type { Terminal } from '../terminal.ts'
+
+const OWNER_ONLY = 0o600
 
 interface ClusterFlags {
   readonly config?: string
@@ -41,10 +45,10 @@ export function addClusterCommands(
     .action(async (flags: TokenFlags, command: Command) => {
       const config = await configOf(flags, command)
       const { foundCluster } = await import('../../daemon/cluster-setup.ts')
-      const { clusterId, token } = await foundCluster(config)
-      const shown = await keepToken(flags.tokenFile, token)
-      print(terminal.stdout, asJson(command), { clusterId, ...shown }, () => {
-        const needs = shown.token === undefined ? '' : `; joining it needs this token:\n${token}`
+      const shown = await keepToken(flags.tokenFile, () => foundCluster(config))
+      const { clusterId, token } = shown
+      print(terminal.stdout, asJson(command), shown, () => {
+        const needs = token === undefined ? '' : `; joining it needs this token:\n${token}`
         return `cluster ${clusterId} founded${needs}\n`
       })
     })
@@ -66,15 +70,39 @@ export function addClusterCommands(
     .action(async (flags: TokenFlags, command: Command) => {
       const config = await configOf(flags, command)
       const { renewToken } = await import('../../daemon/cluster-setup.ts')
-      const { token } = await renewToken(config)
-      const shown = await keepToken(flags.tokenFile, token)
+      const shown = await keepToken(flags.tokenFile, () => renewToken(config))
       print(terminal.stdout, asJson(command), shown, () => `${shown.token ?? 'the token was replaced'}\n`)
     })
 }
 
-/** Writes the token into the file if there is one; answers what is left to be shown. */
-async function keepToken(file: string | undefined, token: string): Promise<{ token?: string }> {
-  if (file === undefined) return { token }
-  await writeFile(file, `${token}\n`, { mode: 0o600 })
-  return {}
+/** What `make` answers, its token in the file if there is one. A token that was there stays until there is another. */
+async function keepToken<T extends { token: string }>(
+  file: string | undefined,
+  make: () => Promise<T>,
+): Promise<Omit<T, 'token'> & { token?: string }> {
+  if (file === undefined) return make()
+  // Before there is a token: one that could not be written would be lost, and the cluster founded.
+  const handle = await openTokenFile(file)
+  const isNew = (await handle.stat()).size === 0
+  try {
+    const { token, ...rest } = await make()
+    await handle.truncate()
+    await handle.writeFile(`${token}\n`)
+    return rest
+  } catch (error) {
+    if (isNew) await rm(file, { force: true })
+    throw error
+  } finally {
+    await handle.close()
+  }
+}
+
+async function openTokenFile(file: string): Promise<FileHandle> {
+  try {
+    const handle = await open(file, 'a', OWNER_ONLY)
+    await handle.chmod(OWNER_ONLY)
+    return handle
+  } catch (error) {
+    throw new CliError(ExitCode.refused, `the token file ${file} cannot be written: ${systemReason(error)}`)
+  }
 }

@@ -27,7 +27,10 @@ export function addPeerCommands(program: Command, terminal: Terminal): void {
     const context = contextOf(command, terminal)
     const peers = await context.client.get<PeerInfo[]>('peers')
     const { cluster } = await context.client.get<DaemonStatus>('status')
-    context.print(peers, () => `${formatTable(COLUMNS, peers)}\n${balance(cluster)}\n`)
+    context.print(
+      peers,
+      () => `${formatTable(COLUMNS, peers)}\n${balance(cluster)}\n${stuckText(peers, cluster)}`,
+    )
   })
 
   verb('show <peer>', 'one peer').action(async (id: string, _flags, command: Command) => {
@@ -61,6 +64,14 @@ export function addPeerCommands(program: Command, terminal: Terminal): void {
 /** One line for `peer list` and `status`. */
 export function balance({ balanced, rangesToMove }: DaemonStatus['cluster']): string {
   return balanced ? 'balanced' : `${rangesToMove} range${rangesToMove === 1 ? '' : 's'} of 4GiB to move`
+}
+
+/** A peer is being emptied and nothing moves: what stays has no other place. */
+function stuckText(peers: readonly PeerInfo[], { balanced }: DaemonStatus['cluster']): string {
+  const stuck = peers.filter(({ state, ranges }) => balanced && state === 'draining' && ranges > 0)
+  return stuck
+    .map(({ id }) => `no other peer can take what ${id} holds: add one, or lower --replicas of its volumes\n`)
+    .join('')
 }
 
 function printPeer(context: CommandContext, peer: PeerInfo): void {

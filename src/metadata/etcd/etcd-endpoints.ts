@@ -100,5 +100,15 @@ function translate(error: Error): HoldfastError {
   ) {
     return new HoldfastError('ERR_ARGUMENT_INVALID', `etcd refused: ${message}`, { cause: error })
   }
-  return new HoldfastError('ERR_METADATA_UNAVAILABLE', `etcd does not answer: ${message}`, { cause: error })
+  const says = `etcd does not answer: ${withoutGrpc(message)}`
+  return new HoldfastError('ERR_METADATA_UNAVAILABLE', says, { cause: error })
+}
+
+/** What is left of grpc-js' message for somebody who knows etcd and not gRPC. */
+function withoutGrpc(message: string): string {
+  return message
+    .replace(/^\d+ [A-Z_]+: /, '')
+    .replace(/^No connection established\. Last error: (?:Error: )?/, '')
+    .replace(/\.? Resolution note: .*$/, '')
+    .replace(/^null$/, 'no connection')
 }

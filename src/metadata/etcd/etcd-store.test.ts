@@ -49,6 +49,9 @@ describe.skipIf(missing !== null)('etcd', () => {
     expect(await store.get('a')).toBeNull()
     await put(store, 'a')
     expect((await store.range('')).entries).toHaveLength(1)
+    await using nobody = openEtcdStore({ endpoints: ['127.0.0.1:1'], keyPrefix: 'none/' })
+    const asked = nobody.get('a').then(String, (error: Error) => error.message)
+    expect(await asked).toMatch(/^etcd does not answer: (?!.*(?:UNAVAILABLE|Resolution note|null))/)
   })
 
   test('etcd: a range of more keys than one page is of one revision', async () => {

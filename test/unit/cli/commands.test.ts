@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -165,6 +165,22 @@ test('dev: a number of peers that no process should have is refused as usage', a
   expect([peers.code, peers.err]).toEqual([2, expect.stringContaining('--peers takes 1 to 16')])
 })
 
+test('cluster: a token that cannot be kept is not made, and one that is there stays', async () => {
+  const file = join(directory, 'none', 'token')
+  const init = ['cluster', 'init', '--etcd', 'http://127.0.0.1:1', '--token-file']
+  const refused = await cli([...init, file])
+  expect([refused.code, refused.err]).toEqual([
+    1,
+    `holdfast: the token file ${file} cannot be written: there is no such file or directory\n`,
+  ])
+  const kept = join(directory, 'kept')
+  await writeFile(kept, 'the-token-of-before\n')
+  expect((await cli([...init, kept])).err).toMatch(/^holdfast: etcd does not answer/)
+  expect(await readFile(kept, 'utf8')).toBe('the-token-of-before\n')
+  expect((await cli([...init, join(directory, 'new')])).code).toBe(1)
+  expect(await readdir(directory)).toEqual(['kept'])
+})
+
 test('cluster: without etcd, and without a name to join by, the sentence says what is missing', async () => {
   const init = await cli(['cluster', 'init'])
   expect([init.code, init.err]).toEqual([1, expect.stringContaining('give --etcd URL')])
@@ -180,6 +196,9 @@ test('peer: list says whether the cluster is balanced; drain, undrain and remove
   expect((await served.run('peer undrain peer-1')).out).toMatch(/state: +up/)
   expect((await served.run('peer remove peer-1 --force')).out).toBe("peer 'peer-1' removed\n")
   expect(served.daemon.calls.at(-1)).toEqual(['removePeer', 'peer-1', { force: true }])
+  const [peer] = await served.daemon.control.listPeers()
+  served.daemon.control.listPeers = async () => [{ ...peer!, state: 'draining' }]
+  expect((await served.run('peer list')).out).toMatch(/\nbalanced\nno other peer can take what peer-1 holds/)
   const missing = await served.run('peer show peer-9')
   expect([missing.code, missing.err]).toEqual([1, "holdfast: there is no peer 'peer-9'\n"])
 })
