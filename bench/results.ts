@@ -1,7 +1,9 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Sample } from './curves/curve.ts'
 import type { PointRatio, PointSummary } from './report.ts'
+import type { Spread } from './statistics.ts'
 
 /** Where every run leaves its file; git ignores it. */
 export const RESULTS_DIRECTORY = fileURLToPath(new URL('./results', import.meta.url))
@@ -24,6 +26,26 @@ export interface ResultFile {
   }[]
   readonly summaries: readonly PointSummary[]
   readonly ratios?: readonly PointRatio[]
+  /** Sentences about servers that were not there. */
+  readonly leftOut?: readonly string[]
+  readonly curve?: CurveResult
+  readonly conditions?: readonly ConditionResult[]
+}
+
+export interface CurveResult {
+  readonly name: string
+  readonly title: string
+  readonly xLabel: string
+  readonly samples: readonly Sample[]
+}
+
+/** Latencies of a quiet client in microseconds, alone and beside something bad. */
+export interface ConditionResult {
+  readonly name: string
+  readonly alone: { readonly p50: Spread; readonly p99: Spread }
+  readonly beside: { readonly p50: Spread; readonly p99: Spread }
+  /** Operations a second of the noisy client, where there was one. */
+  readonly noisyRate: number | null
 }
 
 /** Stores a run under a name that sorts by time; answers the path from here. */

@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util'
 import { buildClient, type LoadResult, load } from '../client.ts'
 import { describeCommit, describeMachine } from '../machine.ts'
 import { table } from '../report.ts'
-import { saveResult } from '../results.ts'
+import { type ConditionResult, saveResult } from '../results.ts'
 import { type Spread, spread } from '../statistics.ts'
 import { SCENARIOS, type Scenario } from './scenarios.ts'
 import { askApi, CLIENT_CPU, Stage } from './stage.ts'
@@ -78,19 +78,19 @@ async function measure(scenario: Scenario, directory: string): Promise<readonly 
 
 const us = ({ median, min, max }: Spread) => `${median.toFixed(0)} (${min.toFixed(0)}-${max.toFixed(0)})`
 
-function row(scenario: Scenario, rounds: readonly Round[]): string[] {
-  const latency = (which: 'alone' | 'beside', quantile: 'p50' | 'p99') =>
-    spread(rounds.map(round => round[which].latencyUs[quantile]))
-  const noise = rounds.flatMap(({ noisy }) => (noisy === null ? [] : noisy))
-  const rate = noise.length === 0 ? '-' : spread(noise.map(one => one.operationsPerSecond)).median.toFixed(0)
-  return [
-    scenario.name,
-    us(latency('alone', 'p50')),
-    us(latency('alone', 'p99')),
-    us(latency('beside', 'p50')),
-    us(latency('beside', 'p99')),
-    rate,
-  ]
+function conditionOf({ name }: Scenario, rounds: readonly Round[]): ConditionResult {
+  const latency = (which: 'alone' | 'beside') => ({
+    p50: spread(rounds.map(round => round[which].latencyUs.p50)),
+    p99: spread(rounds.map(round => round[which].latencyUs.p99)),
+  })
+  const noise = rounds.flatMap(({ noisy }) => (noisy === null ? [] : noisy.operationsPerSecond))
+  const noisyRate = noise.length === 0 ? null : spread(noise).median
+  return { name, alone: latency('alone'), beside: latency('beside'), noisyRate }
+}
+
+function row({ name, alone, beside, noisyRate }: ConditionResult): string[] {
+  const latencies = [alone.p50, alone.p99, beside.p50, beside.p99].map(us)
+  return [name, ...latencies, noisyRate === null ? '-' : noisyRate.toFixed(0)]
 }
 
 async function main(): Promise<void> {
@@ -102,6 +102,7 @@ async function main(): Promise<void> {
   const directory = mkdtempSync(join(options.directory, 'holdfast-bench-conditions-'))
   const rows = [['the quiet client, µs', 'alone p50', 'p99', 'beside p50', 'p99', 'noisy op/s']]
   const results: { readonly scenario: Scenario; readonly rounds: readonly Round[] }[] = []
+  const conditions: ConditionResult[] = []
   try {
     for (const [at, scenario] of chosen.entries()) {
       process.stderr.write(`${scenario.name}\n`)
@@ -110,13 +111,18 @@ async function main(): Promise<void> {
       const rounds = await measure(scenario, place)
       rmSync(place, { recursive: true, force: true })
       results.push({ scenario, rounds })
-      rows.push(row(scenario, rounds))
+      const condition = conditionOf(scenario, rounds)
+      conditions.push(condition)
+      rows.push(row(condition))
     }
     console.log(table(rows))
     const file = saveResult('conditions-', {
       ...describeCommit(),
       machine: describeMachine(directory),
       options,
+      servers: [],
+      summaries: [],
+      conditions,
       results,
     })
     console.log(`\nall rounds: ${file}`)

@@ -5,7 +5,8 @@ import type { CurveSettings, Sample } from './curve.ts'
 
 export const SERVER_CPU = 0
 export const CLIENT_CPU = 1
-const WARM_UP_SECONDS = 0.2
+/** Long enough for writers to have touched every segment: the first write to a clean one waits for a commit. */
+const WARM_UP_SECONDS = 1
 const FILL_SECONDS_MAX = 300
 const FILL_BLOCK_BYTES = 2 ** 20
 const MB = 1e6
