@@ -35,6 +35,12 @@ interface Round {
   readonly noisy: LoadResult | null
 }
 
+interface Results {
+  readonly conditions: ConditionResult[]
+  readonly rounds: { readonly scenario: Scenario; readonly rounds: readonly Round[] }[]
+  readonly failed: string[]
+}
+
 function quiet(stage: Stage, { quiet }: Scenario, seed: number): Promise<LoadResult> {
   const timing = ['--seconds', String(seconds), '--warm-up', String(WARM_UP_SECONDS), '--seed', String(seed)]
   return load(stage.url('quiet', quiet.protocol), CLIENT_CPU, [...quiet.args, ...timing], seconds)
@@ -93,6 +99,26 @@ function row({ name, alone, beside, noisyRate }: ConditionResult): string[] {
   return [name, ...latencies, noisyRate === null ? '-' : noisyRate.toFixed(0)]
 }
 
+/** Runs the scenarios one after the other; one that fails is told of, and the others go on. */
+async function runAll(chosen: readonly Scenario[], directory: string): Promise<Results> {
+  const results: Results = { conditions: [], rounds: [], failed: [] }
+  for (const [at, scenario] of chosen.entries()) {
+    process.stderr.write(`${scenario.name}\n`)
+    const place = join(directory, String(at))
+    mkdirSync(place)
+    try {
+      const rounds = await measure(scenario, place)
+      results.rounds.push({ scenario, rounds })
+      results.conditions.push(conditionOf(scenario, rounds))
+    } catch (error) {
+      results.failed.push(`${scenario.name}: ${(error as Error).message}`)
+    } finally {
+      rmSync(place, { recursive: true, force: true })
+    }
+  }
+  return results
+}
+
 async function main(): Promise<void> {
   const parts = options.only.split(',').filter(Boolean)
   const chosen = SCENARIOS.filter(({ name }) => parts.length === 0 || parts.some(part => name.includes(part)))
@@ -100,30 +126,16 @@ async function main(): Promise<void> {
     throw new Error(`no such scenario: ${SCENARIOS.map(({ name }) => name).join('; ')}`)
   await buildClient()
   const directory = mkdtempSync(join(options.directory, 'holdfast-bench-conditions-'))
-  const rows = [['the quiet client, µs', 'alone p50', 'p99', 'beside p50', 'p99', 'noisy op/s']]
-  const results: { readonly scenario: Scenario; readonly rounds: readonly Round[] }[] = []
-  const conditions: ConditionResult[] = []
   try {
-    for (const [at, scenario] of chosen.entries()) {
-      process.stderr.write(`${scenario.name}\n`)
-      const place = join(directory, String(at))
-      mkdirSync(place)
-      const rounds = await measure(scenario, place)
-      rmSync(place, { recursive: true, force: true })
-      results.push({ scenario, rounds })
-      const condition = conditionOf(scenario, rounds)
-      conditions.push(condition)
-      rows.push(row(condition))
-    }
-    console.log(table(rows))
+    const { conditions, rounds, failed } = await runAll(chosen, directory)
+    const head = ['the quiet client, µs', 'alone p50', 'p99', 'beside p50', 'p99', 'noisy op/s']
+    console.log(table([head, ...conditions.map(row)]))
+    for (const sentence of failed) console.log(`failed: ${sentence}`)
+    if (failed.length > 0) process.exitCode = 1
     const file = saveResult('conditions-', {
       ...describeCommit(),
       machine: describeMachine(directory),
-      options,
-      servers: [],
-      summaries: [],
-      conditions,
-      results,
+      ...{ options, servers: [], summaries: [], conditions, failed, results: rounds },
     })
     console.log(`\nall rounds: ${file}`)
   } finally {

@@ -7,8 +7,8 @@ const PLOT = { left: 50, right: 488, top: 30, bottom: 220 }
 const LEGEND_ROW_HEIGHT = 18
 const LEGEND_COLUMNS = 2
 /** Told apart also by those who see few colours; the first is ours. */
-const COLOURS = ['#1f6feb', '#d9480f', '#2b8a3e', '#862e9c', '#0b7285', '#868e96']
-const LIMIT_COLOUR = '#adb5bd'
+const COLOURS = ['#1f6feb', '#d9480f', '#2b8a3e', '#862e9c', '#0b7285', '#f08c00']
+const LIMIT_COLOURS = ['#868e96', '#ced4da']
 
 export interface LinePoint {
   readonly x: number
@@ -30,8 +30,15 @@ function isLimit({ label }: Line): boolean {
   return label.startsWith('limit')
 }
 
-function colourOf(line: Line, at: number): string {
-  return isLimit(line) ? LIMIT_COLOUR : (COLOURS[at % COLOURS.length] as string)
+/** One for each line, in their order. */
+function coloursOf(lines: readonly Line[]): string[] {
+  const [limits, others] = [lines.filter(isLimit), lines.filter(line => !isLimit(line))]
+  return lines.map(line => {
+    const [colours, at] = isLimit(line)
+      ? [LIMIT_COLOURS, limits.indexOf(line)]
+      : [COLOURS, others.indexOf(line)]
+    return colours[at % colours.length] as string
+  })
 }
 
 /** Lines with a whisker from least to greatest at every place, as an SVG element. */
@@ -51,12 +58,13 @@ export function lineChart({ title, xLabel, lines }: LineChart): string {
   const below = places.map(
     x => `<text x="${xOf(x)}" y="${PLOT.bottom + 16}" text-anchor="middle">${amount(x)}</text>`,
   )
-  const drawn = lines.map((line, at) => drawLine(line, colourOf(line, at), xOf, yOf))
+  const colours = coloursOf(lines)
+  const drawn = lines.map((line, at) => drawLine(line, colours[at] as string, xOf, yOf))
   const legendTop = PLOT.bottom + 54
   const legend = lines.map((line, at) => {
     const x = PLOT.left + (at % LEGEND_COLUMNS) * ((WIDTH - PLOT.left) / LEGEND_COLUMNS)
     const y = legendTop + Math.floor(at / LEGEND_COLUMNS) * LEGEND_ROW_HEIGHT
-    const mark = `<path d="M${x} ${y - 4}h18" stroke="${colourOf(line, at)}" stroke-width="3"/>`
+    const mark = `<path d="M${x} ${y - 4}h18" stroke="${colours[at]}" stroke-width="3"/>`
     return `${mark}<text x="${x + 24}" y="${y}">${escapeHtml(line.label)}</text>`
   })
   const height = legendTop + Math.ceil(lines.length / LEGEND_COLUMNS) * LEGEND_ROW_HEIGHT
