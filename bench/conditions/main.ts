@@ -60,6 +60,8 @@ async function beside(stage: Stage, scenario: Scenario, seed: number): Promise<O
           noiseSeconds,
           NOISY_NICENESS,
         )
+  // It may fail while the quiet one is waited for; who awaits it below hears of that.
+  noise?.catch(() => {})
   const stopAsking = apiConnections === undefined ? () => {} : askApi(stage, apiConnections)
   try {
     await sleep(NOISE_BEFORE_SECONDS * 1000)
