@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 import { hostNetworkMissing } from '../test/lib/cluster/host-network.ts'
 import { etcdMissing } from '../test/lib/etcd-server.ts'
 import { FaultWorld } from './faults/fault-world.ts'
-import { makeVolumes, measureManyVolumes } from './faults/many-volumes.ts'
+import { describeMany, type ManyVolumes, measureManyVolumes } from './faults/many-volumes.ts'
 import { measureInterruptedResync, measureResync, type ResyncCost } from './faults/resync.ts'
 import { measureStall, STALL_CASES } from './faults/stalls.ts'
 import { describeCommit, describeMachine } from './machine.ts'
@@ -46,6 +46,7 @@ if (missing !== null) throw new Error(missing)
 
 const measured: Measured[] = []
 const costs: ({ readonly name: string } & ResyncCost)[] = []
+const many: ManyVolumes[] = []
 const rounds = Array.from({ length: Number(options.rounds) }, (_, round) => round)
 const isWanted = (name: string) => name.includes(options.only)
 
@@ -86,10 +87,12 @@ async function measureMany(world: FaultWorld): Promise<void> {
   for (const count of options.volumes.split(',').map(Number)) {
     const name = `${count} volumes lose a peer`
     if (!isWanted(name)) continue
-    const madeMs = await makeVolumes(world, `many-${count}-`, count)
-    console.log(`${count} volumes made in ${(madeMs / 1000).toFixed(0)} s`)
-    const values = [await measureManyVolumes(world, `many-${count}-`, count)]
+    const found = await measureManyVolumes(world, count)
+    many.push(found)
+    const { waitsMs } = found
+    const values = waitsMs.length === 0 ? [0] : waitsMs
     show({ name, goal: `${MANY_GOAL_MS}`, values, unit: 'ms' })
+    for (const line of describeMany(found, MANY_GOAL_MS)) console.log(`  ${line}`)
   }
 }
 
@@ -100,4 +103,4 @@ await measureStalls(world)
 await measureResyncs(world)
 await measureMany(world)
 const machine = describeMachine(tmpdir())
-console.log(saveResult('faults-', { ...describeCommit(), machine, options, measured, costs }))
+console.log(saveResult('faults-', { ...describeCommit(), machine, options, measured, costs, many }))

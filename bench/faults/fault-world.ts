@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import type { VolumeShown } from '../../src/control/control.ts'
+import type { ClusterOverview, VolumeShown } from '../../src/control/control.ts'
 import { Background, eventually } from '../../test/lib/cluster/background.ts'
 import { EtcdMembers } from '../../test/lib/cluster/etcd-members.ts'
 import { HostNetwork } from '../../test/lib/cluster/host-network.ts'
@@ -119,6 +119,21 @@ export class FaultWorld implements AsyncDisposable {
     return (fields[0] as number) + (fields[8] as number)
   }
 
+  /** Keys that this member of etcd has written so far. */
+  async etcdPuts(host: string): Promise<number> {
+    const url = `http://${this.network.address(host)}:2379/metrics`
+    const text = await this.evaluate(host, `console.log(await (await fetch('${url}')).text())`)
+    return Number(/^etcd_debugging_mvcc_put_total (\S+)/m.exec(text)?.[1] ?? Number.NaN)
+  }
+
+  async overview(): Promise<ClusterOverview> {
+    const { cluster } = await this.peers.json<{ cluster: ClusterOverview }>(
+      this.peers.running[0] as string,
+      'status',
+    )
+    return cluster
+  }
+
   async #etcdStatus(host: string): Promise<{ member: string; leader: string }> {
     const url = `http://${this.network.address(host)}:2379/v3/maintenance/status`
     const answer = await this.evaluate(
@@ -142,13 +157,20 @@ export class Writer implements AsyncDisposable {
 
   /** Of the writes that waited at `sinceMs` or began between then and `untilMs`, the longest wait. */
   longestMs(sinceMs: number, untilMs: number): number {
-    if (!existsSync(this.#stalls)) return 0
-    const lines = readFileSync(this.#stalls, 'utf8').trim().split('\n')
-    const stalls = lines.map(line => JSON.parse(line) as Stall)
-    const waits = stalls
-      .filter(({ fromMs, toMs }) => toMs > sinceMs && fromMs < untilMs)
-      .map(({ fromMs, toMs }) => toMs - Math.max(fromMs, sinceMs))
-    return Math.max(0, ...waits)
+    return Math.max(0, ...this.waitsMs(sinceMs, untilMs).values())
+  }
+
+  /** The same by volume, of those that waited at all; infinite where there was no acknowledgement until the end. */
+  waitsMs(sinceMs: number, untilMs: number): Map<string, number> {
+    const waits = new Map<string, number>()
+    if (!existsSync(this.#stalls)) return waits
+    for (const line of readFileSync(this.#stalls, 'utf8').trim().split('\n')) {
+      const { volume, fromMs, toMs } = JSON.parse(line) as Stall
+      const endMs = toMs ?? Number.POSITIVE_INFINITY
+      if (endMs <= sinceMs || fromMs >= untilMs) continue
+      waits.set(volume, Math.max(waits.get(volume) ?? 0, endMs - Math.max(fromMs, sinceMs)))
+    }
+    return waits
   }
 
   /** Throws when it does not end, as while a write is not acknowledged. */

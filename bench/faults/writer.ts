@@ -17,11 +17,11 @@ export interface WriterSettings {
   readonly stalls: string
 }
 
-/** Times in ms since the epoch, from when a write was wanted to its acknowledgement. */
+/** Times in ms since the epoch, from when a write was wanted to its acknowledgement; null: none until the end. */
 export interface Stall {
   readonly volume: string
   readonly fromMs: number
-  readonly toMs: number
+  readonly toMs: number | null
 }
 
 const STALL_MS_MIN = 100
@@ -32,6 +32,8 @@ const sleep = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))
 let writes = 0
 let stopping = false
 let failure = ''
+/** By volume: since when its write is wanted. */
+const wanted = new Map<string, number>()
 
 async function connect(volume: string, attempt: number): Promise<Disk | null> {
   const gateway = settings.gateways[attempt % settings.gateways.length] as Gateway
@@ -53,6 +55,7 @@ async function write(volume: string, seed: number): Promise<void> {
     const block = Math.floor(random() * settings.blocks)
     fillBlock(data, block, 1)
     const fromMs = Date.now()
+    wanted.set(volume, fromMs)
     for (let acknowledged = false; !acknowledged && !stopping; ) {
       disk ??= await connect(volume, attempt)
       try {
@@ -64,18 +67,23 @@ async function write(volume: string, seed: number): Promise<void> {
         disk = null
       }
     }
+    if (stopping) break
     writes++
-    const toMs = Date.now()
-    if (toMs - fromMs >= STALL_MS_MIN) {
-      appendFileSync(settings.stalls, `${JSON.stringify({ volume, fromMs, toMs } satisfies Stall)}\n`)
-    }
+    wanted.delete(volume)
+    tellStall(volume, fromMs, Date.now())
     if (settings.pauseMs > 0) await sleep(settings.pauseMs)
   }
   disk?.close()
 }
 
+function tellStall(volume: string, fromMs: number, toMs: number | null): void {
+  if ((toMs ?? Date.now()) - fromMs < STALL_MS_MIN) return
+  appendFileSync(settings.stalls, `${JSON.stringify({ volume, fromMs, toMs } satisfies Stall)}\n`)
+}
+
 process.on('SIGTERM', () => {
   stopping = true
+  for (const [volume, fromMs] of wanted) tellStall(volume, fromMs, null)
 })
 const ready = settings.volumes.map((volume, at) => write(volume, at + 1))
 await Promise.all(ready)

@@ -72,7 +72,13 @@ beforeEach(() => {
   model = new Model()
   revision = 0n
   nowMs = 0
-  planner = new CataloguePlanner({ model } as Catalogue, () => nowMs)
+  const catalogue = {
+    model,
+    get revision() {
+      return revision
+    },
+  } as Catalogue
+  planner = new CataloguePlanner(catalogue, () => nowMs)
   for (let number = 1; number <= 4; number++) putPeer(number)
 })
 

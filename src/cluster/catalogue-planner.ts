@@ -18,6 +18,8 @@ export class CataloguePlanner implements CopyPlanner {
   readonly #nowMs: () => number
   #plan = new Map<string, PlannedMove[]>()
   #plannedAtMs = Number.NEGATIVE_INFINITY
+  /** Revision of the catalogue that the plan was made from. */
+  #plannedOf: bigint | null = null
 
   constructor(catalogue: Catalogue, nowMs: () => number) {
     this.#catalogue = catalogue
@@ -25,7 +27,7 @@ export class CataloguePlanner implements CopyPlanner {
   }
 
   wanted(volumeUuid: string): readonly WantedChange[] {
-    const name = this.#nameOf(volumeUuid)
+    const name = this.#catalogue.model.nameOf(volumeUuid)
     if (name === null) return []
     return (this.#current().get(name) ?? [])
       .filter(({ to }) => to === null || this.#mayTake(to))
@@ -34,7 +36,7 @@ export class CataloguePlanner implements CopyPlanner {
 
   substitute(volumeUuid: string, range: number, gone: number): number | null {
     const { model } = this.#catalogue
-    const name = this.#nameOf(volumeUuid)
+    const name = this.#catalogue.model.nameOf(volumeUuid)
     const away = model.peers.filter(({ id }) => model.registration(id) === null).length
     if (name === null || away > model.peers.length * AWAY_PART_MAX) return null
     const others = (model.placement(name)[range] ?? []).filter(number => number !== gone)
@@ -58,15 +60,13 @@ export class CataloguePlanner implements CopyPlanner {
     return this.#catalogue.model.peers.find(({ value }) => value.number === number) ?? null
   }
 
-  #nameOf(volumeUuid: string): string | null {
-    const { model } = this.#catalogue
-    return model.volumeNames.find(name => model.volume(name)?.uuid === volumeUuid) ?? null
-  }
-
   #current(): Map<string, PlannedMove[]> {
     const nowMs = this.#nowMs()
-    if (nowMs - this.#plannedAtMs <= PLAN_AGE_MS_MAX) return this.#plan
+    const { revision } = this.#catalogue
+    const isYoung = nowMs - this.#plannedAtMs <= PLAN_AGE_MS_MAX
+    if (isYoung || revision === this.#plannedOf) return this.#plan
     this.#plannedAtMs = nowMs
+    this.#plannedOf = revision
     this.#plan = new Map()
     for (const move of currentPlan(this.#catalogue).moves) {
       const moves = this.#plan.get(move.volume)

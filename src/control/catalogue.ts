@@ -40,6 +40,11 @@ export class Catalogue implements AsyncDisposable {
     return this.#model
   }
 
+  /** That the model is of. */
+  get revision(): bigint {
+    return this.#revision
+  }
+
   /** False while the metadata cannot be read: then nothing may be concluded from what is missing here. */
   get current(): boolean {
     return this.#current

@@ -63,17 +63,18 @@ export class CatalogueExports implements ExportDirectory {
     await this.#serving.settled()
   }
 
-  onChange(listener: () => void): () => void {
-    return this.#catalogue.onChange(listener)
+  onChange(listener: (names: ReadonlySet<string> | null) => void): () => void {
+    return this.#catalogue.onChange(({ volumes, targets }) => {
+      // Whose LUN a volume was is not told.
+      if (targets.size > 0) listener(null)
+      else if (volumes.size > 0) listener(volumes)
+    })
   }
 
   /** What holds for a volume now. */
   accessTo(name: string, head: VolumeHead): NbdAccess {
     const { model } = this.#catalogue
-    const targets = model.targetNames.flatMap(iqn => {
-      const target = model.target(iqn)
-      return target?.luns.some(lun => lun.volume === name) === true ? target : []
-    })
+    const targets = model.targetsOf(name).flatMap(iqn => model.target(iqn) ?? [])
     return effectiveAccess(head.nbd, targets)
   }
 }

@@ -43,7 +43,10 @@ const BRICKS = keys.brick('')
  */
 export class Model {
   readonly #volumes = new Map<string, Known<VolumeHead>>()
+  readonly #namesByUuid = new Map<string, string>()
   readonly #targets = new Map<string, Known<TargetValue>>()
+  /** By volume: names of the targets that have it as a LUN. */
+  readonly #targetsByVolume = new Map<string, Set<string>>()
   readonly #peers = new Map<string, Known<PeerValue>>()
   readonly #events = new Map<string, Known<EventValue>>()
   readonly #chap = new Map<string, Known<ChapRecord>>()
@@ -63,7 +66,10 @@ export class Model {
     const event = under(keys.events)
     const brick = under(BRICKS)
     if (target !== null) {
-      if (update(this.#targets, target, 'target', key, entry, revision)) change.targets.add(target)
+      const before = this.target(target)
+      if (!update(this.#targets, target, 'target', key, entry, revision)) return
+      change.targets.add(target)
+      this.#indexLuns(target, before, this.target(target))
     } else if (peer !== null) {
       if (update(this.#peers, peer, 'peer', key, entry, revision)) change.peers.add(peer)
     } else if (registered !== null) {
@@ -82,8 +88,18 @@ export class Model {
     return this.#volumes.get(name)?.value ?? null
   }
 
+  /** Of the volume with this uuid; null when there is none. */
+  nameOf(uuid: string): string | null {
+    return this.#namesByUuid.get(uuid) ?? null
+  }
+
   target(iqn: string): TargetValue | null {
     return this.#targets.get(iqn)?.value ?? null
+  }
+
+  /** Names of the targets that have a volume of this name as a LUN. */
+  targetsOf(volume: string): string[] {
+    return [...(this.#targetsByVolume.get(volume) ?? [])].sort()
   }
 
   /** Per range the small numbers of its peers, as far as pages are there. */
@@ -149,11 +165,29 @@ export class Model {
     return this.#chap.get(keys.discoveryChap)?.value ?? null
   }
 
+  #indexLuns(iqn: string, before: TargetValue | null, now: TargetValue | null): void {
+    for (const { volume } of before?.luns ?? []) {
+      const targets = this.#targetsByVolume.get(volume)
+      targets?.delete(iqn)
+      if (targets?.size === 0) this.#targetsByVolume.delete(volume)
+    }
+    for (const { volume } of now?.luns ?? []) {
+      const targets = this.#targetsByVolume.get(volume)
+      if (targets === undefined) this.#targetsByVolume.set(volume, new Set([iqn]))
+      else targets.add(iqn)
+    }
+  }
+
   #applyToVolume(key: string, entry: KeyValue | null, revision: bigint, change: CatalogueChange): void {
     const name = HEAD.exec(key)?.[1]
     const owned = OWNER.exec(key)?.[1]
     if (name !== undefined) {
-      if (update(this.#volumes, name, 'volume', key, entry, revision)) change.volumes.add(name)
+      const before = this.volume(name)
+      if (!update(this.#volumes, name, 'volume', key, entry, revision)) return
+      change.volumes.add(name)
+      if (before !== null) this.#namesByUuid.delete(before.uuid)
+      const now = this.volume(name)
+      if (now !== null) this.#namesByUuid.set(now.uuid, name)
     } else if (owned !== undefined) {
       update(this.#owners, owned, 'owner', key, entry, revision)
     } else if (PAGE.test(key)) {

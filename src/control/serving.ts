@@ -166,10 +166,7 @@ export class Serving implements AsyncDisposable {
 
   /** Every target that has the volume as a LUN, in the catalogue or still in its device. */
   async #refreshTargets(volume: string): Promise<void> {
-    const { model } = this.#catalogue
-    const wanting = model.targetNames.filter(iqn =>
-      model.target(iqn)?.luns.some(lun => lun.volume === volume),
-    )
+    const wanting = this.#catalogue.model.targetsOf(volume)
     const having = [...this.#targets].filter(([, held]) =>
       [...held.luns.values()].some(lun => lun.volume.name === volume),
     )

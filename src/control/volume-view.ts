@@ -36,11 +36,13 @@ export class VolumeView {
 
   lunsOf(volume: string): VolumeShown['targets'] {
     const { model } = this.#parts.catalogue
-    return model.targetNames.flatMap(iqn =>
-      (model.target(iqn)?.luns ?? [])
-        .filter(entry => entry.volume === volume)
-        .map(({ lun, readOnly }) => ({ iqn, lun, readOnly })),
-    )
+    return model
+      .targetsOf(volume)
+      .flatMap(iqn =>
+        (model.target(iqn)?.luns ?? [])
+          .filter(entry => entry.volume === volume)
+          .map(({ lun, readOnly }) => ({ iqn, lun, readOnly })),
+      )
   }
 
   sessionsOf(volume: string): SessionInfo[] {

@@ -4,6 +4,7 @@ import type { Config } from '../config/schema.ts'
 import { keys } from '../control/layout.ts'
 import { openEmbeddedStore } from '../metadata/embedded/embedded-store.ts'
 import type { EtcdStoreOptions } from '../metadata/etcd/etcd-store.ts'
+import { GroupedStore } from '../metadata/grouped-store.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
 import { SettledStore } from '../metadata/settled-store.ts'
 import { loadTls, readPem } from './listen.ts'
@@ -26,7 +27,7 @@ export async function openMetadata(config: Config, attempter: string): Promise<O
   // Its client is 10 MB of memory, for those who use it.
   const { openEtcdStore } = await import('../metadata/etcd/etcd-store.ts')
   const etcd = await etcdOptions(config)
-  const store = openEtcdStore(etcd)
+  const store = new GroupedStore(openEtcdStore(etcd))
   const attemptKey = keys.attempt(attempter)
   return { store, settled: new SettledStore({ store, attemptKey, processId: randomUUID() }), etcd }
 }

@@ -39,6 +39,9 @@ export interface ExportDirectory {
   list(client: NbdClient): readonly ExportDescription[]
   /** `name` as the client sent it; the empty one means the default export. */
   find(name: string, client: NbdClient): ExportLookup
-  /** `listener` is called when answers may have changed; the answer takes it off again. */
-  onChange(listener: () => void): () => void
+  /**
+   * `listener` is called when answers may have changed, with the names that they are about, or null for any; the answer
+   * takes it off again.
+   */
+  onChange(listener: (names: ReadonlySet<string> | null) => void): () => void
 }

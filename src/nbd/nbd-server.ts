@@ -78,7 +78,7 @@ export class NbdServer {
       stopping: () => this.#stopping,
     }
     this.#stopTicking = this.#clock.repeat(TICK_MS, () => this.#tick())
-    this.#stopListening = options.exports.onChange(() => this.#endForbidden())
+    this.#stopListening = options.exports.onChange(names => this.#endForbidden(names))
   }
 
   /** Opens the next listener; answers its address. Rejects with the system's error when it cannot be had. */
@@ -170,10 +170,10 @@ export class NbdServer {
   }
 
   /** Who was allowed to open an export may have lost that since. */
-  #endForbidden(): void {
+  #endForbidden(names: ReadonlySet<string> | null): void {
     for (const connection of [...this.#connections]) {
       const name = connection.transmission?.agreement.export.name
-      if (name === undefined) continue
+      if (name === undefined || names?.has(name) === false) continue
       const { found } = this.#surroundings.directory.find(name, connection.client)
       if (found === 'no') connection.close('accessRevoked')
     }

@@ -1,5 +1,5 @@
 import { BlockStatus } from '../block/block-status.ts'
-import { keys, type OwnerValue } from '../control/layout.ts'
+import { decodeValue, keys, type OwnerValue } from '../control/layout.ts'
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import { alignUp } from '../volume/block-alignment.ts'
 import type { ReplicaOrder } from './messages.ts'
@@ -108,6 +108,7 @@ class DaemonReplication implements Replication {
       replica: this.#replica,
       orders: this.#orders,
       watch: this.#watch,
+      downForMs: peer => this.#links.downForMs(peer),
       isOwned: name => this.#owned.has(name) || this.#taking.has(name),
       taken: (name, taken) => this.#taken(name, taken),
     })
@@ -227,7 +228,7 @@ class DaemonReplication implements Replication {
           ? network.self.brickUuid
           : (this.#links.to(peer).identity?.brickUuid ?? null)
       const [placement, names] = await Promise.all([
-        readPlacement(metadata, name),
+        readPlacement(metadata, name, decodeValue('volume', entry.key, entry.value).sizeBytes),
         readBrickNames(metadata, seen),
       ])
       if (this.#closed || this.#owned.has(name)) return

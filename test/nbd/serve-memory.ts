@@ -12,7 +12,7 @@ export interface MemoryExport extends NbdExport {
 export class MemoryExports implements ExportDirectory {
   readonly exports: MemoryExport[] = []
   unavailable = false
-  readonly #listeners = new Set<() => void>()
+  readonly #listeners = new Set<(names: ReadonlySet<string> | null) => void>()
 
   add(options: MemoryVolumeOptions & { readonly clients?: readonly string[] } = {}): MemoryVolume {
     const { clients, ...rest } = options
@@ -32,7 +32,7 @@ export class MemoryExports implements ExportDirectory {
     return this.exports.filter(entry => mayOpen(entry, client))
   }
 
-  onChange(listener: () => void): () => void {
+  onChange(listener: (names: ReadonlySet<string> | null) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
@@ -53,7 +53,7 @@ export class MemoryExports implements ExportDirectory {
   restrict(name: string, clients: readonly string[]): void {
     const at = this.exports.findIndex(entry => entry.name === name)
     this.exports[at] = { ...this.exports[at]!, clients }
-    for (const listener of this.#listeners) listener()
+    for (const listener of this.#listeners) listener(null)
   }
 
   find(name: string, client: NbdClient): ExportLookup {

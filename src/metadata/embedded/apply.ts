@@ -1,5 +1,6 @@
 import { HoldfastError } from '../../errors/holdfast-error.ts'
-import type { Compare, KeyValue, Operation, Transaction, WatchEvent } from '../metadata-store.ts'
+import { compareHolds } from '../compare-holds.ts'
+import type { KeyValue, Operation, Transaction, WatchEvent } from '../metadata-store.ts'
 import {
   attachedKey,
   currentKey,
@@ -107,19 +108,6 @@ class Revision {
   }
 }
 
-function holds(actual: bigint, is: '=' | '>' | '<' | '!=', wanted: bigint): boolean {
-  if (is === '=') return actual === wanted
-  if (is === '!=') return actual !== wanted
-  return is === '>' ? actual > wanted : actual < wanted
-}
-
-function compareHolds(tables: Tables, compare: Compare): boolean {
-  const entry = readKey(tables, compare.key)
-  if (compare.target !== 'value') return holds(entry?.[compare.target] ?? 0n, compare.is, compare.value)
-  // etcd: a missing key has no value to compare, so even != fails.
-  return entry !== null && entry.value.equals(compare.value) === (compare.is === '=')
-}
-
 function checkLeases(tables: Tables, operations: readonly Operation[]): void {
   for (const operation of operations) {
     const lease = operation.do === 'put' ? (operation.lease ?? 0n) : 0n
@@ -131,7 +119,7 @@ function checkLeases(tables: Tables, operations: readonly Operation[]): void {
 
 /** Applies a checked transaction in one revision. Throws before it changes anything. */
 export function applyTransaction(tables: Tables, transaction: Transaction): Applied {
-  const succeeded = transaction.compare.every(compare => compareHolds(tables, compare))
+  const succeeded = transaction.compare.every(one => compareHolds(one, readKey(tables, one.key)))
   const operations = succeeded ? transaction.success : (transaction.failure ?? [])
   checkLeases(tables, operations)
   const revision = new Revision(tables)

@@ -69,13 +69,14 @@ class EtcdStore implements MetadataStore {
     this.#refuseIfClosed()
     checkTransaction(transaction)
     const { success, failure = [], compare } = transaction
-    const result = await this.#endpoints.call(client =>
-      client.kv.txn({
-        compare: compare.map(one => this.#keys.compare(one)),
-        success: success.map(one => this.#keys.operation(one)),
-        failure: failure.map(one => this.#keys.operation(one)),
-      }),
-    )
+    const request = {
+      compare: compare.map(one => this.#keys.compare(one)),
+      success: success.map(one => this.#keys.operation(one)),
+      failure: failure.map(one => this.#keys.operation(one)),
+    }
+    const carryOut = (client: Etcd3) => client.kv.txn(request)
+    const reads = [...success, ...failure].every(one => one.do === 'get')
+    const result = await (reads ? this.#endpoints.callAny(carryOut) : this.#endpoints.call(carryOut))
     const found = result.responses.map(response => {
       const kv = response.response_range?.kvs[0]
       return kv === undefined ? null : this.#keys.entry(kv)

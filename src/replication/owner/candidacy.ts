@@ -20,6 +20,8 @@ const STEPPED_BACK_MS = 5_000
 /** An owner that has no grants is left alone for so long after it came: it fences. */
 const OWNER_YOUNG_MS = 3_000
 const LAPSED_MS = 200
+/** A candidate whose link has been down for so long is none. */
+const DOWN_MS = 1_000
 const LAPSED_TIMEOUT_MS = 500
 const REST_MS_MIN = 500
 const REST_MS_MAX = 5_000
@@ -33,6 +35,8 @@ export interface CandidacyOptions {
   readonly orders: Orders
   readonly log: ReplicationLog
   readonly watch: VolumeWatch
+  /** For how long the link to a peer has been down; 0 while it is up. */
+  readonly downForMs: (peerNumber: number) => number
   readonly isOwned: (name: string) => boolean
   readonly taken: (name: string, taken: TakenEpoch) => Promise<void>
 }
@@ -95,15 +99,21 @@ export class Candidacy {
     const { self, timers, isOwned, lease } = this.#options
     const { name, headValue, ownerValue } = volume
     if (this.#stopped || headValue?.state !== 'ready' || isOwned(name) || lease.current() === null) return
+    const isFree = ownerValue === null || ownerValue.incarnation === self.incarnation
+    // Nearly all have an owner that asks for its grants: of these nothing else is looked at.
+    if (!isFree && !this.#hasLapsed(headValue.uuid, ownerValue.epoch)) {
+      const attempts = this.#attempts.get(name)
+      if (attempts !== undefined) attempts.lapsedSinceMs = null
+      return
+    }
     const peers = placedPeers(placementOf(volume))
     const isMember = peers.includes(self.peerNumber)
     if (!isMember && !this.#wanted.has(name)) return
     const now = timers.bootMs()
     const attempts = this.#attemptsOf(name)
     if (attempts.trying || now < attempts.notBeforeMs) return
-    const rankMs = candidateRank(headValue.uuid, peers, self.peerNumber) * RANK_MS
-    const waitMs = this.stepsBack ? rankMs + STEPPED_BACK_MS : rankMs
-    if (ownerValue === null || ownerValue.incarnation === self.incarnation) {
+    const waitMs = this.#waitMs(headValue.uuid, peers)
+    if (isFree) {
       // A key of our own that nobody stands for: its transaction came through after we had given it up.
       const lapsed = ownerValue === null ? null : volume.owner!.modRevision
       if (now - volume.ownerSinceMs >= waitMs)
@@ -111,14 +121,20 @@ export class Candidacy {
     } else if (isMember) this.#suspect(volume, attempts, now, waitMs)
   }
 
+  /** Who is out of reach from here lets nobody wait: the transaction decides where both are wrong about it. */
+  #waitMs(volumeUuid: string, peers: readonly number[]): number {
+    const { self, downForMs } = this.#options
+    const rivals = peers.filter(peer => peer === self.peerNumber || downForMs(peer) < DOWN_MS)
+    const rankMs = candidateRank(volumeUuid, rivals, self.peerNumber) * RANK_MS
+    return this.stepsBack ? rankMs + STEPPED_BACK_MS : rankMs
+  }
+
+  #hasLapsed(volumeUuid: string, epoch: number): boolean {
+    return this.#options.replica.volume(volumeUuid)?.lapsed(epoch) === true
+  }
+
   /** The lease lives on, but does the owner? The members know whether it still asks for grants. */
   #suspect(volume: WatchedVolume, attempts: Attempts, now: number, waitMs: number): void {
-    const { epoch } = volume.ownerValue!
-    const own = this.#options.replica.volume(volume.headValue!.uuid)
-    if (own?.lapsed(epoch) !== true) {
-      attempts.lapsedSinceMs = null
-      return
-    }
     attempts.lapsedSinceMs ??= now
     if (now - volume.ownerSinceMs < OWNER_YOUNG_MS || now - attempts.lapsedSinceMs < LAPSED_MS + waitMs)
       return

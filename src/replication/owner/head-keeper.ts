@@ -1,7 +1,14 @@
-import { decodeValue, encodeValue, keys, type PlacementPage, type VolumeHead } from '../../control/layout.ts'
+import {
+  decodeValue,
+  encodeValue,
+  keys,
+  type PlacementPage,
+  RANGES_PER_PAGE,
+  type VolumeHead,
+} from '../../control/layout.ts'
 import type { KeyValue, MetadataStore, Operation } from '../../metadata/metadata-store.ts'
 import type { Timers } from '../timers.ts'
-import type { BrickNames, Placement } from './sets.ts'
+import { type BrickNames, type Placement, rangesOf } from './sets.ts'
 
 /** Between two attempts to learn what became of a change. */
 const RETRY_MS = 200
@@ -114,12 +121,22 @@ export class HeadKeeper {
   }
 }
 
-/** All ranges of a volume, by its pages in order. Rejects when the metadata cannot be read. */
-export async function readPlacement(metadata: MetadataStore, name: string): Promise<Placement> {
-  const prefix = `${keys.volume(name)}r/`
-  const { entries } = await metadata.range(prefix)
-  const pages: PlacementPage[] = entries.map(({ key, value }) => decodeValue('placement', key, value))
-  return pages.flatMap(page => page.ranges)
+/** All ranges of a volume of this size, by its pages in order. Rejects when the metadata cannot be read. */
+export async function readPlacement(
+  metadata: MetadataStore,
+  name: string,
+  sizeBytes: number,
+): Promise<Placement> {
+  const pages = Math.ceil(rangesOf(sizeBytes) / RANGES_PER_PAGE)
+  // By key, which many volumes can have done together.
+  const entries = await Promise.all(
+    Array.from({ length: pages }, (_, page) => metadata.get(keys.page(name, page))),
+  )
+  return entries.flatMap(entry => {
+    const page: PlacementPage | null =
+      entry === null ? null : decodeValue('placement', entry.key, entry.value)
+    return page?.ranges ?? []
+  })
 }
 
 /** BrickNames of everybody that the metadata knew at one moment. */

@@ -382,8 +382,8 @@ export class Ownership implements OwnedHere, EpochRunner {
   }
 
   async #grown(): Promise<void> {
-    const placement = await readPlacement(this.node.metadata, this.name)
     const { sizeBytes } = this.head
+    const placement = await readPlacement(this.node.metadata, this.name, sizeBytes)
     for (const member of this.sets.everybody) await this.port(member).order({ what: 'growVolume', sizeBytes })
     const before = this.sets.placement.length
     this.sets.replaced(placement)

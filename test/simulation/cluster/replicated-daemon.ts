@@ -1,3 +1,4 @@
+import { GroupedStore } from '../../../src/metadata/grouped-store.ts'
 import { openReplication } from '../../../src/replication/open-replication.ts'
 import type { OwnedHere, Replication, VolumeServer } from '../../../src/replication/replication.ts'
 import { SharedBudget } from '../../../src/replication/resync/shared-budget.ts'
@@ -36,7 +37,7 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
     this.#replication = openReplication({
       network: node,
       store: brick,
-      metadata: etcd,
+      metadata: new GroupedStore(etcd),
       timers: process,
       lease,
       budget: new SharedBudget(COPIED_BYTES_PER_SECOND, process),
