@@ -2,6 +2,8 @@ import { execFile } from 'node:child_process'
 import { parseArgs, promisify } from 'node:util'
 import { Daemon } from '../test/lib/daemon.ts'
 import { temporaryDirectory } from '../test/lib/temporary-directory.ts'
+import { describeCommit, describeMachine } from './machine.ts'
+import { type ApiResult, saveResult } from './results.ts'
 
 const run = promisify(execFile)
 const SERVER_CPU = 0
@@ -23,6 +25,7 @@ const { values: options } = parseArgs({ options: { seconds: { type: 'string', de
 using directory = temporaryDirectory('bench-api')
 await using daemon = await Daemon.start({ directory: directory.path, cpu: SERVER_CPU })
 console.log(`${CONNECTIONS} connections, ${options.seconds} s each, server and client on a CPU of their own`)
+const api: ApiResult[] = []
 for (const path of PATHS) {
   const autocannon = [
     'autocannon',
@@ -41,4 +44,12 @@ for (const path of PATHS) {
       `p50 ${latency.p50} ms, p99 ${latency.p99} ms, max ${latency.max} ms, ${failures} failed`,
   )
   if (failures > 0) process.exitCode = 1
+  api.push({
+    path,
+    requestsPerSecond: requests.average,
+    ...{ p50Ms: latency.p50, p99Ms: latency.p99, maxMs: latency.max, failures },
+  })
 }
+const machine = describeMachine(directory.path)
+const file = saveResult('api-', { ...describeCommit(), machine, options, servers: [], summaries: [], api })
+console.log(`all figures: ${file}`)

@@ -30,6 +30,7 @@ export interface ResultFile {
   readonly leftOut?: readonly string[]
   readonly curve?: CurveResult
   readonly conditions?: readonly ConditionResult[]
+  readonly api?: readonly ApiResult[]
 }
 
 export interface CurveResult {
@@ -37,6 +38,17 @@ export interface CurveResult {
   readonly title: string
   readonly xLabel: string
   readonly samples: readonly Sample[]
+}
+
+/** One path of the REST API under autocannon. */
+export interface ApiResult {
+  readonly path: string
+  readonly requestsPerSecond: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  readonly maxMs: number
+  /** Answers other than 2xx, and connections that broke. */
+  readonly failures: number
 }
 
 /** Latencies of a quiet client in microseconds, alone and beside something bad. */

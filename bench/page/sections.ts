@@ -16,6 +16,7 @@ const KINDS: Readonly<Record<string, string>> = {
   'nbd-': 'NBD',
   'replicated-': 'Three replicas',
   'conditions-': 'Bad conditions',
+  'api-': 'REST API',
 }
 
 function headingOf({ name, curve }: NamedResult): string {
@@ -49,7 +50,7 @@ export function sectionOf(result: NamedResult): string {
   const said = (result.leftOut ?? []).map(sentence => `<p>${escapeHtml(sentence)}</p>`).join('')
   return `<section id="${anchorOf(result)}"><h2>${escapeHtml(headingOf(result))}</h2>
 <p class="machine">${escapeHtml(result.name)}: ${escapeHtml(result.at)}, commit ${escapeHtml(result.commit ?? 'unknown')}${changed}; ${escapeHtml(machine.join(', '))}</p>
-${said}${ratioTables(result.ratios ?? [])}${pointCharts(result.summaries)}${curveCharts(result.curve)}${conditionsTable(result)}${details}</section>`
+${said}${ratioTables(result.ratios ?? [])}${pointCharts(result.summaries)}${curveCharts(result.curve)}${conditionsTable(result)}${apiTable(result)}${details}</section>`
 }
 
 function pointCharts(summaries: readonly PointSummary[]): string {
@@ -138,4 +139,13 @@ function conditionsTable({ conditions }: NamedResult): string {
   ])
   const head = ['the quiet client, µs', 'alone p50', 'p99', 'beside p50', 'p99', 'noisy op/s']
   return htmlTable([head, ...rows])
+}
+
+function apiTable({ api }: NamedResult): string {
+  if (api === undefined) return ''
+  const rows = api.map(({ path, requestsPerSecond, p50Ms, p99Ms, maxMs, failures }) => [
+    path,
+    ...[requestsPerSecond, p50Ms, p99Ms, maxMs, failures].map(amount),
+  ])
+  return htmlTable([['path', 'requests a second', 'p50 ms', 'p99 ms', 'max ms', 'failed'], ...rows])
 }
