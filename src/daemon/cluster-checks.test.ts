@@ -14,8 +14,12 @@ const overview: ClusterOverview = {
 const member = { endpoint: 'http://etcd1:2379', sizeBytes: 1000, hasLeader: true }
 const etcd: EtcdHealth = { members: [member, { ...member, endpoint: 'b' }], alarms: [], isCompacted: true }
 
-function troubles(change: Partial<ClusterOverview>, health: Partial<EtcdHealth> = {}): string[] {
-  return clusterChecks({ ...overview, ...change }, { ...etcd, ...health })
+function troubles(
+  change: Partial<ClusterOverview>,
+  health: Partial<EtcdHealth> = {},
+  brokenLinks: string[] = [],
+): string[] {
+  return clusterChecks({ ...overview, ...change }, { ...etcd, ...health }, brokenLinks)
     .filter(({ state }) => state !== 'ok')
     .map(({ check, state }) => `${check} ${state}`)
 }
@@ -24,6 +28,7 @@ test('doctor: peers that are down and volumes without their replicas are found',
   expect(troubles({})).toEqual([])
   expect(troubles({ peersUp: 2 })).toEqual(['peers warning'])
   expect(troubles({ volumes: { ok: 1, degraded: 1, waiting: 0 } })).toEqual(['volumes warning'])
+  expect(troubles({}, {}, ["c: its certificate is that of 'b'"])).toEqual(['links failure'])
   expect(troubles({ volumes: { ok: 1, degraded: 1, waiting: 1 } })).toEqual(['volumes failure'])
 })
 
@@ -31,11 +36,11 @@ test('doctor: etcd is asked for its members, alarms, size and compaction; withou
   const silent = { ...member, sizeBytes: null, hasLeader: false }
   expect(troubles({}, { members: [member, silent] })).toEqual(['etcd warning'])
   expect(troubles({}, { members: [silent] })).toEqual(['etcd failure'])
-  const unknown = clusterChecks(overview, { ...etcd, members: [silent] }).map(({ check }) => check)
-  expect(unknown).toEqual(['peers', 'volumes', 'etcd'])
+  const unknown = clusterChecks(overview, { ...etcd, members: [silent] }, []).map(({ check }) => check)
+  expect(unknown).toEqual(['peers', 'volumes', 'links', 'etcd'])
   expect(troubles({}, { members: [{ ...member, hasLeader: false }] })).toEqual(['etcd failure'])
   expect(troubles({}, { alarms: ['NOSPACE'] })).toEqual(['etcd alarms failure'])
   expect(troubles({}, { members: [{ ...member, sizeBytes: 2 ** 31 }] })).toEqual(['etcd space warning'])
   expect(troubles({}, { isCompacted: false })).toEqual(['etcd compaction warning'])
-  expect(clusterChecks(overview, null).map(({ check }) => check)).toEqual(['peers', 'volumes'])
+  expect(clusterChecks(overview, null, []).map(({ check }) => check)).toEqual(['peers', 'volumes'])
 })

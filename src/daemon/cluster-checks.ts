@@ -8,14 +8,24 @@ import { failure, ok, warning } from './finding.ts'
 const ETCD_BYTES_WARN = 1.5 * 2 ** 30
 
 /** What the doctor looks at beyond this daemon. `etcd` null: the metadata is in the data directory. */
-export function clusterChecks(overview: ClusterOverview, etcd: EtcdHealth | null): Finding[] {
-  return [peers(overview), volumes(overview), ...(etcd === null ? [] : etcdChecks(etcd))]
+export function clusterChecks(
+  overview: ClusterOverview,
+  etcd: EtcdHealth | null,
+  brokenLinks: readonly string[],
+): Finding[] {
+  const cluster = [peers(overview), volumes(overview)]
+  return etcd === null ? cluster : [...cluster, links(brokenLinks), ...etcdChecks(etcd)]
 }
 
 function peers({ peers: all, peersUp }: ClusterOverview): Finding {
   if (peersUp === all) return ok('peers', all === 1 ? 'the only one is up' : `all ${all} are up`)
   const down = all - peersUp
   return warning('peers', `${down} of ${all} ${down === 1 ? 'is' : 'are'} down: peer list says which`)
+}
+
+function links(broken: readonly string[]): Finding {
+  if (broken.length === 0) return ok('links', 'to every peer that is up')
+  return failure('links', `no connection to ${broken.join('; ')}`)
 }
 
 function volumes({ volumes: { ok: well, degraded, waiting } }: ClusterOverview): Finding {

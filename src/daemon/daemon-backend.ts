@@ -16,7 +16,7 @@ import type { OwnedVolume } from '../volume/owned-volume.ts'
 import type { VolumeHandle } from '../volume/volume.ts'
 import { clusterChecks } from './cluster-checks.ts'
 import { examine } from './doctor.ts'
-import { isOnTmpfs, openFilesMax } from './file-limits.ts'
+import { fileSystemOf, openFilesMax } from './file-limits.ts'
 import { totalsByName } from './io-totals.ts'
 import type { IscsiSessions } from './iscsi-sessions.ts'
 import type { LocalTargets } from './local-target.ts'
@@ -41,6 +41,7 @@ export interface BackendParts {
   readonly ownedVolumes: () => Iterable<OwnedVolume>
   /** Of every peer of this process; none where volumes live on one brick. */
   readonly replications: readonly Replication[]
+  readonly brokenLinks: () => readonly string[]
   readonly portals: () => readonly Portal[]
   readonly nbdPortals: () => readonly NbdPortal[]
 }
@@ -118,10 +119,11 @@ export class DaemonBackend implements ApiBackend {
   }
 
   async doctor(): Promise<Finding[]> {
-    const { brick, portals, config, watchdog, etcd } = this.#parts
+    const { brick, portals, config, watchdog, etcd, brokenLinks } = this.#parts
     const cluster = clusterChecks(
       await this.control.overview(),
       etcd === null ? null : await etcdHealth(etcd),
+      brokenLinks(),
     )
     const own = examine({
       brick,
@@ -132,7 +134,7 @@ export class DaemonBackend implements ApiBackend {
       nativeCalls,
       openFilesMax: await openFilesMax(),
       connectionsMax: config.limits.connections,
-      onTmpfs: await isOnTmpfs(config.data),
+      ...(await fileSystemOf(config.data)),
     })
     return [...own, ...cluster]
   }

@@ -158,6 +158,7 @@ const healthy: Examined = {
   openFilesMax: 65_536,
   connectionsMax: 1024,
   onTmpfs: false,
+  freeBytes: 1000,
 }
 const openTarget: TargetRecord = {
   iqn: 'iqn.2026-11.io.holdfast:demo',
@@ -183,6 +184,7 @@ test('doctor: a healthy daemon has no trouble, and each trouble is found by its 
   expect(troubles(brick({ state: 'cold' }))).toEqual(['brick warning'])
   expect(troubles(used(900))).toEqual(['space warning'])
   expect(troubles(used(1000))).toEqual(['space failure'])
+  expect(troubles({ ...used(500), freeBytes: 50 })).toEqual(['space warning'])
   expect(troubles(brick({ counters: { ...healthy.brick.counters, checksumErrors: 1 } }))).toEqual([
     'checksums warning',
   ])

@@ -190,6 +190,7 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
     ownedVolumes: () =>
       storage.host?.volumes ?? replicated!.peers.flatMap(({ gateway }) => gateway.ownedVolumes),
     replications: replicated?.peers.map(({ replication }) => replication) ?? [],
+    brokenLinks: () => replicated?.brokenLinks() ?? [],
     portals,
     nbdPortals,
   })

@@ -17,6 +17,8 @@ export interface Examined {
   readonly openFilesMax: number | null
   readonly connectionsMax: number
   readonly onTmpfs: boolean
+  /** Of the file system that the data directory is on. */
+  readonly freeBytes: number
 }
 
 /** Descriptors that the daemon itself needs beside one per connection. */
@@ -45,10 +47,18 @@ function brickHealth({ brick }: Examined): Finding {
   return ok('brick', 'in service')
 }
 
-function space({ brick }: Examined): Finding {
+function space({ brick, freeBytes }: Examined): Finding {
   const { usedBytes, limitBytes, warnAtBytes } = brick.capacity
   const says = `${formatSize(usedBytes)} of ${formatSize(limitBytes)} used`
   if (usedBytes >= limitBytes) return failure('space', `${says}: writes fail with "no space"`)
+  // Others may fill the file system before the brick reaches its limit.
+  if (usedBytes >= (usedBytes + freeBytes) * (warnAtBytes / limitBytes)) {
+    const left = formatSize(freeBytes)
+    return warning(
+      'space',
+      `${says}, but the file system has ${left} left: make room on it or delete volumes`,
+    )
+  }
   return usedBytes >= warnAtBytes
     ? warning('space', `${says}: add capacity or delete volumes`)
     : ok('space', says)

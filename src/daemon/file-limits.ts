@@ -11,6 +11,8 @@ export async function openFilesMax(): Promise<number | null> {
   return soft === 'unlimited' ? Number.POSITIVE_INFINITY : Number(soft)
 }
 
-export async function isOnTmpfs(directory: string): Promise<boolean> {
-  return (await statfs(directory)).type === TMPFS_MAGIC
+/** Whether what is there outlives a reboot, and how many bytes more this user may write there. */
+export async function fileSystemOf(directory: string): Promise<{ onTmpfs: boolean; freeBytes: number }> {
+  const { type, bavail, bsize } = await statfs(directory)
+  return { onTmpfs: type === TMPFS_MAGIC, freeBytes: bavail * bsize }
 }

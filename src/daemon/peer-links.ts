@@ -16,6 +16,13 @@ export interface PeerLinks {
   readonly networks: readonly (PeerNetwork & AsyncDisposable)[]
   /** Begins to accept, once every network serves; answers where other daemons reach this one. */
   listen(): Promise<string>
+  /** Daemons that cannot be spoken to now, each with the reason. */
+  broken(): readonly BrokenLink[]
+}
+
+export interface BrokenLink {
+  readonly peerNumber: number
+  readonly why: string
 }
 
 export interface PeerLinksOptions {
@@ -33,7 +40,11 @@ export async function openPeerLinks(options: PeerLinksOptions): Promise<PeerLink
   const identities = peers.map(peer => identityOf(peer, incarnation))
   if (config.etcd.urls.length === 0) {
     const hub = new LocalPeerHub(log.child({ area: 'peers' }))
-    return { networks: identities.map(self => hub.join(self)), listen: async () => 'this process' }
+    return {
+      networks: identities.map(self => hub.join(self)),
+      listen: async () => 'this process',
+      broken: () => [],
+    }
   }
   const network = await openTcp(options, identities[0]!)
   const { host, port } = config.peer.listen
@@ -43,6 +54,12 @@ export async function openPeerLinks(options: PeerLinksOptions): Promise<PeerLink
       const address = await network.listen(host, port)
       return config.advertisePeer === null ? address : formatHostPort(config.advertisePeer)
     },
+    broken: () =>
+      network
+        .traffic()
+        .flatMap(({ peerNumber, isUp, failure }) =>
+          isUp ? [] : [{ peerNumber, why: failure ?? 'not connected yet' }],
+        ),
   }
 }
 

@@ -20,7 +20,7 @@ import { bootTimers } from './boot-timers.ts'
 import type { Closers } from './closers.ts'
 import { eventTeller } from './cluster-events.ts'
 import type { LocalPeer } from './local-peers.ts'
-import { openPeerLinks } from './peer-links.ts'
+import { type BrokenLink, openPeerLinks } from './peer-links.ts'
 import { QuietSegments } from './quiet-segments.ts'
 import { ReplicatedHost } from './replicated-host.ts'
 import type { Storage } from './storage.ts'
@@ -43,6 +43,8 @@ export interface ReplicatedPeers {
   readonly catalogue: Catalogue
   readonly host: ReplicatedHost
   readonly peers: readonly [PeerAtWork, ...PeerAtWork[]]
+  /** Peers that are up and that this daemon cannot speak to, like `c: ECONNREFUSED`. */
+  brokenLinks(): string[]
 }
 
 export interface ReplicatedPeersOptions {
@@ -136,7 +138,15 @@ export async function openReplicatedPeers(options: ReplicatedPeersOptions): Prom
     bricks: peers.map(({ brick }) => brick),
     log,
   })
-  return { catalogue, host, peers: [first, ...rest] }
+  const brokenLinks = () => namedLinks(catalogue.model, links.broken())
+  return { catalogue, host, peers: [first, ...rest], brokenLinks }
+}
+
+function namedLinks(model: Model, broken: readonly BrokenLink[]): string[] {
+  return broken.flatMap(({ peerNumber, why }) => {
+    const id = model.peers.find(({ value }) => value.number === peerNumber)?.id
+    return id === undefined || model.registration(id) === null ? [] : [`${id}: ${why}`]
+  })
 }
 
 /** Small numbers of the peers that are up and not of this process. */

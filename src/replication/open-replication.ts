@@ -13,7 +13,7 @@ import { Ownership } from './owner/ownership.ts'
 import { RejoinDamping } from './owner/rejoin-damping.ts'
 import type { TakenEpoch } from './owner/takeover.ts'
 import { VolumeWatch, type WatchedVolume } from './owner/volume-watch.ts'
-import type { PeerRequestHandler } from './peer-network.ts'
+import { type PeerRequestHandler, PeerStatus } from './peer-network.ts'
 import { Replica } from './replica/replica.ts'
 import type { OrderOutcome } from './replica/replica-orders.ts'
 import {
@@ -163,7 +163,8 @@ class DaemonReplication implements Replication {
     const answers = await this.#askAll(volume, { what: 'createVolume', sizeBytes })
     const failed = answers.find(({ outcome }) => outcome.status !== BlockStatus.ok)
     if (failed === undefined) return
-    const message = `peer ${failed.peer} could not make its replica of volume ${volume.uuid} (${failed.outcome.status})`
+    const why = failed.outcome.status === PeerStatus.lost ? 'cannot be reached' : 'failed'
+    const message = `peer number ${failed.peer} ${why}, so its replica could not be made: doctor and its log say more`
     throw new HoldfastError('ERR_REPLICAS_UNAVAILABLE', message)
   }
 
