@@ -58,7 +58,12 @@ class BrickJournalFile implements JournalFile {
   }
 
   #check(what: string, result: number): void {
-    if (result < 0) throw new Error(`${this.path} cannot be ${what}: ${errnoName(result)}`)
+    if (result >= 0) return
+    const [code, reason] =
+      result === -Errno.ENOSPC
+        ? (['ERR_BLOCK_NO_SPACE', 'no space is left on the device'] as const)
+        : (['ERR_BLOCK_IO', errnoName(result)] as const)
+    throw new HoldfastError(code, `${this.path} cannot be ${what}: ${reason}`)
   }
 }
 

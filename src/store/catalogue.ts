@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { HoldfastError } from '../errors/holdfast-error.ts'
-import { committed, DURABLE_LMDB } from '../lib/durable-lmdb.ts'
+import { committed, DURABLE_LMDB, mayBeLmdb } from '../lib/durable-lmdb.ts'
 import { invariant } from '../lib/invariant.ts'
 import { RANGE_BYTES } from './layout.ts'
 import type { ReplicaDescriptor } from './replica-store.ts'
@@ -45,14 +45,16 @@ export class Catalogue {
   readonly #db: RootDatabase<unknown, Key>
 
   constructor(directory: string) {
+    const meta = path.join(directory, 'meta')
+    if (!mayBeLmdb(meta)) throw new HoldfastError('ERR_BRICK_DAMAGED', `${meta}/data.mdb is not a database`)
     this.#db = open<unknown, Key>({
-      path: path.join(directory, 'meta'),
+      path: meta,
       mapSize: MAP_BYTES,
       ...DURABLE_LMDB,
       strictAsyncOrder: true,
     })
     // LMDB makes its file's content durable, not its name.
-    for (const made of [path.join(directory, 'meta'), directory]) syncDirectory(made)
+    for (const made of [meta, directory]) syncDirectory(made)
   }
 
   brick(): BrickRecord {

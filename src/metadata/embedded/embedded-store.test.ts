@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { open } from 'lmdb'
@@ -127,6 +127,18 @@ describe('embedded metadata store', () => {
     })
     await store[Symbol.asyncDispose]()
     await reopen()
+  })
+
+  test('open: a file that is no database any more is refused by name', async () => {
+    await store[Symbol.asyncDispose]()
+    const file = join(directory, 'data.mdb')
+    const bytes = await readFile(file)
+    bytes.fill(0xff, 0, 4096)
+    await writeFile(file, bytes)
+    await expect(openEmbeddedStore({ directory })).rejects.toMatchObject({
+      code: 'ERR_METADATA_FORMAT',
+      message: `the metadata in ${directory} is damaged: data.mdb is not a database`,
+    })
   })
 
   test('open: a newer format and a foreign database are refused by name', async () => {

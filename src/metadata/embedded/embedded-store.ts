@@ -3,7 +3,7 @@ import { mkdir, open as openFile } from 'node:fs/promises'
 import { open, type RootDatabase } from 'lmdb'
 import { HoldfastError } from '../../errors/holdfast-error.ts'
 import { type DirectoryLock, lockDirectory } from '../../lib/directory-lock.ts'
-import { committed, DURABLE_LMDB } from '../../lib/durable-lmdb.ts'
+import { committed, DURABLE_LMDB, mayBeLmdb } from '../../lib/durable-lmdb.ts'
 import type {
   KeyValue,
   MetadataStore,
@@ -62,8 +62,9 @@ const LEASE_TTL_SECONDS_MIN = 1
 const REVOKE_RETRY_MS = 1000
 
 function unavailable(verb: 'read' | 'write', cause: Error): HoldfastError {
-  const hint = verb === 'write' ? ', perhaps because its disk is full' : ''
-  const message = `the metadata store could not ${verb}${hint}: ${cause.message}`
+  const isFull = /No space left/.test(cause.message)
+  const why = isFull ? 'its disk is full' : cause.message
+  const message = `the metadata store could not ${verb}: ${why}`
   return new HoldfastError('ERR_METADATA_UNAVAILABLE', message, { cause })
 }
 
@@ -297,6 +298,7 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
   )
   let db: RootDatabase<Buffer, Buffer> | null = null
   try {
+    if (!mayBeLmdb(directory)) throw damaged(directory, 'data.mdb is not a database')
     const opened = open<Buffer, Buffer>({
       path: directory,
       noSubdir: false,
@@ -311,6 +313,15 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
   } catch (error) {
     await db?.close()
     lock.release()
-    throw error
+    const { message } = error as Error
+    throw /^MDB_(?:CORRUPTED|INVALID|PAGE_NOTFOUND)/.test(message)
+      ? damaged(directory, message, error)
+      : error
   }
+}
+
+function damaged(directory: string, why: string, cause?: unknown): HoldfastError {
+  return new HoldfastError('ERR_METADATA_FORMAT', `the metadata in ${directory} is damaged: ${why}`, {
+    cause,
+  })
 }

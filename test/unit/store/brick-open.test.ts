@@ -74,6 +74,19 @@ test.each(['data-0000', 'checksums-0000', 'stamps-0000', 'activity', 'journal'])
   },
 )
 
+test('open: meta/data.mdb that is no database any more is refused by name', async () => {
+  const { directory } = await aBrick()
+  const copy = killed(directory)
+  const fd = fs.openSync(path.join(copy, 'meta/data.mdb'), 'r+')
+  fs.writeSync(fd, Buffer.alloc(4096, 0xff), 0, 4096, 4096)
+  fs.closeSync(fd)
+  const error = await refusal(openBrick({ directory: copy, clusterId: CLUSTER }))
+  expect([error.code, error.message]).toEqual([
+    'ERR_BRICK_DAMAGED',
+    expect.stringMatching(/meta\/data.mdb is not a database$/),
+  ])
+})
+
 test('open: what a brick never finished left behind does not get into the next one', async () => {
   const directory = tempDirectory()
   fs.writeFileSync(path.join(directory, 'data-0000'), 'leftover')
