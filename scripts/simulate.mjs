@@ -8,6 +8,8 @@ const USAGE = `npm run simulate -- [--seed N [--trace]] [--seeds FROM-TO] [--bug
   --seeds FROM-TO  many, on every core
   --faults A,B     only these kinds of faults
   --gateways WHEN  always or never instead of as the seed decides: clients come to any daemon
+  --atomics WHEN   the same: some writes must be there whole or not at all
+  --minimum M      instead of as the seed decides: 1 or 2 replicas are enough to go on
   --model NAME     replicated (default), or single-owner: what the checker itself is tried on
   --bugs A,B       seeded bugs, or all of them: each must be found within ${SEEDS_PER_BUG} seeds
   --jobs N         processes at a time`
@@ -21,6 +23,8 @@ function readOptions() {
         trace: { type: 'boolean', default: false },
         faults: { type: 'string' },
         gateways: { type: 'string' },
+        atomics: { type: 'string' },
+        minimum: { type: 'string' },
         model: { type: 'string', default: 'replicated' },
         bugs: { type: 'string' },
         jobs: { type: 'string' },
@@ -78,7 +82,7 @@ async function runBugs(names, args, jobs) {
 const options = readOptions()
 const jobs = options.jobs === undefined ? undefined : Number(options.jobs)
 const args = ['--model', options.model]
-for (const name of ['faults', 'gateways'])
+for (const name of ['faults', 'gateways', 'atomics', 'minimum'])
   if (options[name] !== undefined) args.push(`--${name}`, options[name])
 if (options.bugs !== undefined) {
   process.exitCode = await runBugs(options.bugs === 'all' ? bugNames() : options.bugs.split(','), args, jobs)

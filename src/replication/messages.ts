@@ -113,6 +113,11 @@ export interface ReportedOperation {
   readonly lengthBytes: number
 }
 
+export interface ByteSpan {
+  readonly offsetBytes: number
+  readonly lengthBytes: number
+}
+
 /** What a fence answers with. PROTOCOL rule 6. */
 export interface FenceAnswer {
   readonly state: 'warm' | 'cold'
@@ -125,6 +130,8 @@ export interface FenceAnswer {
   /** All active segments when not continuous. */
   readonly activeSegments: readonly number[]
   readonly suspectSegments: readonly number[]
+  /** Atomic writes that other members may have or not: reconcile keeps them whole. Of older versions: none. */
+  readonly atomics?: readonly ByteSpan[]
   /** Of the epoch before. PROTOCOL rule 18. */
   readonly log: OperationLog
 }
@@ -153,7 +160,7 @@ export interface BlockAnswer {
 
 /** Bits of PeerRequest.flags, by kind of request. */
 export const RequestFlag = {
-  /** write: there whole or not at all after a crash. */
+  /** write, copyIn: there whole or not at all after a crash. */
   atomic: 8,
   /** write, trim, zero: durable before it is acknowledged. */
   fua: 1,

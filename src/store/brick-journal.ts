@@ -96,12 +96,28 @@ export async function startJournal(
   const opened = await openJournal(file, {
     brickUuid: brick.uuid,
     bootId: brick.bootId,
+    found: record => noteAtomics(maps, record),
     replay: (record, payload) => replay(rooms, maps, record, payload),
     makeDurable: () => durability.flush(),
     makeRoom: () => durability.flush(),
   })
   rooms.durableWrites.use(opened.journal)
   return opened
+}
+
+/** Which writes of a record were atomic it does not say; those of one volume that touch count as one. */
+function noteAtomics(maps: ReadonlyMap<string, VolumeMap>, { targets }: JournalRecord): void {
+  let last = { offsetBytes: 0, lengthBytes: 0 }
+  let lastVolume = ''
+  for (const { volume, extent, offsetBytes, lengthBytes } of targets) {
+    const at = extent * SLOT_BYTES + offsetBytes
+    if (lastVolume === volume && last.offsetBytes + last.lengthBytes === at) last.lengthBytes += lengthBytes
+    else {
+      last = { offsetBytes: at, lengthBytes }
+      lastVolume = volume
+      maps.get(volume)?.atomicsAtOpen.push(last)
+    }
+  }
 }
 
 async function replay(

@@ -37,6 +37,9 @@ export interface ReplicaVolume extends VolumeExtents {
    */
   standsAlone: boolean
 
+  /** Atomic writes that the redo journal held when the brick was opened: other members may not have them. */
+  readonly atomicsAtOpen: readonly { readonly offsetBytes: number; readonly lengthBytes: number }[]
+
   /** Segments whose activity bit is set, in order. */
   activeSegments(): number[]
   /** Segments that were active when a cold brick was opened and have not been copied or settled since. */

@@ -26,6 +26,8 @@ export class VolumeMap {
   readonly inFlight = new InFlight()
   /** Slots whose stamps the first message of the owner replaces. */
   readonly unknownStamps = new Set<number>()
+  /** What the redo journal held at open. */
+  readonly atomicsAtOpen: { offsetBytes: number; lengthBytes: number }[] = []
   /** First writes into an extent share one allocation. */
   readonly allocating = new Map<number, Promise<BlockStatus>>()
 

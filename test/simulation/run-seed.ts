@@ -1,9 +1,13 @@
 import type { ClientIdentity } from '../../src/volume/client-identity.ts'
+import { Atomicity, describeTorn } from './checker/atomicity.ts'
+import { AtomicWrites } from './clients/atomic-writes.ts'
 import { OperationMaker, OperationNumbers } from './clients/operation-maker.ts'
 import { Roaming } from './clients/roaming.ts'
 import { SimClient, type Workload } from './clients/sim-client.ts'
 import type { StartDaemon } from './cluster/sim-peer.ts'
 import { type Shape, shapeOf, World } from './cluster/world.ts'
+import { ATOMIC_FAULTS } from './faults/aimed-atomics.ts'
+import { LAST_MEMBER_FAULTS } from './faults/aimed-last.ts'
 import { type AnyFaultKind, Nemesis } from './faults/nemesis.ts'
 import { NEEDS_RECOVER } from './kinds.ts'
 import { Random } from './world/random.ts'
@@ -17,6 +21,10 @@ const FAULTS_PER_SEED_MAX = 11
 const AIMS_PER_SEED = 3
 /** Of clients that leave their gateway, where they have any to choose from. */
 const MOVES_PER_SEED = 5
+/** Of atomic writes, in the middle, where there are any. */
+const CUTS_PER_SEED = 4
+/** Where one replica is enough. */
+const LAST_MEMBERS_PER_SEED = 2
 const MANY_NBD_CHANCE = 0.2
 const CLIENTS = 5
 
@@ -122,6 +130,14 @@ class Run {
       const at = Math.floor(((i + random.between(0.1, 0.9)) / AIMS_PER_SEED) * operations)
       this.#strikes.push({ at, strike: () => this.#nemesis.aim() })
     }
+    if (world.shape.atomics) {
+      const cuts = new Random(world.seed, 'atomic cuts')
+      this.#plan(CUTS_PER_SEED, cuts, () => this.#nemesis.aimOneOf(ATOMIC_FAULTS, cuts))
+    }
+    if (world.shape.minReplicas === 1 && world.shape.replicas > 1) {
+      const last = new Random(world.seed, 'last members')
+      this.#plan(LAST_MEMBERS_PER_SEED, last, () => this.#nemesis.aimOneOf(LAST_MEMBER_FAULTS, last))
+    }
     this.#roaming = new Roaming(world)
     if (world.shape.gateways)
       this.#plan(MOVES_PER_SEED, new Random(world.seed, 'moves'), () => this.#roaming.strike())
@@ -136,10 +152,15 @@ class Run {
     // All of NBD is one writer: more of them take each other's streams away, again and again.
     const { gateways } = world.shape
     const nbdClients = gateways && !new Random(world.seed, 'nbd').chance(MANY_NBD_CHANCE) ? 1 : 2
+    const atomics = world.volumes.map(volume =>
+      world.shape.atomics
+        ? new AtomicWrites(volume, new Random(world.seed, `atomics ${volume.index}`))
+        : null,
+    )
     for (let i = 0; i < CLIENTS; i++) {
       const volume = world.volumes[i % world.volumes.length]!
       const random = new Random(world.seed, `client ${i}`)
-      const maker = new OperationMaker(volume, random, numbers)
+      const maker = new OperationMaker(volume, random, numbers, atomics[volume.index]!)
       const name = `c${i}`
       const identity = identityOf(name, i % 2 === 1 && (i === 1 || nbdClients > 1))
       world.clients.push(new SimClient(world, name, identity, volume, maker, workload, random))
@@ -211,6 +232,7 @@ function identityOf(name: string, isNbd: boolean): ClientIdentity {
 }
 
 function checkHistory(world: World): void {
+  checkAtomicity(world)
   const found = world.history.contradiction()
   if (found === null) return
   const { volume, sector, at, story } = found
@@ -220,4 +242,15 @@ function checkHistory(world: World): void {
     'I4',
     `sector ${sector} of vol-${volume}: no order explains ${at.label}${around.join('')}`,
   )
+}
+
+function checkAtomicity({ history, judge, tally, volumes }: World): void {
+  const atomicity = new Atomicity(history.operations, volume => history.lossesMs(volume))
+  const torn = [
+    atomicity.tornForReaders(),
+    ...(tally.counts[NEEDS_RECOVER] ? [] : volumes).map(volume =>
+      atomicity.tornAtRest(volume.index, sector => judge.contentAtRest(volume, sector)),
+    ),
+  ].find(one => one !== null)
+  if (torn != null) throw new Violation('I4', describeTorn(torn))
 }

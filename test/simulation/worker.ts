@@ -27,6 +27,8 @@ const { values } = parseArgs({
     bug: { type: 'string', default: 'none' },
     faults: { type: 'string' },
     gateways: { type: 'string' },
+    atomics: { type: 'string' },
+    minimum: { type: 'string' },
   },
 })
 
@@ -35,14 +37,18 @@ async function optionsOfModel(): Promise<Omit<SeedOptions, 'seed' | 'print'>> {
     return {
       start: singleOwnerDaemon(values.bug as PlantedBug),
       faults: FAULTS_OF_ONE,
-      shape: { peers: 1, replicas: 1, minReplicas: 1, gateways: false },
+      shape: { peers: 1, replicas: 1, minReplicas: 1, gateways: false, atomics: false },
       mustSettle: false,
     }
   }
   const { replicatedDaemon } = (await import('./cluster/replicated-daemon.ts')) as {
     replicatedDaemon: StartDaemon
   }
-  const shape = values.gateways === undefined ? {} : { gateways: values.gateways === 'always' }
+  const shape = {
+    ...(values.gateways === undefined ? {} : { gateways: values.gateways === 'always' }),
+    ...(values.minimum === undefined ? {} : { minReplicas: Number(values.minimum) }),
+    ...(values.atomics === undefined ? {} : { atomics: values.atomics === 'always' }),
+  }
   return { start: replicatedDaemon, faults: ALL_FAULT_KINDS, shape, mustSettle: true }
 }
 

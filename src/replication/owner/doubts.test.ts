@@ -33,6 +33,11 @@ test('doubts: a member that forgot its operations puts its active segments in do
   ])
 })
 
+test('doubts: so does an atomic write of an earlier epoch that was not reconciled, or that a journal held', () => {
+  const atomics = [{ offsetBytes: REGION_BYTES - 4096, lengthBytes: 8192 }]
+  expect(doubtfulSpans([answer({ atomics })], 1e9)).toEqual([{ startBytes: 0, endBytes: 2 * REGION_BYTES }])
+})
+
 test('doubts: a long operation is cut at segments and at the end of the volume', () => {
   const answers = [answer({ operations: [write(SEGMENT_BYTES - 4096, 3 * SEGMENT_BYTES)] })]
   expect(doubtfulSpans(answers, 2 * SEGMENT_BYTES)).toEqual([

@@ -15,10 +15,10 @@ export interface DoubtfulSpan {
 export function doubtfulSpans(answers: readonly FenceAnswer[], sizeBytes: number): DoubtfulSpan[] {
   const spans: DoubtfulSpan[] = []
   const segments = new Set<number>()
-  for (const { operations, activeSegments, suspectSegments } of answers) {
+  for (const { operations, atomics = [], activeSegments, suspectSegments } of answers) {
     for (const segment of activeSegments) segments.add(segment)
     for (const segment of suspectSegments) segments.add(segment)
-    for (const { offsetBytes, lengthBytes } of operations) {
+    for (const { offsetBytes, lengthBytes } of [...operations, ...atomics]) {
       spans.push({ startBytes: offsetBytes, endBytes: offsetBytes + lengthBytes })
     }
   }

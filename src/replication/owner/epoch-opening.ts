@@ -53,6 +53,7 @@ export class EpochOpening {
         generation: () => ownership.head.generation,
         ended,
         members: range => ownership.members(range),
+        atomics: () => this.#fencing.answers.flatMap(({ atomics }) => atomics ?? []),
         isSuspect: (member, segment) => this.#isSuspect(member, segment),
         reconciled: regions => {
           node.counters.regionsReconciled += regions

@@ -100,6 +100,11 @@ export class EpochMemberPort implements MemberPort {
     return this.#copy(offsetBytes, lengthBytes, from, at, 0, RequestFlag.repair)
   }
 
+  /** As a write that is there whole or not at all. */
+  copyWhole(offsetBytes: number, lengthBytes: number, from: Buffer, at: number): Promise<BlockStatus> {
+    return this.#copy(offsetBytes, lengthBytes, from, at, 0, RequestFlag.atomic)
+  }
+
   async markBad(offsetBytes: number, lengthBytes: number, stamp: number): Promise<BlockStatus> {
     const { status } = await this.#ask<BlockAnswer>({ what: 'markBad', offsetBytes, lengthBytes, stamp })
     return status as BlockStatus
@@ -211,13 +216,16 @@ export class EpochMemberPort implements MemberPort {
       replica.ended()
       resolve({ status, failedAtBytes })
     }
-    if (request.kind !== PeerRequestKind.copyIn) {
+    const isWhole = request.kind === PeerRequestKind.copyIn && flags === RequestFlag.atomic
+    if (isWhole) replica.keepWhole({ offsetBytes, lengthBytes })
+    if (isWhole || request.kind !== PeerRequestKind.copyIn) {
       const operation = new BlockOperation({ blockDone: done => end(done.status, done.failedAtBytes) })
-      operation.kind = request.kind === PeerRequestKind.read ? BlockKind.read : BlockKind.flush
+      const otherwise = request.kind === PeerRequestKind.read ? BlockKind.read : BlockKind.flush
+      operation.kind = isWhole ? BlockKind.writeAtomic : otherwise
       operation.offsetBytes = offsetBytes
       operation.lengthBytes = lengthBytes
-      operation.data = request.into
-      operation.dataAt = request.intoAt
+      operation.data = isWhole ? payload : request.into
+      operation.dataAt = isWhole ? payloadAt : request.intoAt
       return volume.submit(operation)
     }
     const copied =

@@ -173,7 +173,9 @@ export class Ownership implements OwnedHere, EpochRunner {
     const set = (this.sets.current[range] ?? []).map(peer => this.member(peer))
     const rank = (member: Member) =>
       (this.#opening.isCold(member.peerNumber) ? 2 : 0) + (member.local === null ? 1 : 0)
-    return set.sort((a, b) => rank(a) - rank(b)).map(member => this.port(member))
+    return set
+      .sort((a, b) => rank(a) - rank(b) || a.peerNumber - b.peerNumber)
+      .map(member => this.port(member))
   }
 
   /** Fences, and serves what may be served; resolves when the first range is, or the epoch has ended. */

@@ -1,9 +1,11 @@
 import { RANGE_BYTES } from '../../control/layout.ts'
 import { REGION_BYTES, REGIONS_PER_SEGMENT, SEGMENT_BYTES } from '../../store/layout.ts'
+import type { ByteSpan } from '../messages.ts'
 import { CopyFailure, type CopyScene, RegionCopier } from '../resync/region-copier.ts'
 import type { HeldBlocks, MemberPort } from '../resync/resync-ports.ts'
 import type { Timers } from '../timers.ts'
-import { type SettledPort, settleRegion } from './settle-region.ts'
+import { giveWhole, type WholePort } from './give-whole.ts'
+import { settleRegion } from './settle-region.ts'
 import type { SpanHold } from './span-hold.ts'
 
 const RETRY_MS = 200
@@ -15,7 +17,9 @@ export interface ReconcileOptions {
   readonly generation: () => number
   readonly ended: () => boolean
   /** S(r) now: members whose process kept its memory and page cache first. */
-  readonly members: (range: number) => readonly SettledPort[]
+  readonly members: (range: number) => readonly WholePort[]
+  /** Writes that no member may hold a part of, and some may not have. */
+  readonly atomics: () => readonly ByteSpan[]
   /** Segments that no source may be read from on this member. */
   readonly isSuspect: (member: MemberPort, segment: number) => boolean
   /** A span is reconciled and its members are alike. */
@@ -88,12 +92,13 @@ export class Reconcile {
     const { first, count } = regionsOf(hold)
     const set = members(range)
     const source = set.find(member => !isSuspect(member, segment))
-    if (set.length === 1) return
+    if (set.length === 1) return this.#settleAlone(set[0]!, hold)
     if (source === undefined) throw new CopyFailure(`segment ${segment} is suspect on every member`)
     for (const target of set) {
       if (target === source) continue
       const copier = new RegionCopier(this.#sceneOf(range, source), target, isSuspect)
       const different = await copier.compare(first, count, () => {})
+      await this.#giveAtomics(different)
       for (const region of different) {
         const at = region * REGION_BYTES
         const good = set.filter(other => other !== source && !isSuspect(other, segment))
@@ -103,8 +108,39 @@ export class Reconcile {
     }
   }
 
+  /** Nobody else is there to ask: once it is trusted, what was torn would be taken for lost. PROTOCOL rule 11. */
+  async #settleAlone(member: WholePort, hold: SpanHold): Promise<void> {
+    const { first, count } = regionsOf(hold)
+    for (let region = first; region < first + count; region++) {
+      const at = region * REGION_BYTES
+      await settleRegion(member, [], at, Math.min(at + REGION_BYTES, this.#options.sizeBytes))
+    }
+  }
+
+  /** Those that touch a region in which members differ, as far as their blocks are still held. */
+  async #giveAtomics(different: readonly number[]): Promise<void> {
+    const { atomics, members, isSuspect } = this.#options
+    for (const { offsetBytes, lengthBytes } of different.length === 0 ? [] : atomics()) {
+      const end = offsetBytes + lengthBytes
+      const touches = different.some(region => {
+        return region * REGION_BYTES < end && (region + 1) * REGION_BYTES > offsetBytes
+      })
+      const holds = this.#waiting.filter(hold => hold.startBytes < end && hold.endBytes > offsetBytes)
+      if (!touches || holds.length === 0) continue
+      await Promise.all(holds.map(({ begun }) => begun))
+      const from = Math.max(offsetBytes, Math.min(...holds.map(hold => hold.startBytes)))
+      const to = Math.min(end, Math.max(...holds.map(hold => hold.endBytes)))
+      const [set, last] = [from, to - 1].map(at => members(Math.floor(at / RANGE_BYTES))) as [
+        WholePort[],
+        WholePort[],
+      ]
+      if (set.every(({ peerNumber }) => last.some(other => other.peerNumber === peerNumber)))
+        await giveWhole(set, isSuspect, from, to)
+    }
+  }
+
   /** The copier's view: the span is held already, and one member is the source for all others. */
-  #sceneOf(range: number, source: SettledPort): CopyScene {
+  #sceneOf(range: number, source: WholePort): CopyScene {
     const { sizeBytes, generation, members, ended } = this.#options
     const others = members(range).filter(member => member !== source)
     return {

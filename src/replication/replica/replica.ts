@@ -124,6 +124,10 @@ export class Replica implements PeerRequestHandler {
       case PeerRequestKind.copyIn: {
         const { payload, payloadAt, stamp } = request
         const task = this.#begin(request, connection, replica)
+        if ((flags & RequestFlag.atomic) !== 0) {
+          replica.keepWhole({ offsetBytes, lengthBytes })
+          return task.submit(BlockKind.writeAtomic)
+        }
         if ((flags & RequestFlag.absent) !== 0) {
           return task.settle(volume.trimIn(offsetBytes, lengthBytes, stamp))
         }
@@ -152,8 +156,9 @@ export class Replica implements PeerRequestHandler {
 
   #write(request: IncomingRequest, connection: SenderConnection, replica: VolumeReplica): void {
     const { offsetBytes, lengthBytes, flags, payload, payloadAt, blockChecksums } = request
-    noteRequest(request, replica, BlockKind.write)
-    if ((flags & RequestFlag.atomic) !== 0) {
+    const isAtomic = (flags & RequestFlag.atomic) !== 0
+    noteRequest(request, replica, isAtomic ? BlockKind.writeAtomic : BlockKind.write)
+    if (isAtomic) {
       return this.#begin(request, connection, replica).submit(BlockKind.writeAtomic)
     }
     if ((flags & RequestFlag.fua) === 0) {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { BlockKind } from '../../block/block-operation.ts'
 import { BlockStatus } from '../../block/block-status.ts'
 import type { FenceAnswer } from '../messages.ts'
 import { packOperations } from '../operation-log.ts'
@@ -45,6 +46,7 @@ function makeReplica({ fresh = true, forgottenUntilMs = 0 } = {}) {
       this.descriptor = descriptor
       return Promise.resolve()
     },
+    atomicsAtOpen: [],
     activeSegments: () => [7],
     suspectSegments: () => [],
   }
@@ -182,6 +184,23 @@ test('replica: until a reconcile has ended, all active segments are reported aga
   const answers = ended as FenceAnswer[]
   expect(answers.map(({ continuous }) => continuous)).toEqual([true, false, true])
   expect(answers.map(({ activeSegments }) => activeSegments)).toEqual([[], [7], []])
+})
+
+test('replica: atomic writes above the watermark are reported until a reconcile has ended', async () => {
+  const { timers, replica, fence, ended } = makeReplica()
+  replica.note(1, 0, BlockKind.writeAtomic, 0, 8192, 0, 0)
+  replica.note(2, 0, BlockKind.write, 8192, 4096, 0, 0)
+  fence(2)
+  await timers.pass(0)
+  replica.keepWhole({ offsetBytes: 65536, lengthBytes: 8192 })
+  fence(3)
+  await timers.pass(0)
+  replica.reconciled(3)
+  fence(4)
+  await timers.pass(0)
+  const first = { offsetBytes: 0, lengthBytes: 8192 }
+  const given = { offsetBytes: 65536, lengthBytes: 8192 }
+  expect((ended as FenceAnswer[]).map(({ atomics }) => atomics)).toEqual([[first], [first, given], []])
 })
 
 test('replica: a brick that failed promises nothing and admits nothing', () => {

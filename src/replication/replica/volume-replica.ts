@@ -1,6 +1,6 @@
-import type { BlockKind } from '../../block/block-operation.ts'
+import { BlockKind } from '../../block/block-operation.ts'
 import { BlockStatus } from '../../block/block-status.ts'
-import type { FenceAnswer } from '../messages.ts'
+import type { ByteSpan, FenceAnswer } from '../messages.ts'
 import { promisedUntilMs } from '../owner/grants.ts'
 import { PeerStatus } from '../peer-network.ts'
 import type { ReplicaStore, ReplicaVolume } from '../replica-store.ts'
@@ -26,6 +26,8 @@ export class VolumeReplica {
   readonly #store: ReplicaStore
   readonly #timers: Timers
   readonly #recent = new RecentOperations()
+  /** Atomic writes that are in doubt until the owner says that nothing is. */
+  #atomics: ByteSpan[]
   /** Obeyed now: fenced for and persisted in the life of this process; 0 before that. */
   #epoch: number
   /** The highest that a fence was asked for: nothing below it is admitted or granted any more. */
@@ -41,6 +43,7 @@ export class VolumeReplica {
 
   constructor(options: VolumeReplicaOptions) {
     this.volume = options.volume
+    this.#atomics = [...options.volume.atomicsAtOpen]
     this.#store = options.store
     this.#timers = options.timers
     const { epoch } = options.volume.descriptor
@@ -111,7 +114,14 @@ export class VolumeReplica {
 
   /** The owner of `epoch` reconciled everything that was in doubt, and it was flushed here. PROTOCOL rule 16. */
   reconciled(epoch: number): void {
-    if (epoch === this.#epoch) this.#settledEpoch = epoch
+    if (epoch !== this.#epoch) return
+    this.#settledEpoch = epoch
+    this.#atomics = []
+  }
+
+  /** Others may have it in part if the reconcile that gives it does not end. */
+  keepWhole(span: ByteSpan): void {
+    this.#atomics.push(span)
   }
 
   /** Rule 12, before it resolves when `stampActive` is given; the descriptor is durable then. */
@@ -201,14 +211,19 @@ export class VolumeReplica {
   #report(): FenceAnswer {
     const { epoch, setVersion } = this.volume.descriptor
     const continuous = this.#settledEpoch > 0 && this.#settledEpoch === this.#epoch
+    const operations = this.#recent.above(this.#epoch, this.#watermark)
+    for (const { kind, offsetBytes, lengthBytes } of operations) {
+      if (kind === BlockKind.writeAtomic) this.#atomics.push({ offsetBytes, lengthBytes })
+    }
     return {
       state: this.#store.state,
       epoch,
       setVersion,
       continuous,
-      operations: this.#recent.above(this.#epoch, this.#watermark),
+      operations,
       activeSegments: continuous ? [] : this.volume.activeSegments(),
       suspectSegments: this.volume.suspectSegments(),
+      atomics: [...this.#atomics],
       log: this.#recent.log(this.#epoch, this.#loggedEpoch > 0 && this.#loggedEpoch === this.#epoch),
     }
   }

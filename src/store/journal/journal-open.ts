@@ -20,6 +20,8 @@ export interface JournalOpening {
   readonly brickUuid: string
   /** The machine's boot id: under another one the page cache's word for what was applied is void. */
   readonly bootId: string
+  /** Every record that is live, whether or not its payload is in place already. Called before replay(). */
+  found?(record: JournalRecord): void
   /** Puts a record's payload in place again; targets of volumes that are gone are passed over. */
   replay(record: JournalRecord, payload: Buffer): Promise<void>
   /** fdatasync of everything that records may have been applied to, by this process or the one before. */
@@ -66,6 +68,7 @@ export async function openJournal(file: JournalFile, opening: JournalOpening): P
   let replayedRecords = 0
   for (const { record, payload } of scanRecords(read, ringPages, checkpoint)) {
     nextSequence = record.sequence + 1
+    opening.found?.(record)
     if (record.sequence <= appliedSequence) continue
     await opening.replay(record, payload)
     replayedRecords++

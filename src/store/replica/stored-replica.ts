@@ -74,6 +74,10 @@ export class StoredReplica extends StoredVolume implements ReplicaVolume {
     return this.#counted(() => this.becomeReady(start, end - start))
   }
 
+  get atomicsAtOpen(): readonly { readonly offsetBytes: number; readonly lengthBytes: number }[] {
+    return this.map.atomicsAtOpen
+  }
+
   activeSegments(): number[] {
     return this.#segments(slot => this.#parts.activity.activeIn(slot))
   }

@@ -40,6 +40,8 @@ export class SimBrick implements ReplicaStore {
     const unclean = !disk.cleanlyClosed
     disk.cleanlyClosed = false
     for (const image of disk.images.values()) {
+      const replayed = image.replayJournal()
+      if (replayed > 0) tally.add('redo record replayed', replayed)
       this.#open.set(image.uuid, new SimVolume(this, image, this.state === 'cold', unclean))
     }
     this.settled()

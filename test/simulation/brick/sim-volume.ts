@@ -8,6 +8,7 @@ import type {
   ReplicaDescriptor,
   ReplicaVolume,
 } from '../../../src/replication/replica-store.ts'
+import { Preparation } from './preparation.ts'
 import { entriesOf, hashOfEntries, type RegionEntries } from './region-hash.ts'
 import type { SimBrick } from './sim-brick.ts'
 import { forBlocks, forRegions, forSegments, mappedRuns } from './spans.ts'
@@ -34,6 +35,7 @@ export class SimVolume implements ReplicaVolume {
   failedAtBytes = 0
   standsAlone = false
   readonly #brick: SimBrick
+  readonly #preparation: Preparation
   readonly #suspect: Set<number>
   readonly #inDoubt: Set<number>
   readonly #writtenAtMs = new Map<number, number>()
@@ -44,6 +46,7 @@ export class SimVolume implements ReplicaVolume {
   constructor(brick: SimBrick, image: VolumeImage, cold: boolean, unclean: boolean) {
     this.#brick = brick
     this.image = image
+    this.#preparation = new Preparation(brick, image)
     this.uuid = image.uuid
     this.#suspect = new Set(cold ? image.active : [])
     this.#inDoubt = new Set(cold || unclean ? image.active : [])
@@ -56,6 +59,10 @@ export class SimVolume implements ReplicaVolume {
 
   get descriptor(): ReplicaDescriptor {
     return this.image.descriptor
+  }
+
+  get atomicsAtOpen() {
+    return this.image.atomicsAtOpen
   }
 
   get usedBytes(): number {
@@ -96,7 +103,8 @@ export class SimVolume implements ReplicaVolume {
 
   writeNow(offsetBytes: number, lengthBytes: number, from: Buffer, at: number): BlockStatus {
     if (this.#brick.failure !== null) return BlockStatus.ioError
-    if (this.#blocksNow() || !this.#isReady(offsetBytes, lengthBytes)) return BlockStatus.wouldBlock
+    if (this.#blocksNow() || !this.#preparation.isReady(offsetBytes, lengthBytes))
+      return BlockStatus.wouldBlock
     this.#write(offsetBytes, lengthBytes, from, at)
     return BlockStatus.ok
   }
@@ -132,7 +140,7 @@ export class SimVolume implements ReplicaVolume {
 
   async reserve(offsetBytes: number, lengthBytes: number): Promise<number> {
     await this.#brick.wait(this.#brick.diskMs())
-    return this.#reserveNow(offsetBytes, lengthBytes)
+    return this.#preparation.reserve(offsetBytes, lengthBytes)
   }
 
   activeSegments(): number[] {
@@ -201,7 +209,7 @@ export class SimVolume implements ReplicaVolume {
     stamp: number,
   ): Promise<number> {
     const data = Buffer.from(from.subarray(at, at + lengthBytes))
-    const status = await this.#prepare(offsetBytes, lengthBytes)
+    const status = await this.#preparation.run(offsetBytes, lengthBytes)
     if (status !== BlockStatus.ok) return status
     this.#store(offsetBytes, lengthBytes, data, 0)
     this.#raiseRegions(offsetBytes, lengthBytes, stamp)
@@ -209,7 +217,7 @@ export class SimVolume implements ReplicaVolume {
   }
 
   async trimIn(offsetBytes: number, lengthBytes: number, stamp: number): Promise<number> {
-    const status = await this.#prepare(offsetBytes, lengthBytes, false)
+    const status = await this.#preparation.run(offsetBytes, lengthBytes, false)
     if (status !== BlockStatus.ok) return status
     this.#clear(offsetBytes, lengthBytes, Entry.absent)
     this.#raiseRegions(offsetBytes, lengthBytes, stamp)
@@ -222,7 +230,7 @@ export class SimVolume implements ReplicaVolume {
   }
 
   async markBad(offsetBytes: number, lengthBytes: number, stamp: number): Promise<number> {
-    const status = await this.#prepare(offsetBytes, lengthBytes, false)
+    const status = await this.#preparation.run(offsetBytes, lengthBytes, false)
     if (status !== BlockStatus.ok) return status
     this.#brick.tally.add('block marked bad', lengthBytes / BLOCK_BYTES)
     forBlocks(offsetBytes, lengthBytes, block => this.image.setEntry(block, Entry.bad))
@@ -232,7 +240,7 @@ export class SimVolume implements ReplicaVolume {
 
   async repair(offsetBytes: number, lengthBytes: number, from: Buffer, at: number): Promise<number> {
     const data = Buffer.from(from.subarray(at, at + lengthBytes))
-    const status = await this.#prepare(offsetBytes, lengthBytes)
+    const status = await this.#preparation.run(offsetBytes, lengthBytes)
     if (status !== BlockStatus.ok) return status
     this.#brick.tally.add('block repaired', lengthBytes / BLOCK_BYTES)
     this.#store(offsetBytes, lengthBytes, data, 0)
@@ -250,8 +258,17 @@ export class SimVolume implements ReplicaVolume {
   /** What was under way when the process was killed is there in part, checksums behind the data. */
   killed(): void {
     const { random } = this.#brick.process
+    for (const { offsetBytes, data } of this.image.journal.interrupted(random)) {
+      const blocks = random.below(data.length / BLOCK_BYTES + 1)
+      if (blocks > 0) this.#write(offsetBytes, blocks * BLOCK_BYTES, data, 0)
+    }
     for (const { kind, offsetBytes, lengthBytes, data, dataAt } of this.#beingWritten) {
-      if (kind !== BlockKind.write || !this.#isReady(offsetBytes, lengthBytes) || random.chance(0.4)) continue
+      if (
+        kind !== BlockKind.write ||
+        !this.#preparation.isReady(offsetBytes, lengthBytes) ||
+        random.chance(0.4)
+      )
+        continue
       this.#brick.tally.add('write cut short by a kill')
       const blocks = random.below(lengthBytes / BLOCK_BYTES + 1)
       if (blocks > 0) this.#write(offsetBytes, blocks * BLOCK_BYTES, data, dataAt)
@@ -279,8 +296,9 @@ export class SimVolume implements ReplicaVolume {
       if (this.#brick.failure !== null) return BlockStatus.ioError
       return this.#read(offsetBytes, lengthBytes, data, dataAt)
     }
+    if (kind === BlockKind.writeAtomic) return this.#writeAtomic(operation)
     this.#beingWritten.add(operation)
-    const status = await this.#prepare(offsetBytes, lengthBytes, kind !== BlockKind.trim)
+    const status = await this.#preparation.run(offsetBytes, lengthBytes, kind !== BlockKind.trim)
     this.#beingWritten.delete(operation)
     if (status !== BlockStatus.ok) return status
     if (kind === BlockKind.write) this.#write(offsetBytes, lengthBytes, data, dataAt)
@@ -292,52 +310,23 @@ export class SimVolume implements ReplicaVolume {
     )
   }
 
-  /** Space, then activity, each durable before the first byte is written. */
-  async #prepare(offsetBytes: number, lengthBytes: number, takesSpace = true): Promise<BlockStatus> {
-    await this.#brick.wait(this.#brick.diskMs() + this.#brick.disk.hangMs())
-    if (this.#brick.failure !== null) return BlockStatus.ioError
-    if (takesSpace) {
-      const status = this.#reserveNow(offsetBytes, lengthBytes)
-      if (status !== BlockStatus.ok) return status
-    }
-    if (!this.#isReady(offsetBytes, lengthBytes)) {
-      await this.#brick.wait(this.#brick.fsyncMs())
-      forSegments(offsetBytes, lengthBytes, segment => this.image.active.add(segment))
-    }
-    const { trouble } = this.#brick.disk
-    if (trouble.failsNextWrite) {
-      trouble.failsNextWrite = false
-      this.#brick.tally.add('write error')
-      this.#brick.fail('a write failed')
-    }
-    return this.#brick.failure === null ? BlockStatus.ok : BlockStatus.ioError
-  }
-
-  #reserveNow(offsetBytes: number, lengthBytes: number): BlockStatus {
-    if (this.#brick.failure !== null) return BlockStatus.ioError
-    const wanted: number[] = []
-    forRegions(offsetBytes, lengthBytes, region => {
-      if (!this.image.allocated.has(region)) wanted.push(region)
-    })
-    const { trouble } = this.#brick.disk
-    if (wanted.length > trouble.freeRegions) {
-      this.#brick.tally.add('no space')
-      return BlockStatus.noSpace
-    }
-    trouble.freeRegions -= wanted.length
-    for (const region of wanted) this.image.allocated.add(region)
+  /** The record is durable before the first block is put in place. */
+  async #writeAtomic({ offsetBytes, lengthBytes, data, dataAt }: BlockOperation): Promise<BlockStatus> {
+    const brick = this.#brick
+    const status = await this.#preparation.run(offsetBytes, lengthBytes)
+    if (status !== BlockStatus.ok) return status
+    const payload = Buffer.from(data.subarray(dataAt, dataAt + lengthBytes))
+    const record = this.image.journal.append(offsetBytes, payload)
+    await brick.wait(brick.fsyncMs())
+    if (this.#fsyncFails()) this.image.journal.drop(record)
+    if (brick.failure !== null) return BlockStatus.ioError
+    record.isDurable = true
+    await brick.wait(brick.diskMs())
+    if (brick.failure !== null) return BlockStatus.ioError
+    this.#write(offsetBytes, lengthBytes, payload, 0)
+    record.isInPlace = true
+    brick.tally.add('atomic write in place')
     return BlockStatus.ok
-  }
-
-  #isReady(offsetBytes: number, lengthBytes: number): boolean {
-    let ready = true
-    forSegments(offsetBytes, lengthBytes, segment => {
-      if (!this.image.active.has(segment)) ready = false
-    })
-    forRegions(offsetBytes, lengthBytes, region => {
-      if (!this.image.allocated.has(region)) ready = false
-    })
-    return ready
   }
 
   #read(offsetBytes: number, lengthBytes: number, into: Buffer, at: number): BlockStatus {
@@ -416,18 +405,23 @@ export class SimVolume implements ReplicaVolume {
   async #flush(): Promise<void> {
     const brick = this.#brick
     if (brick.failure !== null) throw brick.failure
-    const { trouble } = brick.disk
     const snapshot = this.image.snapshot()
     await brick.wait(brick.fsyncMs())
     if (brick.failure !== null) throw brick.failure
-    if (trouble.failsNextFsync) {
-      trouble.failsNextFsync = false
-      brick.tally.add('fsync failed')
+    if (this.#fsyncFails()) {
       this.image.forgotten(snapshot)
-      brick.fail('an fsync failed')
       throw brick.failure
     }
     this.image.synced(snapshot)
+  }
+
+  #fsyncFails(): boolean {
+    const { disk, tally } = this.#brick
+    if (!disk.trouble.failsNextFsync) return false
+    disk.trouble.failsNextFsync = false
+    tally.add('fsync failed')
+    this.#brick.fail('an fsync failed')
+    return true
   }
 
   #mayHold(region: number): boolean {

@@ -1,6 +1,7 @@
 import { crc32c } from '../../../src/lib/crc32c.ts'
 import type { ReplicaDescriptor } from '../../../src/replication/replica-store.ts'
 import type { Random } from '../world/random.ts'
+import { RedoJournal, type RedoRecord } from './redo-journal.ts'
 
 export const BLOCK_BYTES = 4096
 export const REGION_BYTES = 256 * 1024
@@ -92,6 +93,7 @@ export interface FlushSnapshot {
   readonly pages: Map<number, { readonly data: Buffer; readonly version: number }>
   readonly sums: Map<number, WordSnapshot>
   readonly stamps: WordSnapshot | null
+  readonly redo: readonly RedoRecord[]
 }
 
 /** A volume's files on one disk, page cache and platter. Outlives processes; power loss takes what was not synced. */
@@ -102,6 +104,8 @@ export class VolumeImage {
   /** Durable: what a group commit put there. */
   readonly active = new Set<number>()
   readonly allocated = new Set<number>()
+  readonly journal = new RedoJournal()
+  atomicsAtOpen: readonly { offsetBytes: number; lengthBytes: number }[] = []
   readonly #pages = new Map<number, Page>()
   readonly #sums = new Map<number, WordPage>()
   readonly #stamps: WordPage
@@ -186,11 +190,12 @@ export class VolumeImage {
     }
     const sums = new Map<number, WordSnapshot>()
     for (const [segment, page] of this.#sums) if (page.dirty) sums.set(segment, page.snapshot())
-    return { pages, sums, stamps: this.#stamps.dirty ? this.#stamps.snapshot() : null }
+    const stamps = this.#stamps.dirty ? this.#stamps.snapshot() : null
+    return { pages, sums, stamps, redo: this.journal.inPlace }
   }
 
   /** The fsync came back: what was dirty when it began is on the platter. */
-  synced({ pages, sums, stamps }: FlushSnapshot): void {
+  synced({ pages, sums, stamps, redo }: FlushSnapshot): void {
     for (const [block, { data, version }] of pages) {
       const page = this.#pages.get(block)
       if (page === undefined || version <= page.diskVersion) continue
@@ -200,6 +205,24 @@ export class VolumeImage {
     }
     for (const [segment, words] of sums) this.#sums.get(segment)!.synced(words)
     if (stamps !== null) this.#stamps.synced(stamps)
+    this.journal.retire(redo)
+  }
+
+  /** An opening puts in place what the redo journal holds, and makes it durable before anything else. */
+  replayJournal(): number {
+    this.atomicsAtOpen = this.journal.spans
+    const records = this.journal.takeAll()
+    for (const { offsetBytes, data } of records) {
+      for (let at = 0; at < data.length; at += BLOCK_BYTES) {
+        const block = (offsetBytes + at) / BLOCK_BYTES
+        const page = data.subarray(at, at + BLOCK_BYTES)
+        this.setData(block, page)
+        this.setEntry(block, entryOf(page))
+        this.setStamp(Math.floor(block / BLOCKS_PER_REGION), STAMP_UNKNOWN)
+      }
+    }
+    if (records.length > 0) this.synced(this.snapshot())
+    return records.length
   }
 
   /** The fsync failed: the kernel calls these pages clean and will never write them. */
@@ -236,6 +259,7 @@ export class VolumeImage {
       if (page.disk === ZERO_BLOCK) this.#pages.delete(block)
     }
     for (const page of this.#sums.values()) page.losePower(random.chance(0.4))
+    this.journal.losePower(random)
     const stampsTorn = this.#stamps.dirty && random.chance(0.15)
     this.#stamps.losePower(random.chance(0.4))
     return { stampsHold: !stampsTorn, torn, lost }
@@ -258,6 +282,7 @@ export class VolumeImage {
       this.allocated.delete(region)
       this.setStamp(region, 0)
     }
+    this.journal.forget(fromRegion * REGION_BYTES, toRegion * REGION_BYTES)
     const fromBlock = fromRegion * BLOCKS_PER_REGION
     const toBlock = toRegion * BLOCKS_PER_REGION
     for (const block of [...this.#pages.keys()]) {

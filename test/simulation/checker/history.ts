@@ -3,7 +3,14 @@ import { type CellOperation, findContradiction } from './linearizability.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
 
-export type ClientOperationKind = 'read' | 'write' | 'trim' | 'zero' | 'compareAndWrite' | 'flush'
+export type ClientOperationKind =
+  | 'read'
+  | 'write'
+  | 'writeAtomic'
+  | 'trim'
+  | 'zero'
+  | 'compareAndWrite'
+  | 'flush'
 
 /** What a client asked, and what it was told. */
 export interface ClientOperation {
@@ -75,6 +82,11 @@ export class History {
   /** The volume's loss generation rose: what was not flushed may have gone back, at most to what was. */
   lost(volume: number, fromMs: number, atMs: number): void {
     this.#losses.push({ volume, fromMs, atMs })
+  }
+
+  /** When the volume's loss generation rose. */
+  lossesMs(volume: number): number[] {
+    return this.#losses.filter(loss => loss.volume === volume).map(({ atMs }) => atMs)
   }
 
   /** Sectors of a volume that anything was ever written to. */

@@ -261,6 +261,15 @@ export class Judge implements BrickWitness {
     return null
   }
 
+  /** What the first member holds in a sector; null: nothing that can be read. */
+  contentAtRest(volume: TestedVolume, sector: number): number | null {
+    const range = Math.floor((sector * SECTOR_BYTES) / RANGE_BYTES)
+    const [first] = this.#views.get(volume.name)?.members[range] ?? []
+    const image = first === undefined ? undefined : this.#image(first, volume)
+    const data = image?.verified(Math.floor(sector / SECTORS_PER_BLOCK)) ?? null
+    return data === null ? null : sectorValueQuick(data, (sector % SECTORS_PER_BLOCK) * SECTOR_BYTES)
+  }
+
   /**
    * I15 is promised while M members hold a volume. Two that were lost at the same moment, one with its disk, leave
    * fewer in S(r): nobody may serve that range until an operator recovers it. PROTOCOL rules 7 and 25.

@@ -4,6 +4,7 @@ import { fillSectors, SECTOR_BYTES } from '../checker/content.ts'
 import type { ClientOperation, ClientOperationKind } from '../checker/history.ts'
 import type { TestedVolume } from '../checker/judge.ts'
 import type { Random } from '../world/random.ts'
+import type { AtomicWrites } from './atomic-writes.ts'
 
 const SECTORS_PER_BLOCK = BLOCK_BYTES / SECTOR_BYTES
 const BLOCKS_AT_ONCE_MAX = 4
@@ -25,6 +26,7 @@ const HOT_BLOCKS = 6
 const KIND: Record<ClientOperationKind, BlockKind> = {
   read: BlockKind.read,
   write: BlockKind.write,
+  writeAtomic: BlockKind.writeAtomic,
   trim: BlockKind.trim,
   zero: BlockKind.zero,
   compareAndWrite: BlockKind.compareAndWrite,
@@ -47,21 +49,26 @@ export class OperationMaker {
   readonly #volume: TestedVolume
   readonly #random: Random
   readonly #numbers: OperationNumbers
+  readonly #atomics: AtomicWrites | null
   /** What this client last knew of a sector, for comparing. */
   readonly #known = new Map<number, number>()
 
-  constructor(volume: TestedVolume, random: Random, numbers: OperationNumbers) {
+  constructor(volume: TestedVolume, random: Random, numbers: OperationNumbers, atomics: AtomicWrites | null) {
     this.#volume = volume
     this.#random = random
     this.#numbers = numbers
+    this.#atomics = atomics
   }
 
   make(client: string, nowMs: number): { operation: ClientOperation; block: BlockOperation } {
     const random = this.#random
     const drawn = MIX[random.weighted(MIX.map(([, weight]) => weight))]![0]
-    const kind = this.readsOnly ? 'read' : drawn
+    const asDrawn = this.readsOnly ? 'read' : drawn
     const id = this.#numbers.next()
-    const { firstSector, sectors } = this.#place(kind)
+    const place = this.#place(asDrawn)
+    const instead = this.#atomics?.instead(asDrawn) ?? null
+    const kind = instead !== null && asDrawn === 'write' ? 'writeAtomic' : asDrawn
+    const { firstSector, sectors } = instead ?? place
     const isZero = kind === 'trim' || kind === 'zero'
     const value = kind === 'read' || kind === 'flush' || isZero ? 0 : id
     const expected = kind === 'compareAndWrite' ? this.#expected(firstSector, sectors) : []
@@ -121,7 +128,7 @@ export class OperationMaker {
     block.fua = fua
     if (kind === 'read') block.data = Buffer.alloc(lengthBytes, 0xdd)
     const { index } = this.#volume
-    if (kind === 'write') {
+    if (kind === 'write' || kind === 'writeAtomic') {
       block.data = Buffer.alloc(lengthBytes)
       fillSectors(block.data, 0, index, firstSector, sectors, value)
     }

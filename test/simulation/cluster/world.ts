@@ -30,6 +30,8 @@ export interface Shape {
   readonly sizeBytes: number
   /** Clients come to any daemon's gateway, else to the owner's alone. */
   readonly gateways: boolean
+  /** Some writes must be there whole or not at all. */
+  readonly atomics: boolean
 }
 
 const MIB = 2 ** 20
@@ -38,6 +40,8 @@ const FIRST_EPOCH = 1
 /** All volumes together. */
 const BLOCKS_IN_USE = 64
 const CLUSTER_OF_BLOCKS = 8
+const ATOMICS_CHANCE = 0.25
+const ONE_IS_ENOUGH_CHANCE = 0.08
 
 export function shapeOf(seed: number): Shape {
   const random = new Random(seed, 'shape')
@@ -46,9 +50,10 @@ export function shapeOf(seed: number): Shape {
     peers,
     volumes: random.pick([1, 1, 2]),
     replicas: 3,
-    minReplicas: 2,
+    minReplicas: new Random(seed, 'minimum').chance(ONE_IS_ENOUGH_CHANCE) ? 1 : 2,
     sizeBytes: random.chance(0.25) ? RANGE_BYTES + 16 * MIB : 64 * MIB,
     gateways: false,
+    atomics: new Random(seed, 'atomics').chance(ATOMICS_CHANCE),
   }
 }
 

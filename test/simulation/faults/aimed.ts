@@ -16,7 +16,7 @@ import {
   tellPaths,
 } from './moments.ts'
 
-type AimedFault = (aim: Aim, target: Target) => void
+export type AimedFault = (aim: Aim, target: Target) => void
 
 /** A member without an answer is removed after this, and a connection that was cut is given up later still. */
 const EJECTED_MS = 1_300
@@ -252,9 +252,9 @@ export type AimedFaultKind = keyof typeof AIMED_FAULTS
 export const AIMED_FAULT_KINDS = Object.keys(AIMED_FAULTS) as AimedFaultKind[]
 
 /** Arms one; without a volume that is served there is nothing to aim at. */
-export function aimFault(kind: AimedFaultKind, aim: Aim): void {
+export function aimFault(fault: AimedFault, aim: Aim): void {
   const target = aimAtVolume(aim)
-  if (target !== null) AIMED_FAULTS[kind](aim, target)
+  if (target !== null) fault(aim, target)
 }
 
 /** The owner dies, loses power or is deposed without hearing of it. */

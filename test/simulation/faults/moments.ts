@@ -1,6 +1,10 @@
 import { decodeValue, keys, type VolumeHead } from '../../../src/control/layout.ts'
 import type { Transaction } from '../../../src/metadata/metadata-store.ts'
-import { type PeerRequest, PeerRequestKind } from '../../../src/replication/peer-network.ts'
+import {
+  type IncomingRequest,
+  type PeerRequest,
+  PeerRequestKind,
+} from '../../../src/replication/peer-network.ts'
 import type { TestedVolume } from '../checker/judge.ts'
 import type { SimPeer } from '../cluster/sim-peer.ts'
 import type { World } from '../cluster/world.ts'
@@ -102,6 +106,28 @@ export function atNextRequest(
   }
   network.taps.add(tap)
   loop.after(PATIENCE_MS, () => network.taps.delete(tap))
+}
+
+/** Strikes when somebody has been given a copy that `source` sent of some of these bytes, and not yet of all. */
+export function atNextCopy(
+  aim: Aim,
+  source: SimPeer,
+  fromBytes: number,
+  toBytes: number,
+  strike: () => void,
+): void {
+  const { network, loop } = aim.world
+  const tap = {
+    answered: (connection: SimConnection, { kind, offsetBytes, lengthBytes }: IncomingRequest) => {
+      if (aim.isOver() || kind !== PeerRequestKind.copyIn) return
+      if (connection.link.node !== source.parts?.node) return
+      if (offsetBytes >= toBytes || offsetBytes + lengthBytes <= fromBytes) return
+      network.taps.delete(tap)
+      loop.after(0, strike)
+    },
+  }
+  network.taps.add(tap)
+  loop.after(2 * PATIENCE_MS, () => network.taps.delete(tap))
 }
 
 export function isBetween(connection: SimConnection, from: SimPeer, to: SimPeer): boolean {

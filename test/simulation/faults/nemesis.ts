@@ -1,13 +1,24 @@
 import type { World } from '../cluster/world.ts'
 import { Random } from '../world/random.ts'
-import { AIMED_FAULT_KINDS, type AimedFaultKind, aimFault } from './aimed.ts'
+import { AIMED_FAULT_KINDS, AIMED_FAULTS, type AimedFault, type AimedFaultKind, aimFault } from './aimed.ts'
+import { ATOMIC_FAULT_KINDS, type AtomicFaultKind } from './aimed-atomics.ts'
+import { LAST_MEMBER_FAULT_KINDS, type LastMemberFaultKind } from './aimed-last.ts'
 import { FAULT_KINDS, FAULTS, type FaultKind } from './faults.ts'
 
-export type AnyFaultKind = FaultKind | AimedFaultKind
-export const ALL_FAULT_KINDS: readonly AnyFaultKind[] = [...FAULT_KINDS, ...AIMED_FAULT_KINDS]
+export type AnyFaultKind = FaultKind | AimedFaultKind | AtomicFaultKind | LastMemberFaultKind
+export const ALL_FAULT_KINDS: readonly AnyFaultKind[] = [
+  ...FAULT_KINDS,
+  ...AIMED_FAULT_KINDS,
+  ...ATOMIC_FAULT_KINDS,
+  ...LAST_MEMBER_FAULT_KINDS,
+]
 
 function isDrawn(kind: AnyFaultKind): kind is FaultKind {
   return kind in FAULTS
+}
+
+function isAimed(kind: AnyFaultKind): kind is AimedFaultKind {
+  return kind in AIMED_FAULTS
 }
 
 /** Everything is undone this long after the last operation began, at the latest. */
@@ -20,6 +31,7 @@ export class Nemesis {
   readonly #aimRandom: Random
   readonly #kinds: readonly FaultKind[]
   readonly #aimed: readonly AimedFaultKind[]
+  readonly #allowed: ReadonlySet<string>
   #active = true
 
   constructor(world: World, kinds: readonly AnyFaultKind[]) {
@@ -27,7 +39,8 @@ export class Nemesis {
     this.#random = new Random(world.seed, 'nemesis')
     this.#aimRandom = new Random(world.seed, 'aim')
     this.#kinds = kinds.filter(isDrawn)
-    this.#aimed = kinds.filter(kind => !isDrawn(kind)) as AimedFaultKind[]
+    this.#aimed = kinds.filter(isAimed)
+    this.#allowed = new Set(kinds)
   }
 
   /** An operator replaces the cable of a disk that failed, and starts the daemon again, sooner or later. */
@@ -44,12 +57,21 @@ export class Nemesis {
 
   /** One more fault that waits for its moment. */
   aim(): void {
-    if (this.#aimed.length === 0) return
-    const kind = this.#aimRandom.pick(this.#aimed)
+    if (this.#aimed.length > 0)
+      this.#aimWith(AIMED_FAULTS, this.#aimRandom.pick(this.#aimed), this.#aimRandom)
+  }
+
+  /** The same of those that only some seeds have, by a stream of their own. */
+  aimOneOf(faults: Readonly<Record<string, AimedFault>>, random: Random): void {
+    const kinds = Object.keys(faults).filter(kind => this.#allowed.has(kind))
+    if (kinds.length > 0) this.#aimWith(faults, random.pick(kinds), random)
+  }
+
+  #aimWith(faults: Readonly<Record<string, AimedFault>>, kind: string, random: Random): void {
     const { tally, trace } = this.#world
-    aimFault(kind, {
+    aimFault(faults[kind]!, {
       world: this.#world,
-      random: this.#aimRandom,
+      random,
       later: this.#later,
       isOver: () => !this.#active,
       struck: what => {

@@ -163,6 +163,9 @@ test('atomic write: killed or powered off at any write, it is there whole or not
     const found = (await read(await openIt(again.brick), offsetBytes, MIB)).data
     expect(new Set(found).size).toBe(1)
     seen.add(found[0]!)
+    // Whoever opens it must know which blocks may have come that others do not have.
+    const { atomicsAtOpen } = again.brick.replicas.volume(VOLUME)!
+    if (found[0] === 5) expect(atomicsAtOpen).toEqual([{ offsetBytes, lengthBytes: MIB }])
     await again.brick[Symbol.asyncDispose]()
   }
   expect(seen).toEqual(new Set([9, 5]))

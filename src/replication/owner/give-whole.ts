@@ -1,0 +1,35 @@
+import { BlockStatus } from '../../block/block-status.ts'
+import { SEGMENT_BYTES } from '../../store/layout.ts'
+import type { MemberPort } from '../resync/resync-ports.ts'
+import { type SettledPort, settleRegion } from './settle-region.ts'
+
+/** What giving a write as a whole asks of a member. */
+export interface WholePort extends SettledPort {
+  copyWhole(offsetBytes: number, lengthBytes: number, from: Buffer, at: number): Promise<BlockStatus>
+}
+
+/**
+ * Gives everybody of `set` what one of them holds in these bytes, in one piece: where an atomic write reached some
+ * members only, one that dies while the others are made like it leaves none with a part of it. Without a member that
+ * is suspect in none of it nothing is given.
+ */
+export async function giveWhole(
+  set: readonly WholePort[],
+  isSuspect: (member: MemberPort, segment: number) => boolean,
+  startBytes: number,
+  endBytes: number,
+): Promise<void> {
+  const segments: number[] = []
+  for (let segment = Math.floor(startBytes / SEGMENT_BYTES); segment * SEGMENT_BYTES < endBytes; segment++) {
+    segments.push(segment)
+  }
+  const good = set.filter(member => segments.every(segment => !isSuspect(member, segment)))
+  const [source, ...others] = good
+  if (source === undefined) return
+  const data = Buffer.allocUnsafeSlow(endBytes - startBytes)
+  await settleRegion(source, others, startBytes, endBytes)
+  if ((await source.read(startBytes, data.length, data, 0)).status !== BlockStatus.ok) return
+  for (const member of set) {
+    if (member !== source) await member.copyWhole(startBytes, data.length, data, 0)
+  }
+}

@@ -1,0 +1,38 @@
+import type { AimedFault } from './aimed.ts'
+import { atNextSetChange } from './moments.ts'
+
+const EJECTED_MS = 1_300
+
+/** Faults for volumes that go on with their last replica. */
+export const LAST_MEMBER_FAULTS = {
+  /** Two leave one after the other; the first to return is all that the second finds. */
+  onlyCopyIsSource: (aim, target) => {
+    const { random, later } = aim
+    const { owner, others, volume } = target
+    const [first, last] = random.shuffled(others)
+    if (first === undefined || last === undefined) return
+    // What is active on it would be copied in any case.
+    void owner.daemon?.clearSegments(volume.name, 0).catch(() => undefined)
+    later(random.between(15, 60), () => last.kill())
+    later(random.between(200, 800), () => first.kill())
+    later(EJECTED_MS + random.between(1_200, 2_500), () => {
+      first.start()
+      later(random.between(50, 300), () => void owner.daemon?.release(volume.name).catch(() => undefined))
+      atNextSetChange(
+        aim,
+        volume,
+        (now, wanted) => wanted.out.length < now.out.length,
+        () => {
+          aim.struck(`${first.machine.name} of ${volume.name}`)
+          later(random.between(20, 200), () => owner.kill(true))
+          later(random.between(5_000, 8_000), () => owner.start())
+          later(random.between(2_500, 5_000), () => last.start())
+        },
+      )
+    })
+    later(12_000, () => last.start())
+  },
+} satisfies Record<string, AimedFault>
+
+export type LastMemberFaultKind = keyof typeof LAST_MEMBER_FAULTS
+export const LAST_MEMBER_FAULT_KINDS = Object.keys(LAST_MEMBER_FAULTS) as LastMemberFaultKind[]
