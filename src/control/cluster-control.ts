@@ -72,11 +72,7 @@ export class ClusterControl implements Control {
   }
 
   async listVolumes(): Promise<VolumeShown[]> {
-    const { model } = this.#parts.catalogue
-    return model.volumeNames.flatMap(name => {
-      const head = model.volume(name)
-      return head === null || head.state === 'creating' ? [] : [this.#parts.view.shown(name, head)]
-    })
+    return this.#parts.view.all()
   }
 
   async showVolume(name: string): Promise<VolumeShown> {

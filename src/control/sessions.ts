@@ -19,8 +19,8 @@ export class Sessions {
   }
 
   /** Sessions that can reach the volume: through one of the targets, or by its own name (NBD exports). */
-  using(volume: string, targets: ReadonlySet<string>): SessionInfo[] {
-    return this.list().filter(session => {
+  using(volume: string, targets: ReadonlySet<string>, among = this.list()): SessionInfo[] {
+    return among.filter(session => {
       if (session.kind !== 'normal' || session.target === null) return false
       return session.protocol === 'nbd' ? session.target === volume : targets.has(session.target)
     })

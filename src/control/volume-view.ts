@@ -45,12 +45,23 @@ export class VolumeView {
       )
   }
 
-  sessionsOf(volume: string): SessionInfo[] {
+  sessionsOf(volume: string, among = this.#parts.sessions.list()): SessionInfo[] {
     const iqns = new Set(this.lunsOf(volume).map(({ iqn }) => iqn))
-    return this.#parts.sessions.using(volume, iqns)
+    return this.#parts.sessions.using(volume, iqns, among)
   }
 
-  shown(name: string, head: VolumeHead): VolumeShown {
+  /** All volumes but those that are being made. The sessions are gathered once for all of them. */
+  all(): VolumeShown[] {
+    const { model } = this.#parts.catalogue
+    const sessions = this.#parts.sessions.list()
+    return model.volumeNames.flatMap(name => {
+      const head = model.volume(name)
+      return head === null || head.state === 'creating' ? [] : [this.shown(name, head, sessions)]
+    })
+  }
+
+  /** `sessions` are all that there are here. */
+  shown(name: string, head: VolumeHead, sessions = this.#parts.sessions.list()): VolumeShown {
     const { catalogue, host, portals, nbdPortals, exports, peerId } = this.#parts
     const { model } = catalogue
     const record = recordOf(name, head)
@@ -68,7 +79,7 @@ export class VolumeView {
       targets,
       nbd: formatNbdAccess(access),
       uris: [...iscsiUris, ...nbdUris(name, access, nbdPortals())],
-      sessions: this.sessionsOf(name).length,
+      sessions: this.sessionsOf(name, sessions).length,
       replication: shownReplicas(name, head, model, peerId),
       placement: explainPlacement(head, model.placement(name), model.peers),
     }
