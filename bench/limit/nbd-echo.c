@@ -1,4 +1,4 @@
-/* NBD answered from memory: fixed newstyle without structured replies, as nbdkit would speak to a plain client. */
+/* NBD answered from memory: fixed newstyle, with structured replies to the reads of who asks for them. */
 #include "echo-server.h"
 
 #include <string.h>
@@ -9,17 +9,21 @@
 #define OPTION_REPLY_MAGIC 0x3e889045565a9ull
 #define REQUEST_MAGIC 0x25609513u
 #define SIMPLE_REPLY_MAGIC 0x67446698u
+#define STRUCTURED_REPLY_MAGIC 0x668e33efu
+#define REPLY_FLAG_DONE 1
+#define REPLY_TYPE_OFFSET_DATA 1
 #define SERVER_FLAGS 3 /* fixed newstyle, no zeroes */
 #define TRANSMISSION_FLAGS (1 | 1 << 2 | 1 << 3 | 1 << 8) /* has flags, flush, FUA, many connections */
 #define OPTION_BYTES_MAX 4096
 #define VOLUME_BYTES (1ull << 30)
-enum { OPT_ABORT = 2, OPT_INFO = 6, OPT_GO = 7 };
+enum { OPT_ABORT = 2, OPT_INFO = 6, OPT_GO = 7, OPT_STRUCTURED_REPLY = 8 };
 enum { REP_ACK = 1, REP_INFO = 3 };
 #define REP_ERR_UNSUP (1u << 31 | 1)
 enum { CMD_READ = 0, CMD_WRITE = 1, CMD_DISC = 2 };
 
 struct client {
 	enum { FLAGS, OPTIONS, TRANSMISSION } phase;
+	bool structured;
 	unsigned char waiting[16]; /* the reply to the WRITE whose payload is being dropped */
 };
 
@@ -52,6 +56,11 @@ static size_t take_option(struct echo_connection *c, const unsigned char *at, si
 	c->closing = get_be(at, 8) != OPTION_MAGIC || length > OPTION_BYTES_MAX || option == OPT_ABORT;
 	if (there < 16 + length)
 		return 0;
+	if (option == OPT_STRUCTURED_REPLY) {
+		client->structured = true;
+		option_reply(c, option, REP_ACK, "", 0);
+		return 16 + length;
+	}
 	if (option != OPT_GO && option != OPT_INFO) {
 		option_reply(c, option, REP_ERR_UNSUP, "", 0);
 		return 16 + length;
@@ -64,6 +73,20 @@ static size_t take_option(struct echo_connection *c, const unsigned char *at, si
 	if (option == OPT_GO)
 		client->phase = TRANSMISSION;
 	return 16 + length;
+}
+
+/* One chunk with all of it. */
+static void send_chunk(struct echo_connection *c, const unsigned char *request, uint32_t length)
+{
+	unsigned char reply[28];
+	put_be(reply, 4, STRUCTURED_REPLY_MAGIC);
+	put_be(reply + 4, 2, REPLY_FLAG_DONE);
+	put_be(reply + 6, 2, REPLY_TYPE_OFFSET_DATA);
+	memcpy(reply + 8, request + 8, 8);
+	put_be(reply + 16, 4, 8 + (uint64_t)length);
+	memcpy(reply + 20, request + 16, 8);
+	echo_reply(c, reply, sizeof reply);
+	echo_data(c, length);
 }
 
 static size_t take_request(struct echo_connection *c, const unsigned char *at, size_t there)
@@ -79,6 +102,10 @@ static size_t take_request(struct echo_connection *c, const unsigned char *at, s
 	memcpy(client->waiting + 8, at + 8, 8);
 	if (command == CMD_WRITE && length > 0) {
 		c->skip = length;
+		return 28;
+	}
+	if (command == CMD_READ && client->structured) {
+		send_chunk(c, at, length);
 		return 28;
 	}
 	echo_reply(c, client->waiting, sizeof client->waiting);
