@@ -22,6 +22,8 @@ export interface NbdSurroundings {
   readonly directory: ExportDirectory
   readonly limits: NbdLimits
   readonly receiveBuffer: Buffer
+  /** Its beginning. */
+  readonly shortReceiveBuffer: Buffer
   readonly pool: BufferPool
   readonly slabs: SlabPool
   readonly flushQueue: FlushQueue
@@ -108,8 +110,11 @@ export class NbdConnection implements ByteIntake, TurnTaker {
   // ByteIntake.
 
   nextBuffer(): Buffer {
-    this.#direct = this.transmission?.reader.directTarget() ?? null
-    return this.#direct ?? this.#surroundings.receiveBuffer
+    const reader = this.transmission?.reader
+    this.#direct = reader?.directTarget() ?? null
+    if (this.#direct !== null) return this.#direct
+    const { receiveBuffer, shortReceiveBuffer } = this.#surroundings
+    return reader?.expectsLongPayload === true ? shortReceiveBuffer : receiveBuffer
   }
 
   received(lengthBytes: number, buffer: Buffer): boolean {
@@ -121,7 +126,9 @@ export class NbdConnection implements ByteIntake, TurnTaker {
     else this.transmission.reader.receive(buffer, lengthBytes)
     this.#inPass = false
     this.flush()
-    this.#surroundings.busyPoll.passEnded()
+    const { busyPoll } = this.#surroundings
+    if (this.#isClientsTurn) busyPoll.passEnded()
+    else busyPoll.passLeftWaiting()
     this.#isReading = this.#receiving && this.transmission?.reader.hasBacklog !== true
     // What was sent may have made room for requests that are here already.
     if (!this.#isReading) this.receiveAgain()
@@ -220,6 +227,11 @@ export class NbdConnection implements ByteIntake, TurnTaker {
     if (!this.#isOpen || this.#closeReason !== null || this.#upgrading) return false
     if (this.transmission !== null) return this.transmission.receiving
     return this.#handshake.outcome === null && this.output.pendingBytes < HANDSHAKE_OUTPUT_BYTES_MAX
+  }
+
+  /** All is said: what comes next is input, not room in the socket and not a disk's answer. */
+  get #isClientsTurn(): boolean {
+    return this.output.pendingBytes === 0 && this.transmission?.awaitsDisk !== true
   }
 
   #handshakeReceived(bytes: Buffer): void {

@@ -58,6 +58,10 @@ export const STATUS_PAYLOAD_BYTES_MAX = 8 + 4 * 64
 export const RECEIVE_BUFFER_BYTES = 256 * 1024
 /** From here on the missing rest of a payload is received straight into its final buffer. */
 export const DIRECT_RECEIVE_BYTES_MIN = 64 * 1024
+/** After a payload this long the next one is likely to be: too much of it would come with its header, and be copied. */
+export const LONG_PAYLOAD_BYTES_MIN = RECEIVE_BUFFER_BYTES / 2
+/** What is received then: a header, and as many of small requests as follow. */
+export const SHORT_RECEIVE_BYTES = 4096
 /** Four of the largest slab reads with their headers. */
 export const TRANSMIT_SLAB_BYTES = 256 * 1024 + 4096
 export const SLABS_KEPT_MAX = 16

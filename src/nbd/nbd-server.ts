@@ -16,6 +16,7 @@ import {
   type NbdLimits,
   POOL_RETAINED_BYTES_MAX,
   RECEIVE_BUFFER_BYTES,
+  SHORT_RECEIVE_BYTES,
   SLABS_KEPT_MAX,
   TICK_MS,
   TRANSMIT_SLAB_BYTES,
@@ -61,10 +62,12 @@ export class NbdServer {
   constructor(options: NbdServerOptions) {
     this.#limits = { ...defaultNbdLimits, ...options.limits }
     this.#clock = options.clock ?? systemClock
+    const receiveBuffer = Buffer.allocUnsafeSlow(RECEIVE_BUFFER_BYTES)
     this.#surroundings = {
       directory: options.exports,
       limits: this.#limits,
-      receiveBuffer: Buffer.allocUnsafeSlow(RECEIVE_BUFFER_BYTES),
+      receiveBuffer,
+      shortReceiveBuffer: receiveBuffer.subarray(0, SHORT_RECEIVE_BYTES),
       pool: new BufferPool(POOL_RETAINED_BYTES_MAX),
       slabs: new SlabPool(TRANSMIT_SLAB_BYTES, SLABS_KEPT_MAX, EARLY_SEND_BYTES),
       flushQueue: new FlushQueue(),

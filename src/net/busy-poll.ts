@@ -46,6 +46,11 @@ export class BusyPoll {
     }
   }
 
+  /** A pass is over and what comes next wakes the loop by itself: looking out would only take a thread's CPU. */
+  passLeftWaiting(): void {
+    this.#untilMs = 0
+  }
+
   // An immediate that is waiting makes the loop poll its sockets without sleeping.
   #look(): void {
     if (this.#nowMs() < this.#untilMs) {
@@ -53,6 +58,7 @@ export class BusyPoll {
       return
     }
     this.#isLooking = false
+    if (this.#untilMs === 0) return
     this.#hits = 0
     this.#resting = this.#nextRest
     this.#nextRest = Math.min(this.#nextRest * 2, REST_PASSES_MAX)

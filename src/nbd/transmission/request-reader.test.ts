@@ -107,6 +107,37 @@ test('long payload: its rest is received in place', () => {
   expect(reader.directTarget()).toBe(null)
 })
 
+test('long payload: the last bytes of it, too, so that the next header does not bring its payload with it', () => {
+  const pool = new BufferPool(2 ** 20)
+  const sink = new RecordingSink(pool, 99)
+  const reader = new RequestReader(sink, pool, false)
+  const payload = Buffer.alloc(200_000, 7)
+  const stream = encode([{ cookie: 1, payload }])
+  reader.receive(stream, stream.length - 10)
+  expect(reader.expectsLongPayload).toBe(false)
+  const target = reader.directTarget()!
+  expect(target.length).toBe(10)
+  stream.copy(target, 0, stream.length - 10)
+  reader.receivedInPlace(10)
+  expect(sink.seen).toEqual([{ cookie: 1, payload }])
+})
+
+test('long payload: after one the reader says to expect another, until a request without one', () => {
+  const reader = new RequestReader(
+    new RecordingSink(new BufferPool(2 ** 20), 99),
+    new BufferPool(2 ** 20),
+    false,
+  )
+  const receive = (payload: Buffer | null) => {
+    const stream = encode([{ cookie: 1, payload }])
+    reader.receive(stream, stream.length)
+    return reader.expectsLongPayload
+  }
+  expect(receive(Buffer.alloc(4096))).toBe(false)
+  expect(receive(Buffer.alloc(200_000))).toBe(true)
+  expect(receive(null)).toBe(false)
+})
+
 test('payload that is not wanted: skipped without a buffer', () => {
   const pool = new BufferPool(2 ** 20)
   const sink = new RecordingSink(pool, 99)

@@ -1,5 +1,5 @@
 import type { BufferPool } from '../../net/buffer-pool.ts'
-import { DIRECT_RECEIVE_BYTES_MIN, PAYLOAD_BYTES_MAX } from '../limits.ts'
+import { DIRECT_RECEIVE_BYTES_MIN, LONG_PAYLOAD_BYTES_MIN, PAYLOAD_BYTES_MAX } from '../limits.ts'
 import { COMPACT_REQUEST_BYTES, decodeRequest, EXTENDED_REQUEST_BYTES, NbdRequest } from '../wire/request.ts'
 
 export type RequestFault = 'badRequestMagic' | 'payloadTooLong'
@@ -58,8 +58,13 @@ export class RequestReader {
   /** Where the next bytes can go without being copied: the rest of a long payload. */
   directTarget(): Buffer | null {
     if (this.#payload === null || this.#backlog !== null) return null
-    if (this.#payloadMissing < DIRECT_RECEIVE_BYTES_MIN) return null
+    if (this.#payloadMissing < DIRECT_RECEIVE_BYTES_MIN && !this.#isLong) return null
     return this.#payload.subarray(this.#payloadFill, this.#payloadFill + this.#payloadMissing)
+  }
+
+  /** The last request had a payload that is not worth receiving with its header. */
+  get expectsLongPayload(): boolean {
+    return this.#isLong && this.#payloadMissing === 0
   }
 
   /** So many bytes of directTarget() were filled. */
@@ -93,6 +98,10 @@ export class RequestReader {
     this.#backlog = null
     if (this.#payload !== null) this.#pool.give(this.#payload)
     this.#payload = null
+  }
+
+  get #isLong(): boolean {
+    return this.#request.payloadBytes >= LONG_PAYLOAD_BYTES_MIN
   }
 
   #take(chunk: Buffer, end: number): number {

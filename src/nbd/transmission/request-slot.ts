@@ -1,4 +1,5 @@
 import { BlockKind, BlockOperation } from '../../block/block-operation.ts'
+import { CommandFlag, NbdCommand } from '../wire/constants.ts'
 import type { NbdRequest } from '../wire/request.ts'
 
 /** Who goes on when the operation of a slot has ended. */
@@ -22,6 +23,8 @@ export class RequestSlot {
   buffer: Buffer | null = null
   /** Of a request that is done in pieces: how much has been handed to the device. */
   submittedBytes = 0
+  /** A flush, or a write that is durable when it is answered. */
+  awaitsSync = false
   readonly #owner: SlotOwner
 
   constructor(owner: SlotOwner) {
@@ -42,6 +45,7 @@ export class RequestSlot {
     this.startedAtMs = startedAtMs
     this.buffer = buffer
     this.submittedBytes = 0
+    this.awaitsSync = request.command === NbdCommand.FLUSH || (request.flags & CommandFlag.FUA) !== 0
   }
 
   /** The next piece of the request as an operation, with at most `pieceBytesMax`. */

@@ -70,6 +70,7 @@ export class Transmission implements RequestSink, SlotOwner, RequestContext {
   #isOpen = true
   #busySlots = 0
   #busyBytes = 0
+  #awaitedSyncs = 0
 
   constructor({ link, agreement, device, pool, timer, limits }: TransmissionOptions) {
     this.#link = link
@@ -99,6 +100,11 @@ export class Transmission implements RequestSink, SlotOwner, RequestContext {
   /** The client's disconnect was heard and everything before it is answered. */
   get isDone(): boolean {
     return this.#disconnecting && this.#busySlots === 0
+  }
+
+  /** The next answer comes from a thread that waits for the disk. */
+  get awaitsDisk(): boolean {
+    return this.#awaitedSyncs > 0
   }
 
   // RequestSink.
@@ -226,6 +232,7 @@ export class Transmission implements RequestSink, SlotOwner, RequestContext {
     this.#busySlots++
     this.#busyBytes += buffer === null ? 0 : buffer.length
     this.stats.inFlight++
+    if (slot.awaitsSync) this.#awaitedSyncs++
     if (slot.command === NbdCommand.BLOCK_STATUS) void this.#reportStatus(slot)
     else if (slot.command === NbdCommand.RESIZE) void this.#resize(slot)
     else this.#submitNext(slot)
@@ -320,6 +327,7 @@ export class Transmission implements RequestSink, SlotOwner, RequestContext {
       slot.buffer = null
     }
     this.#busySlots--
+    if (slot.awaitsSync) this.#awaitedSyncs--
     this.stats.inFlight--
     this.#idleSlots.push(slot)
     if (!this.#isOpen) return
