@@ -10,15 +10,19 @@ import type { StoredVolume } from './volume-extents.ts'
 /** Larger ones gain nothing from being written twice. */
 const JOURNALLED_BYTES_MAX = 64 * 1024
 
+/** After so many in a row that were alone the next is taken to be, too. */
+const LONE_WRITES_MIN = 4
+
 /**
  * Writes that are durable when they complete, and flushes. A lone write is written in place and synced; when
  * others are on their way, small ones share records of the journal: at queue depth 32 that is 1.6 times as
- * many, alone it would make the next flush dearer.
+ * many, alone it would make the next flush dearer. The first of a deep queue has company to come.
  */
 export class DurableWrites {
   readonly #parts: BrickParts
   #journal: Journal | null = null
   #inFlight = 0
+  #loneWrites = LONE_WRITES_MIN
 
   constructor(parts: BrickParts) {
     this.#parts = parts
@@ -48,7 +52,7 @@ export class DurableWrites {
     from: Buffer,
     at: number,
   ): Promise<BlockStatus> {
-    const isShared = this.#inFlight > 0 && lengthBytes <= JOURNALLED_BYTES_MAX
+    const isShared = lengthBytes <= JOURNALLED_BYTES_MAX && this.#hasCompany()
     this.#inFlight++
     try {
       if (isShared && this.#journal !== null) {
@@ -60,6 +64,11 @@ export class DurableWrites {
     } finally {
       this.#inFlight--
     }
+  }
+
+  #hasCompany(): boolean {
+    this.#loneWrites = this.#inFlight > 0 ? 0 : this.#loneWrites + 1
+    return this.#loneWrites < LONE_WRITES_MIN
   }
 
   /** Whole or not at all: the record is durable before the first byte is put in place. */

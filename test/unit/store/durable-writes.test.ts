@@ -60,6 +60,22 @@ test('durable write: large ones and lone ones do not go through the journal', as
   expect(files.calls.filter(call => call.file === 'journal')).toEqual([])
 })
 
+test('durable write: the first after others had company goes through the journal, too, until several were alone', async () => {
+  const { brick, files } = await aBrick()
+  const volume = await aVolume(brick)
+  await write(volume, 0, blocksOf(9, 64))
+  await flush(volume)
+  await manyDurably(volume, 4, 1)
+  const isJournalled = async (value: number) => {
+    files.calls.length = 0
+    await durably(volume, 0, blocksOf(value))
+    return files.calls.some(call => call.name === 'fdatasync' && call.file === 'journal')
+  }
+  expect(await isJournalled(5)).toBe(true)
+  for (let value = 6; value < 10; value++) await isJournalled(value)
+  expect(await isJournalled(11)).toBe(false)
+})
+
 test('journal: a record whose data was lost is put in place at the next open after a reboot', async () => {
   const { brick, files, directory } = await aBrick()
   const volume = await aVolume(brick)
