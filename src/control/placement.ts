@@ -13,7 +13,8 @@ export interface Replication {
 
 /**
  * R and M of CONTRACT.md: R = min(3, domains) and M = floor(R/2)+1 unless given. More than there are domains
- * is refused with ERR_REPLICAS_UNAVAILABLE unless `allowDegraded`; M is then what can be reached, at most.
+ * is refused with ERR_REPLICAS_UNAVAILABLE unless `allowDegraded`; M is then what can be reached, at most. Where it is
+ * false and not just absent, confirming is no way out.
  */
 export function chooseReplication(
   domains: number,
@@ -27,7 +28,9 @@ export function chooseReplication(
     throw new HoldfastError(
       'ERR_REPLICAS_UNAVAILABLE',
       `${replicas} replicas need ${replicas} failure domains and there are ${domains}: ` +
-        'add peers, ask for fewer, or confirm with --allow-degraded',
+        (wanted.allowDegraded === false
+          ? 'add peers, or ask for fewer'
+          : 'add peers, ask for fewer, or confirm with --allow-degraded'),
     )
   }
   const placed = Math.min(replicas, domains)
@@ -35,7 +38,7 @@ export function chooseReplication(
   if (!Number.isInteger(minReplicas) || minReplicas < 1 || minReplicas > replicas) {
     throw new HoldfastError(
       'ERR_ARGUMENT_INVALID',
-      `with ${replicas} replicas, the minimum to acknowledge a write goes from 1 to ${replicas}, not ${minReplicas}`,
+      `with ${replicas} replica${replicas === 1 ? '' : 's'}, the minimum to acknowledge a write goes from 1 to ${replicas}, not ${minReplicas}`,
     )
   }
   if (minReplicas > placed) {

@@ -35,7 +35,9 @@ export class ReplicaOperations {
     await this.#change(async draft => {
       const head = await readyHead(draft, name)
       const replicas = wanted.replicas ?? head.replicas
-      const chosen = chooseReplication(hosts, { ...wanted, replicas })
+      // M of a volume that lacks peers already can be set; lowering it is said, never done by the way.
+      const allowDegraded = wanted.minReplicas !== undefined && replicas <= head.replicas
+      const chosen = chooseReplication(hosts, { ...wanted, replicas, allowDegraded })
       const { minReplicasWanted: _, ...rest } = head
       const rises = chosen.minReplicas > head.minReplicas
       const changed: VolumeHead = {

@@ -84,6 +84,9 @@ describe('volumes', () => {
       allowDegraded: true,
     })
     expect(shown).toMatchObject({ replicas: 3, minReplicas: 1 })
+    expect(await world.control.setVolume('a', { minReplicas: 1 })).toMatchObject({ minReplicas: 1 })
+    const more = world.control.setVolume('a', { replicas: 3 })
+    await expect(more).rejects.toThrow(refused('ERR_REPLICAS_UNAVAILABLE', /add peers, or ask for fewer$/))
   })
 
   test('create: a taken name and a taken target are refused', async () => {

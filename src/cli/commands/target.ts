@@ -149,7 +149,7 @@ function printTarget(context: CommandContext, target: TargetShown): void {
         'LUNs',
         target.luns.map(({ lun, volume, readOnly }) => `${lun} ${volume}${readOnly ? ' read-only' : ''}`),
       ],
-      ['ACL', target.openToAll ? 'open to all' : target.acl],
+      ['ACL', target.openToAll ? 'open to all' : target.acl.length === 0 ? 'nobody' : target.acl],
       ['CHAP', [chapText(target.chap), ...ofInitiators]],
       ['made', target.createdAt],
     ]),
@@ -157,6 +157,7 @@ function printTarget(context: CommandContext, target: TargetShown): void {
 }
 
 function initiatorCount(count: number): string {
+  if (count === 0) return 'nobody'
   return `${count} initiator${count === 1 ? '' : 's'}`
 }
 
