@@ -18,6 +18,7 @@ const CURVES: readonly Curve[] = [DEPTH, SESSIONS, VOLUMES, SIZE, FILL, REPLICAS
 const USAGE = `npm run bench:curves -- [options]
   --curve A,B         some of ${CURVES.map(({ name }) => name).join(', ')} (all)
   --all-places        at all places, not only at a few
+  --places A,B        at these places: numbers on the curve's axis
   --rounds N          how often each load is measured (3)
   --seconds S         measured time of each (1)
   --directory DIR     where all volumes live (the system's temporary directory)`
@@ -26,12 +27,20 @@ const { values: options } = parseArgs({
   options: {
     curve: { type: 'string', default: '' },
     'all-places': { type: 'boolean', default: false },
+    places: { type: 'string', default: '' },
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '1' },
     directory: { type: 'string', default: tmpdir() },
     help: { type: 'boolean', default: false },
   },
 })
+
+function placesOf(curve: Curve): readonly number[] {
+  const given = options.places.split(',').filter(Boolean).map(Number)
+  if (given.some(place => !(place > 0))) throw new Error('--places are numbers above 0')
+  if (given.length > 0) return given
+  return options['all-places'] ? curve.all : curve.few
+}
 
 /** One table per measure: places down, lines across. */
 function tables({ xLabel }: Curve, samples: readonly Sample[]): string {
@@ -57,7 +66,7 @@ async function run(curve: Curve, parent: string): Promise<void> {
   process.stderr.write(`curve ${curve.name}\n`)
   const settings = { directory, seconds: Number(options.seconds), rounds: Number(options.rounds) }
   try {
-    const samples = await curve.measure(options['all-places'] ? curve.all : curve.few, settings)
+    const samples = await curve.measure(placesOf(curve), settings)
     const { name, title, xLabel } = curve
     console.log(`\n${title}\n\n${tables(curve, samples)}`)
     const file = saveResult(`curve-${name}-`, {
