@@ -166,7 +166,7 @@ describe('digests', () => {
     expect(sessions).toMatchObject([{ headerDigest: header === 'CRC32C', dataDigest: data === 'CRC32C' }])
     await guest.succeed(
       `fio --name=d --filename=${disk} --rw=randrw --bsrange=512-128k --bs_unaligned=0 --size=32m --direct=1 ` +
-        '--ioengine=libaio --iodepth=16 --verify=crc32c --verify_fatal=1 --verify_state_save=0',
+        '--ioengine=libaio --iodepth=16 --verify=crc32c --verify_fatal=1 --verify_state_save=0 --randrepeat=0',
       { timeoutS: 120 },
     )
     await detach(guest, 'digests')

@@ -24,7 +24,7 @@ test('fio with verification on the raw disk, all block sizes', async () => {
 
 test('the daemon is killed and started again under load: no error, nothing lost', async () => {
   const { guest } = section
-  const load = fioVerified(guest, disk, { runtimeS: 20 })
+  const load = fioVerified(guest, disk, { seconds: 20 })
   await sleep(6000)
   await section.daemon.kill()
   await sleep(1000)
@@ -34,7 +34,7 @@ test('the daemon is killed and started again under load: no error, nothing lost'
 })
 
 test('the daemon is killed three times in a row under load: no error, nothing lost', async () => {
-  const load = fioVerified(section.guest, disk, { runtimeS: 30 })
+  const load = fioVerified(section.guest, disk, { seconds: 30 })
   for (let round = 0; round < 3; round++) {
     await sleep(7000)
     await section.daemon.kill()
@@ -44,7 +44,7 @@ test('the daemon is killed three times in a row under load: no error, nothing lo
 })
 
 test('the daemon hangs for 12 s under load: no error, nothing lost', async () => {
-  const load = fioVerified(section.guest, disk, { runtimeS: 30 })
+  const load = fioVerified(section.guest, disk, { seconds: 30 })
   await sleep(6000)
   process.kill(section.daemon.pid, 'SIGSTOP')
   await sleep(HANG_MS)

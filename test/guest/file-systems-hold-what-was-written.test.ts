@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { diskUsageBytes } from '../lib/disk-usage.ts'
 import { holdfastDone } from '../lib/programs.ts'
 import { attach, detach } from './lib/attach.ts'
+import { fioVerified } from './lib/fio.ts'
 import { useSection } from './lib/section.ts'
 
 const MIB = 1024 ** 2
@@ -43,11 +44,7 @@ describe.each(KINDS)('$kind', ({ kind, make, check, grow }) => {
   test('grown online while it is written', async () => {
     const { guest, daemon } = section
     const target = kind === 'xfs' ? at : disk
-    const writing = guest.succeed(
-      `fio --name=grow --directory=${at} --rw=randwrite --bs=16k --size=24m --ioengine=libaio --iodepth=8 --direct=1 ` +
-        '--verify=crc32c --do_verify=1 --verify_state_save=0 --time_based --runtime=12 --verify_fatal=1',
-      { timeoutS: 120 },
-    )
+    const writing = fioVerified(guest, `${at}/grow`, { seconds: 12 })
     await holdfastDone(daemon, 'volume', 'resize', kind, '448MiB')
     await guest.succeed(`set -e
       iscsiadm -m node -R

@@ -37,7 +37,7 @@ test('both portals are paths of one disk, named by the WWID that the NAA makes',
 })
 
 test('one link cut under load: no error, nothing lost, and the path is failed', async () => {
-  const load = fioVerified(section.guest, map, { runtimeS: 25 })
+  const load = fioVerified(section.guest, map, { seconds: 25 })
   await sleep(6000)
   await setLink(1, 'down')
   await activePaths(1)
@@ -45,7 +45,7 @@ test('one link cut under load: no error, nothing lost, and the path is failed', 
 })
 
 test('the link back under load: both paths serve again', async () => {
-  const load = fioVerified(section.guest, map, { runtimeS: 20 })
+  const load = fioVerified(section.guest, map, { seconds: 20 })
   await sleep(3000)
   await setLink(1, 'up')
   await activePaths(2)
@@ -53,7 +53,7 @@ test('the link back under load: both paths serve again', async () => {
 })
 
 test('the other link cut under load, and brought back: no error, nothing lost', async () => {
-  const load = fioVerified(section.guest, map, { runtimeS: 25 })
+  const load = fioVerified(section.guest, map, { seconds: 25 })
   await sleep(4000)
   await setLink(0, 'down')
   await activePaths(1)
@@ -63,7 +63,7 @@ test('the other link cut under load, and brought back: no error, nothing lost', 
 })
 
 test('the daemon killed and started again under load: both paths come back, nothing lost', async () => {
-  const load = fioVerified(section.guest, map, { runtimeS: 25 })
+  const load = fioVerified(section.guest, map, { seconds: 25 })
   await sleep(5000)
   await section.daemon.kill()
   await sleep(2000)
