@@ -1,16 +1,19 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll } from 'vitest'
 import { Background, eventually } from '../../lib/cluster/background.ts'
-import { EtcdServer } from '../../lib/etcd-server.ts'
+import { EtcdServer, etcdMissing } from '../../lib/etcd-server.ts'
 import { succeed } from '../../lib/programs.ts'
-import { LINKS } from './guest.ts'
+import { directoryOfRun, type TemporaryDirectory } from '../../lib/temporary-directory.ts'
+import { Guest, LINKS } from './guest.ts'
+import { allStarted } from './section.ts'
 
 const COMMAND = fileURLToPath(new URL('../../../bin/holdfast', import.meta.url))
 const READY_MS = 120_000
 const NAMES = ['a', 'b'] as const
 
 /** Two `holdfast serve` over an etcd, one portal on each link: two gateways of the same volumes. */
-export class TwoGateways implements AsyncDisposable {
+class TwoGateways implements AsyncDisposable {
   readonly #directory: string
   readonly #etcd: EtcdServer
   readonly #daemons: Background[] = []
@@ -37,11 +40,26 @@ export class TwoGateways implements AsyncDisposable {
     return succeed(process.execPath, [COMMAND, ...args, ...api])
   }
 
-  /** SIGKILL to both, and the same again; resolves when they serve. */
+  /** What one of the two answers with `--json`. */
+  async json<T>(at: number, ...args: string[]): Promise<T> {
+    return JSON.parse(await this.done(at, ...args, '--json')) as T
+  }
+
+  /** SIGKILL to one of the two. */
+  async kill(at: number): Promise<void> {
+    await this.#daemons[at]!.kill()
+  }
+
+  /** The same again; resolves when it serves. */
+  async start(at: number): Promise<void> {
+    this.#spawn(at)
+    await this.#ready(at)
+  }
+
+  /** Both at once. */
   async restart(): Promise<void> {
-    for (const daemon of this.#daemons) await daemon.kill()
-    for (const at of NAMES.keys()) this.#spawn(at)
-    for (const at of NAMES.keys()) await this.#ready(at)
+    for (const at of NAMES.keys()) await this.kill(at)
+    await Promise.all([...NAMES.keys()].map(at => this.start(at)))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -88,6 +106,37 @@ export class TwoGateways implements AsyncDisposable {
       throw new Error(`${error.message}\n${daemon.logTail()}`, { cause: error })
     })
   }
+}
+
+/** What the tests of one file share: a guest and two gateways, all fresh. */
+export interface TwoGatewaysSection {
+  readonly guest: Guest
+  readonly gateways: TwoGateways
+}
+
+/** Starts them before the first test of the file and ends them after the last. */
+export function useTwoGateways(purpose: string): TwoGatewaysSection {
+  const section = {} as { guest: Guest; gateways: TwoGateways }
+  let directory: TemporaryDirectory
+  beforeAll(async () => {
+    const missing = etcdMissing()
+    if (missing !== null) throw new Error(missing)
+    directory = directoryOfRun(`guest-${purpose}`)
+    await allStarted([
+      Guest.boot(directory.path).then(guest => {
+        section.guest = guest
+      }),
+      TwoGateways.start(directory.path).then(gateways => {
+        section.gateways = gateways
+      }),
+    ])
+  })
+  afterAll(async () => {
+    await section.guest?.[Symbol.asyncDispose]()
+    await section.gateways?.[Symbol.asyncDispose]()
+    directory?.[Symbol.dispose]()
+  })
+  return section
 }
 
 const apiOf = (at: number): string => `http://127.0.0.1:${9280 + 10 * at}`
