@@ -1,6 +1,6 @@
 import { copyFileSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { diskUsageBytes } from '../lib/disk-usage.ts'
 import { holdfastDone, holdfastJson } from '../lib/programs.ts'
 import { attach, detach } from './lib/attach.ts'
@@ -34,6 +34,9 @@ beforeAll(async () => {
   await holdfastDone(section.daemon, 'volume', 'create', 'disk', '128MiB')
 })
 
+// What failed with it mounted must not stand in the way of the next.
+afterEach(() => section.guest.run('umount /mnt/nbd /mnt/iscsi'))
+
 describe('plain', () => {
   test('the list names the export', async () => {
     expect(await section.guest.succeed(`nbd-client -l ${HOST} 10809`)).toMatch(/^disk\b/m)
@@ -47,7 +50,7 @@ describe('plain', () => {
   })
 
   test('fio verifies what it wrote, over all four', async () => {
-    await fioVerified(section.guest, DISK, { runtimeS: 10 })
+    await fioVerified(section.guest, DISK, { seconds: 10 })
   })
 
   test('a write with fsync outlives a kill of the daemon', async () => {
@@ -132,6 +135,7 @@ describe('TLS', () => {
       copyFileSync(join(tls, `${SERVER_NAME}-${kind}.pem`), join(tls, `${kind}.pem`))
     for (const file of ['ca.pem', `${CLIENT}-cert.pem`, `${CLIENT}-key.pem`])
       await guest.succeed(`cat > /root/${file} << 'END'\n${readFileSync(join(tls, file), 'utf8')}END`)
+    await guest.run(`nbd-client -d ${DISK}`)
     await section.daemon.stop()
     const demanded = ['--no-demo', '--nbd-tls', 'required', '--tls-dir', tls]
     section.daemon = await section.daemon.restart({ arguments: demanded })
@@ -139,7 +143,7 @@ describe('TLS', () => {
 
   test('four connections under TLS make a disk, and fio verifies what it wrote', async () => {
     await section.guest.succeed(connect('disk', credentials))
-    await fioVerified(section.guest, DISK, { runtimeS: 10, sizeMiB: 32 })
+    await fioVerified(section.guest, DISK, { seconds: 10 })
     await expect.poll(nbdSessions).toHaveLength(4)
   })
 
