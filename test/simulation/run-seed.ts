@@ -34,6 +34,7 @@ const REST_MS_MAX = 180_000
 const RUN_MS_MAX = 900_000
 /** Whoever was about to come back has come back by then. */
 const NEEDS_RECOVER_MS = 60_000
+const ROLLED_BACK_MS = 25_000
 const STORY_LINES = 14
 const EVENTS_MAX = 3_000_000
 
@@ -138,6 +139,8 @@ class Run {
       const last = new Random(world.seed, 'last members')
       this.#plan(LAST_MEMBERS_PER_SEED, last, () => this.#nemesis.aimOneOf(LAST_MEMBER_FAULTS, last))
     }
+    const rollback = new Random(world.seed, 'rollback')
+    if (world.shape.rollback) this.#plan(1, rollback, () => this.#nemesis.rollBack(rollback))
     this.#roaming = new Roaming(world)
     if (world.shape.gateways)
       this.#plan(MOVES_PER_SEED, new Random(world.seed, 'moves'), () => this.#roaming.strike())
@@ -190,7 +193,7 @@ class Run {
     const { loop, judge, clients } = this.#world
     judge.look()
     loop.after(LOOK_EVERY_MS, () => this.#look())
-    if (this.#needsRecover()) return this.#end()
+    if (this.#needsRecover() || this.#isRolledBack()) return this.#end()
     if (this.#taken < this.#operations) return
     if (this.#mendedAtMs === 0) {
       this.#mendedAtMs = loop.nowMs
@@ -208,6 +211,12 @@ class Run {
         `no rest ${REST_MS_MAX / 1000} s after everything was mended: ${unsettled ?? waits}`,
       )
     }
+  }
+
+  /** Whoever could serve again by an older state of etcd has tried by then; whether anybody may is no promise. */
+  #isRolledBack(): boolean {
+    const { loop, judge } = this.#world
+    return judge.rolledBackAtMs !== null && loop.nowMs - judge.rolledBackAtMs > ROLLED_BACK_MS
   }
 
   #needsRecover(): boolean {
@@ -248,7 +257,7 @@ function checkAtomicity({ history, judge, tally, volumes }: World): void {
   const atomicity = new Atomicity(history.operations, volume => history.lossesMs(volume))
   const torn = [
     atomicity.tornForReaders(),
-    ...(tally.counts[NEEDS_RECOVER] ? [] : volumes).map(volume =>
+    ...(tally.counts[NEEDS_RECOVER] || judge.rolledBackAtMs !== null ? [] : volumes).map(volume =>
       atomicity.tornAtRest(volume.index, sector => judge.contentAtRest(volume, sector)),
     ),
   ].find(one => one !== null)

@@ -29,6 +29,7 @@ const { values } = parseArgs({
     gateways: { type: 'string' },
     atomics: { type: 'string' },
     minimum: { type: 'string' },
+    rollback: { type: 'string' },
   },
 })
 
@@ -37,7 +38,7 @@ async function optionsOfModel(): Promise<Omit<SeedOptions, 'seed' | 'print'>> {
     return {
       start: singleOwnerDaemon(values.bug as PlantedBug),
       faults: FAULTS_OF_ONE,
-      shape: { peers: 1, replicas: 1, minReplicas: 1, gateways: false, atomics: false },
+      shape: { peers: 1, replicas: 1, minReplicas: 1, gateways: false, atomics: false, rollback: false },
       mustSettle: false,
     }
   }
@@ -47,6 +48,7 @@ async function optionsOfModel(): Promise<Omit<SeedOptions, 'seed' | 'print'>> {
   const shape = {
     ...(values.gateways === undefined ? {} : { gateways: values.gateways === 'always' }),
     ...(values.minimum === undefined ? {} : { minReplicas: Number(values.minimum) }),
+    ...(values.rollback === undefined ? {} : { rollback: values.rollback === 'always' }),
     ...(values.atomics === undefined ? {} : { atomics: values.atomics === 'always' }),
   }
   return { start: replicatedDaemon, faults: ALL_FAULT_KINDS, shape, mustSettle: true }

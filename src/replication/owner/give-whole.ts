@@ -1,7 +1,7 @@
 import { BlockStatus } from '../../block/block-status.ts'
 import { SEGMENT_BYTES } from '../../store/layout.ts'
 import type { MemberPort } from '../resync/resync-ports.ts'
-import { type SettledPort, settleRegion } from './settle-region.ts'
+import type { SettledPort } from './settle-region.ts'
 
 /** What giving a write as a whole asks of a member. */
 export interface WholePort extends SettledPort {
@@ -24,11 +24,15 @@ export async function giveWhole(
     segments.push(segment)
   }
   const good = set.filter(member => segments.every(segment => !isSuspect(member, segment)))
-  const [source, ...others] = good
-  if (source === undefined) return
   const data = Buffer.allocUnsafeSlow(endBytes - startBytes)
-  await settleRegion(source, others, startBytes, endBytes)
-  if ((await source.read(startBytes, data.length, data, 0)).status !== BlockStatus.ok) return
+  let source: WholePort | null = null
+  for (const member of good) {
+    // Repairing its bad blocks from others would mix what only some have into it.
+    if ((await member.read(startBytes, data.length, data, 0)).status !== BlockStatus.ok) continue
+    source = member
+    break
+  }
+  if (source === null) return
   for (const member of set) {
     if (member !== source) await member.copyWhole(startBytes, data.length, data, 0)
   }

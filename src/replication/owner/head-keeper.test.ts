@@ -85,3 +85,9 @@ test('head: another epoch ends every change', async () => {
   expect(await keeper.change(next)).toBe('superseded')
   expect(keeper.head).toEqual(head)
 })
+
+test('head: one that is older than what was read before ends every change: the metadata were rolled back', async () => {
+  const store = storeAnswering([{ succeeded: false, revision: 4n, found: [entryOf(head, 4n)] }])
+  const keeper = new HeadKeeper(store, timers, 'vol', entryOf(head, 5n))
+  expect(await keeper.change(next)).toBe('superseded')
+})

@@ -96,6 +96,8 @@ export class HeadKeeper {
         const entry = found[0] ?? null
         if (entry === null) return 'superseded'
         const head = decodeValue('volume', key, entry.value)
+        // Older than what was read once: the metadata were rolled back. PROTOCOL rule 1.
+        if (entry.modRevision < base) return 'superseded'
         if (head.uuid !== this.#head.uuid || head.epoch !== this.#epoch) return 'superseded'
         this.#adopt(head, entry.modRevision)
       } catch {

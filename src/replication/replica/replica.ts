@@ -19,6 +19,8 @@ import { VolumeReplica } from './volume-replica.ts'
 
 /** Finished tasks kept for the next requests. */
 const IDLE_TASKS_MAX = 256
+/** Who fences here without a connection. */
+const OWN_PROCESS = ''
 
 const UNKNOWN_VOLUME: OrderOutcome = { status: PeerStatus.unknownVolume, body: null }
 
@@ -220,7 +222,7 @@ export class Replica implements PeerRequestHandler {
     if (replica === null) return UNKNOWN_VOLUME
     switch (order.what) {
       case 'fence':
-        return this.#fence(replica, epoch, setVersion, order)
+        return this.#fence(replica, epoch, setVersion, order, connection?.incarnation ?? OWN_PROCESS)
       case 'release':
         replica.release(epoch)
         return DONE
@@ -263,11 +265,12 @@ export class Replica implements PeerRequestHandler {
     epoch: number,
     setVersion: number,
     order: ReplicaOrder & { what: 'fence' },
+    sender: string,
   ): Promise<OrderOutcome> {
     if (this.#store.failure !== null) return { status: BlockStatus.ioError, body: null }
     const { uuid, sizeBytes } = replica.volume
     if (sizeBytes < order.sizeBytes) await this.#store.growVolume(uuid, order.sizeBytes)
-    const answer = await replica.fence(epoch, setVersion, order.generation, order.opening === true)
+    const answer = await replica.fence(epoch, setVersion, order.generation, order.opening === true, sender)
     if (typeof answer === 'number') return { status: answer, body: { epoch: replica.epoch } }
     this.counters.fencesAnswered++
     return { status: BlockStatus.ok, body: answer }

@@ -59,8 +59,8 @@ function makeReplica({ fresh = true, forgottenUntilMs = 0 } = {}) {
     forgottenUntilMs,
   })
   const ended: unknown[] = []
-  const fence = (epoch: number, opening = true) =>
-    void replica.fence(epoch, 1, epoch, opening).then(answer => ended.push(answer))
+  const fence = (epoch: number, opening = true, sender = 'owner') =>
+    void replica.fence(epoch, 1, epoch, opening, sender).then(answer => ended.push(answer))
   return { timers, volume, store, replica, fence, ended }
 }
 
@@ -201,6 +201,18 @@ test('replica: atomic writes above the watermark are reported until a reconcile 
   const first = { offsetBytes: 0, lengthBytes: 8192 }
   const given = { offsetBytes: 65536, lengthBytes: 8192 }
   expect((ended as FenceAnswer[]).map(({ atomics }) => atomics)).toEqual([[first], [first, given], []])
+})
+
+test('replica: an epoch that one process has is refused to another, and a higher one is not', async () => {
+  const { timers, fence, ended } = makeReplica()
+  fence(2)
+  await timers.pass(0)
+  fence(2, true, 'another owner')
+  fence(2)
+  fence(3, true, 'another owner')
+  await timers.pass(0)
+  const statuses = ended.map(answer => (typeof answer === 'number' ? answer : 'fenced'))
+  expect(statuses).toEqual(['fenced', PeerStatus.staleEpoch, 'fenced', 'fenced'])
 })
 
 test('replica: a brick that failed promises nothing and admits nothing', () => {

@@ -32,6 +32,8 @@ export class VolumeReplica {
   #epoch: number
   /** The highest that a fence was asked for: nothing below it is admitted or granted any more. */
   #fencing: number
+  /** The process that asked for it; null: before the life of this one. */
+  #fencedBy: string | null = null
   #promisedUntilMs: number
   #watermark = 0
   /** Operations of this epoch have been noted from its beginning on; 0: of none. */
@@ -137,16 +139,20 @@ export class VolumeReplica {
   /**
    * PROTOCOL rule 6: grants nothing any more, waits out what it has promised or a release, drains what is being
    * applied, persists the epoch, and only then answers. staleEpoch when a higher one came first. `opening`: nothing of
-   * the epoch has been served yet.
+   * the epoch has been served yet. `sender`: of all processes only the first may have an epoch; metadata that were rolled
+   * back give it to another.
    */
   fence(
     epoch: number,
     setVersion: number,
     generation: number,
     opening: boolean,
+    sender: string,
   ): Promise<FenceAnswer | PeerStatus> {
-    if (epoch < this.#fencing) return Promise.resolve(PeerStatus.staleEpoch)
+    const isTaken = epoch === this.#fencing && this.#fencedBy !== null && this.#fencedBy !== sender
+    if (epoch < this.#fencing || isTaken) return Promise.resolve(PeerStatus.staleEpoch)
     this.#fencing = epoch
+    this.#fencedBy = sender
     if (!opening) this.#loggedEpoch = 0
     if (this.#fence?.epoch !== epoch) {
       this.#fence = { epoch, answer: this.#runFence(epoch, setVersion, generation, opening) }

@@ -37,6 +37,7 @@ export class SimBrick implements ReplicaStore {
     this.state = rebooted || disk.failedOnce ? 'cold' : 'warm'
     if (disk.failedOnce) disk.doubtAll()
     else if (rebooted) disk.doubtStamps()
+    disk.hasLostPower = false
     const unclean = !disk.cleanlyClosed
     disk.cleanlyClosed = false
     for (const image of disk.images.values()) {

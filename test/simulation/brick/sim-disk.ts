@@ -32,6 +32,8 @@ export class SimDisk {
   readonly images = new Map<string, VolumeImage>()
   readonly trouble: DiskTrouble = healthy()
   openCounter = 0
+  /** Nobody has opened it since: stamps of active segments are unknown, and not yet written so. */
+  hasLostPower = false
   /** Of the boot under which everything here was last wholly trusted. */
   trustedBootId: string
   /** A write or an fsync failed: nothing here is believed until it was compared. PROTOCOL rule 15. */
@@ -68,6 +70,7 @@ export class SimDisk {
   }
 
   losePower(): void {
+    this.hasLostPower = true
     for (const image of this.images.values()) {
       const { stampsHold, torn, lost } = image.losePower(this.#random)
       if (torn > 0) this.#tally.add('torn write', torn)

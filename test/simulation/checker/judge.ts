@@ -1,13 +1,7 @@
 import { RANGE_BYTES } from '../../../src/control/layout.ts'
 import type { BrickWitness, SimBrick } from '../brick/sim-brick.ts'
 import type { SimDisk } from '../brick/sim-disk.ts'
-import {
-  BLOCK_BYTES,
-  BLOCKS_PER_REGION,
-  BLOCKS_PER_SEGMENT,
-  STAMP_UNKNOWN,
-  type VolumeImage,
-} from '../brick/volume-image.ts'
+import { BLOCK_BYTES, type VolumeImage } from '../brick/volume-image.ts'
 import type { SimEtcd } from '../etcd/sim-etcd.ts'
 import type { SimNetwork } from '../network/sim-network.ts'
 import type { EventLoop } from '../world/event-loop.ts'
@@ -15,6 +9,7 @@ import { Violation } from '../world/violation.ts'
 import { SECTOR_BYTES, sectorValueQuick } from './content.ts'
 import type { ClientOperation, History } from './history.ts'
 import { type LayoutView, viewOf } from './layout-view.ts'
+import { MemberComparison } from './member-comparison.ts'
 import { MessageJudge } from './message-judge.ts'
 
 const SECTORS_PER_BLOCK = BLOCK_BYTES / SECTOR_BYTES
@@ -63,7 +58,12 @@ export class Judge implements BrickWitness {
   readonly #owners = new Map<string, string>()
   readonly #rotted = new Set<string>()
   readonly #messages: MessageJudge
-  readonly #epochAtMs = new Map<string, number>()
+  readonly #comparison: MemberComparison
+  /** Newest epoch of a volume, and when it was taken. */
+  readonly #epochs = new Map<string, { readonly epoch: number; readonly atMs: number }>()
+  readonly #lossGenerations = new Map<string, number>()
+  /** Since when etcd says less than daemons know: what is compared with its sets means nothing any more. */
+  rolledBackAtMs: number | null = null
 
   constructor(world: Judged, history: History) {
     this.#world = world
@@ -71,6 +71,13 @@ export class Judge implements BrickWitness {
     world.etcd.listeners.unshift(() => this.#revisionMade())
     this.#messages = new MessageJudge(world, volume => this.#views.get(volume.name)?.members ?? [])
     world.network.taps.add(this.#messages)
+    this.#comparison = new MemberComparison(world, (name, epoch) => this.#messages.isServed(name, epoch))
+  }
+
+  /** Etcd was restored from a backup. PROTOCOL rule 1: nobody may serve by it who would serve other sets. */
+  rolledBack(): void {
+    this.rolledBackAtMs = this.#world.loop.nowMs
+    this.#views.clear()
   }
 
   view(volume: TestedVolume): LayoutView | undefined {
@@ -234,9 +241,9 @@ export class Judge implements BrickWitness {
       for (const block of volume.blocks) {
         const range = Math.floor((block * BLOCK_BYTES) / RANGE_BYTES)
         const members = view.members[range] ?? []
-        this.#compareMembers(volume, block, members)
+        this.#comparison.compareMembers(volume, block, members)
         for (const uuid of view.placed[range] ?? []) {
-          if (!members.includes(uuid)) this.#compareOut(volume, view, block, uuid, members)
+          if (!members.includes(uuid)) this.#comparison.compareOut(volume, view, block, uuid, members)
         }
       }
     }
@@ -285,53 +292,6 @@ export class Judge implements BrickWitness {
     })
   }
 
-  #compareMembers(volume: TestedVolume, block: number, members: readonly string[]): void {
-    const segment = Math.floor(block / BLOCKS_PER_SEGMENT)
-    const images = members.map(uuid => this.#image(uuid, volume)).filter(image => image !== undefined)
-    if (images.some(image => image.active.has(segment))) return
-    const copies = images.map(image => image.verified(block)).filter(copy => copy !== null)
-    if (copies.every(copy => copy === copies[0] || copy.equals(copies[0]!))) return
-    throw new Violation(
-      'I8',
-      `members of ${volume.name} differ in block ${block}, in a segment active nowhere`,
-    )
-  }
-
-  #compareOut(
-    volume: TestedVolume,
-    view: LayoutView,
-    block: number,
-    uuid: string,
-    members: readonly string[],
-  ): void {
-    const own = this.#image(uuid, volume)
-    const since = view.head.out.find(out => out.uuid === uuid)?.since
-    const { wasEmptied } = this.#world.peers.find(peer => peer.disk.uuid === uuid)!.disk
-    if (own === undefined || since === undefined || wasEmptied) return
-    const region = Math.floor(block / BLOCKS_PER_REGION)
-    const segment = Math.floor(block / BLOCKS_PER_SEGMENT)
-    const survivors = members.map(member => this.#image(member, volume)).filter(image => image !== undefined)
-    const isStamped = (image: VolumeImage) =>
-      image.stamp(region) >= since || image.stamp(region) === STAMP_UNKNOWN
-    if (isStamped(own) || own.active.has(segment) || survivors.some(isStamped)) return
-    // Until every survivor has heard of the removal, its active segments are still to be stamped.
-    const { epoch, setVersion } = view.head
-    const isTold = this.#messages.isServed(volume.name, epoch)
-    if (!isTold || survivors.some(image => image.descriptor.setVersion < setVersion)) {
-      if (survivors.some(image => image.active.has(segment))) return
-    }
-    const mine = own.verified(block)
-    for (const survivor of survivors) {
-      const theirs = survivor.verified(block)
-      if (mine === null || theirs === null || mine === theirs || mine.equals(theirs)) continue
-      throw new Violation(
-        'I10',
-        `${uuid.slice(0, 8)} is out of ${volume.name} since ${since} and differs in block ${block}, which a ` +
-          'return would not copy',
-      )
-    }
-  }
-
   #hasSeen(uuid: string, volume: TestedVolume, sector: number, operation: ClientOperation): boolean {
     const appliedMs = this.#applied.get(appliedKey(uuid, volume.index, sector))?.get(operation.value)
     if (appliedMs !== undefined && appliedMs >= operation.invokedMs) return true
@@ -354,6 +314,14 @@ export class Judge implements BrickWitness {
       const view = viewOf(this.#world.etcd, volume.name, brickOf)
       if (view === null) continue
       const before = this.#views.get(volume.name)
+      const lossBefore = this.#lossGenerations.get(volume.name) ?? 0
+      const { epoch, lossGeneration } = view.head
+      this.#lossGenerations.set(volume.name, lossGeneration)
+      if (epoch !== this.#epochs.get(volume.name)?.epoch)
+        this.#epochs.set(volume.name, { epoch, atMs: this.#world.loop.nowMs })
+      if (lossGeneration > lossBefore)
+        this.history.lost(volume.index, this.#epochs.get(volume.name)!.atMs, this.#world.loop.nowMs)
+      if (this.rolledBackAtMs !== null) continue
       this.#views.set(volume.name, view)
       this.#checkSizes(view)
       if (before !== undefined) this.#checkStep(volume, before, view)
@@ -384,7 +352,6 @@ export class Judge implements BrickWitness {
       )
     if (is.epoch > was.epoch + 1)
       this.#world.broken(new Violation('I1', `the epoch of ${volume.name} jumped to ${is.epoch}`))
-    if (is.epoch > was.epoch) this.#epochAtMs.set(volume.name, this.#world.loop.nowMs)
     if (is.lossGeneration > was.lossGeneration) this.#lossRose(volume, after)
     for (const [range, members] of after.members.entries()) {
       for (const uuid of members) {
@@ -414,8 +381,6 @@ export class Judge implements BrickWitness {
 
   /** I7: only when no warm member was there to ask. */
   #lossRose(volume: TestedVolume, view: LayoutView): void {
-    const { loop } = this.#world
-    this.history.lost(volume.index, this.#epochAtMs.get(volume.name) ?? 0, loop.nowMs)
     for (const [range, members] of view.members.entries()) {
       for (const uuid of members) {
         const peer = this.#world.peers.find(one => one.disk.uuid === uuid)

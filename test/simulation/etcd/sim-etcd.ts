@@ -142,7 +142,9 @@ export class SimEtcd {
   /** Somebody restores a backup: revisions that others have seen never happened. */
   restore(backup: { entries: KeyValue[]; revision: bigint }): void {
     this.#entries.clear()
-    for (const entry of backup.entries) this.#entries.set(entry.key, entry)
+    for (const entry of backup.entries) {
+      if (entry.lease === 0n || this.#leases.has(entry.lease)) this.#entries.set(entry.key, entry)
+    }
     this.#revision = backup.revision
     this.history.length = 0
   }

@@ -5,12 +5,22 @@ import { ATOMIC_FAULT_KINDS, type AtomicFaultKind } from './aimed-atomics.ts'
 import { LAST_MEMBER_FAULT_KINDS, type LastMemberFaultKind } from './aimed-last.ts'
 import { FAULT_KINDS, FAULTS, type FaultKind } from './faults.ts'
 
-export type AnyFaultKind = FaultKind | AimedFaultKind | AtomicFaultKind | LastMemberFaultKind
+/** Struck only in seeds that have it: it ends them. */
+export const ROLLBACK_KIND = 'etcdRolledBack'
+const BACKUP_AGE_MS = [300, 8_000] as const
+
+export type AnyFaultKind =
+  | typeof ROLLBACK_KIND
+  | FaultKind
+  | AimedFaultKind
+  | AtomicFaultKind
+  | LastMemberFaultKind
 export const ALL_FAULT_KINDS: readonly AnyFaultKind[] = [
   ...FAULT_KINDS,
   ...AIMED_FAULT_KINDS,
   ...ATOMIC_FAULT_KINDS,
   ...LAST_MEMBER_FAULT_KINDS,
+  ROLLBACK_KIND,
 ]
 
 function isDrawn(kind: AnyFaultKind): kind is FaultKind {
@@ -92,6 +102,20 @@ export class Nemesis {
     tally.add(`fault ${kind}`)
     tally.add('faults')
     trace.say('nemesis', `${kind}: ${said}`)
+  }
+
+  /** A backup of etcd is made, and restored when more has happened. */
+  rollBack(random: Random): void {
+    const { etcd, judge, tally, trace } = this.#world
+    if (!this.#allowed.has(ROLLBACK_KIND)) return
+    const backup = etcd.backup()
+    this.#later(random.between(...BACKUP_AGE_MS), () => {
+      trace.say('nemesis', `${ROLLBACK_KIND}: from revision ${etcd.revision} to ${backup.revision}`)
+      tally.add(`fault ${ROLLBACK_KIND}`)
+      tally.add('faults')
+      etcd.restore(backup)
+      judge.rolledBack()
+    })
   }
 
   /** Mends everything, now and whatever is still to come. */
