@@ -78,14 +78,18 @@ async function main(): Promise<void> {
   await buildClient(['nbd:'])
   const directory = mkdtempSync(join(options.directory, 'holdfast-bench-nbd-'))
   const servers: BenchServer[] = []
+  const cleanUp = async () => {
+    for (const server of servers.splice(0)) await server[Symbol.asyncDispose]()
+    rmSync(directory, { recursive: true, force: true })
+  }
+  process.once('SIGINT', () => cleanUp().finally(() => process.exit(130)))
   try {
     const holdfastArguments = options.setting.map(setting => `--${setting}`)
     const leftOut = await startKinds(kinds, { directory, cpu: SERVER_CPU, holdfastArguments }, servers)
     if (options['check-client']) await checkClient(servers)
     else await bench(servers, leftOut, directory)
   } finally {
-    for (const server of servers) await server[Symbol.asyncDispose]()
-    rmSync(directory, { recursive: true, force: true })
+    await cleanUp()
   }
 }
 
