@@ -39,7 +39,7 @@ export const GATEWAY_KINDS: readonly string[] = [
 
 /** The same for runs of many seeds. */
 export const RARE_KINDS: readonly string[] = [
-  ...FEW_SEEDS_KINDS.map(kind => `fault ${kind}`),
+  ...LAST_MEMBER_FAULT_KINDS.map(kind => `fault ${kind}`),
   'redo record replayed',
   'etcd applied after its deadline',
   'stamp page torn',
