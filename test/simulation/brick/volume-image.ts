@@ -221,7 +221,8 @@ export class VolumeImage {
         this.setStamp(Math.floor(block / BLOCKS_PER_REGION), STAMP_UNKNOWN)
       }
     }
-    if (records.length > 0) this.synced(this.snapshot())
+    // Also what was in place already, for nothing says that it is on the platter.
+    if (this.atomicsAtOpen.length > 0) this.synced(this.snapshot())
     return records.length
   }
 
