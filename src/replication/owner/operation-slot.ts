@@ -395,6 +395,8 @@ export class OperationSlot implements Piece {
 
   #sendPart(at: number): void {
     const part = this.#parts[at]!
+    // A flush waits for members that are being fenced, and may find one of them cold: sendAgain() has the word then.
+    if (!part.member.fenced) return
     this.#out++
     part.send()
   }

@@ -48,7 +48,7 @@ function makeReplica({ fresh = true, forgottenUntilMs = 0 } = {}) {
     },
     atomicsAtOpen: [],
     activeSegments: () => [7],
-    suspectSegments: () => [],
+    suspectSegments: (): number[] => [],
   }
   const store = { failure: null as Error | null, state: 'warm' }
   const replica = new VolumeReplica({
@@ -184,6 +184,20 @@ test('replica: until a reconcile has ended, all active segments are reported aga
   const answers = ended as FenceAnswer[]
   expect(answers.map(({ continuous }) => continuous)).toEqual([true, false, true])
   expect(answers.map(({ activeSegments }) => activeSegments)).toEqual([[], [7], []])
+})
+
+test('replica: of a cold brick one is warm again that a reconcile has settled, with nothing suspect left', async () => {
+  const { timers, volume, store, replica, fence, ended } = makeReplica()
+  store.state = 'cold'
+  volume.suspectSegments = () => [7]
+  for (const epoch of [2, 3, 4, 5]) {
+    fence(epoch)
+    await timers.pass(0)
+    if (epoch === 3) volume.suspectSegments = () => []
+    if (epoch > 2) replica.reconciled(epoch)
+    if (epoch === 4) volume.suspectSegments = () => [9]
+  }
+  expect((ended as FenceAnswer[]).map(({ state }) => state)).toEqual(['cold', 'cold', 'warm', 'cold'])
 })
 
 test('replica: atomic writes above the watermark are reported until a reconcile has ended', async () => {

@@ -221,14 +221,17 @@ export class VolumeReplica {
     for (const { kind, offsetBytes, lengthBytes } of operations) {
       if (kind === BlockKind.writeAtomic) this.#atomics.push({ offsetBytes, lengthBytes })
     }
+    const suspectSegments = this.volume.suspectSegments()
+    // A brick stays cold until all of its volumes are settled; this one is, and nothing of it was lost since.
+    const isWarm = this.#store.state === 'warm' || (continuous && suspectSegments.length === 0)
     return {
-      state: this.#store.state,
+      state: isWarm ? 'warm' : 'cold',
       epoch,
       setVersion,
       continuous,
       operations,
       activeSegments: continuous ? [] : this.volume.activeSegments(),
-      suspectSegments: this.volume.suspectSegments(),
+      suspectSegments,
       atomics: [...this.#atomics],
       log: this.#recent.log(this.#epoch, this.#loggedEpoch > 0 && this.#loggedEpoch === this.#epoch),
     }

@@ -17,7 +17,7 @@ class FakeLink implements PeerLink {
   readonly peerNumber: number
   readonly isUp = true
   readonly connection = 1
-  readonly identity = null
+  identity: PeerLink['identity'] = null
   readonly sent: PeerRequest[] = []
 
   constructor(peerNumber: number) {
@@ -84,7 +84,7 @@ function aVolume() {
     extents.submit(operation)
     return ended
   }
-  return { links, one, two, joiner, install, submit, refusals, failed }
+  return { links, one, two, joiner, extents, install, submit, refusals, failed }
 }
 
 test('flush: one that fails at a joiner ends the joining, and is acknowledged without it', () => {
@@ -123,4 +123,22 @@ test('atomic write: over two ranges it goes to every member whole, where both ha
   const refused = submit(BlockKind.writeAtomic, RANGE_BYTES - 4096, 8192)
   await Promise.resolve()
   expect([ended, refused]).toEqual([[BlockStatus.ok], [BlockStatus.outOfRange]])
+})
+
+test('flush: a member that is not fenced yet is sent nothing, and nothing while it is suspect', () => {
+  const { links, two, extents, submit } = aVolume()
+  two.fenced = false
+  const ended = submit(BlockKind.flush)
+  for (const link of [links[0]!, links[2]!]) link.answer(BlockStatus.ok)
+  expect([links[1]!.sent, ended]).toEqual([[], []])
+  two.fenced = true
+  two.incarnation = 'i'
+  links[1]!.identity = { incarnation: 'i' } as PeerLink['identity']
+  extents.setFlushesWait(true)
+  extents.tick()
+  expect(links[1]!.sent).toEqual([])
+  extents.setFlushesWait(false)
+  extents.tick()
+  links[1]!.answer(BlockStatus.ok)
+  expect(ended).toEqual([BlockStatus.ok])
 })
