@@ -39,7 +39,7 @@ export const PARTS = [
     name: 'simulation',
     config: 'vitest.simulation.config.ts',
     packages: [],
-    limitMs: 6 * MINUTE_MS,
+    limitMs: 7 * MINUTE_MS,
   },
   {
     name: 'nemesis',

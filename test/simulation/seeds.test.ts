@@ -8,7 +8,7 @@ const SEEDS = 1_000
 const GATEWAY_SEEDS = 60
 /** On a machine that is busy with other things fewer have to do, and the run says how many. */
 const SEEDS_SHARE_MIN = 0.1
-const SEEDS_LIMIT_MS = 260_000
+const SEEDS_LIMIT_MS = 230_000
 const GATEWAY_SEEDS_LIMIT_MS = 35_000
 const SEEDS_FOR_RARE_KINDS = 400
 /** Runs that end since a disk was emptied just when another member failed: more would mean that I15 is not tried. */
