@@ -7,24 +7,18 @@ import { attach, detach } from './lib/attach.ts'
 import { makeCertificates, SERVER_NAME } from './lib/certificates.ts'
 import { fioVerified } from './lib/fio.ts'
 import { LINKS } from './lib/guest.ts'
+import { connectNbdDisk, NBD_DISK as DISK, disconnectNbdDisk, nbdClient } from './lib/nbd-disk.ts'
 import { PORTALS, useSection } from './lib/section.ts'
 
 const MIB = 1024 ** 2
 const HOST = LINKS[0].address
 const NBD = `${HOST}:10809`
 const PLAIN = ['--no-demo', '--nbd-allow-plain']
-const DISK = '/dev/nbd0'
 const CLIENT = 'host-a'
 const section = useSection('nbd', { nbd: NBD, arguments: PLAIN })
 
-const connect = (name: string, more = '') =>
-  `nbd-client ${HOST} 10809 ${DISK} -N ${name} -C 4 -timeout 30 ${more}`
-const disconnect = async (): Promise<void> => {
-  await section.guest.succeed(`nbd-client -d ${DISK}`)
-  await section.guest.eventually(
-    `test "$(cat /sys/block/${DISK.slice(5)}/size)" = 0 || ! nbd-client -c ${DISK}`,
-  )
-}
+const connect = (name: string, more = '') => connectNbdDisk(section.guest, HOST, name, more)
+const disconnect = () => disconnectNbdDisk(section.guest)
 const nbdSessions = async (): Promise<readonly { readonly protocol: string }[]> => {
   const all = (await holdfastJson(section.daemon, 'session', 'list')) as { protocol: string }[]
   return all.filter(({ protocol }) => protocol === 'nbd')
@@ -44,7 +38,7 @@ describe('plain', () => {
 
   test('four connections make one disk of the right size', async () => {
     const { guest } = section
-    await guest.succeed(connect('disk'))
+    await connect('disk')
     expect(await guest.succeed(`blockdev --getsize64 ${DISK}`)).toBe(String(128 * MIB))
     await expect.poll(nbdSessions).toHaveLength(4)
   })
@@ -62,7 +56,7 @@ describe('plain', () => {
     section.daemon = await section.daemon.restart()
     // The kernel's client does not come back by itself.
     await guest.run(`nbd-client -d ${DISK}`)
-    await guest.eventually(connect('disk'))
+    await connect('disk')
     const read = await guest.succeed(
       `dd if=${DISK} bs=1M count=16 iflag=direct 2> /dev/null | cmp - /tmp/durable; echo $?`,
     )
@@ -83,7 +77,7 @@ describe('plain', () => {
       { timeoutS: 120 },
     )
     await disconnect()
-    await guest.succeed(connect('disk'))
+    await connect('disk')
     await guest.succeed(`mount ${DISK} /mnt/nbd && sha256sum --quiet -c /root/nbd.sums && umount /mnt/nbd`)
   })
 
@@ -111,14 +105,14 @@ describe('plain', () => {
   test('a read-only volume is a read-only disk', async () => {
     const { guest, daemon } = section
     await holdfastDone(daemon, 'volume', 'set', 'disk', '--read-only', 'on')
-    await guest.succeed(connect('disk'))
+    await connect('disk')
     expect(await guest.succeed(`blockdev --getro ${DISK}`)).toBe('1')
     await disconnect()
     await holdfastDone(daemon, 'volume', 'set', 'disk', '--read-only', 'off')
   })
 
   test('an export that does not exist is refused', async () => {
-    expect((await section.guest.run(connect('nothing'))).code).not.toBe(0)
+    expect((await section.guest.run(nbdClient(HOST, 'nothing'))).code).not.toBe(0)
   })
 })
 
@@ -142,7 +136,7 @@ describe('TLS', () => {
   })
 
   test('four connections under TLS make a disk, and fio verifies what it wrote', async () => {
-    await section.guest.succeed(connect('disk', credentials))
+    await connect('disk', credentials)
     await fioVerified(section.guest, DISK, { seconds: 10 })
     await expect.poll(nbdSessions).toHaveLength(4)
   })
@@ -160,12 +154,12 @@ describe('TLS', () => {
       { timeoutS: 120 },
     )
     await disconnect()
-    await guest.succeed(connect('disk', credentials))
+    await connect('disk', credentials)
     await guest.succeed(`mount ${DISK} /mnt/nbd && sha256sum --quiet -c /root/nbd.sums && umount /mnt/nbd`)
     await disconnect()
   })
 
   test('without TLS nothing is served', async () => {
-    expect((await section.guest.run(connect('disk'), { timeoutS: 60 })).code).not.toBe(0)
+    expect((await section.guest.run(nbdClient(HOST, 'disk'), { timeoutS: 60 })).code).not.toBe(0)
   })
 })

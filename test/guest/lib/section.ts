@@ -1,4 +1,4 @@
-import { afterAll, beforeAll } from 'vitest'
+import { afterAll, beforeAll, beforeEach } from 'vitest'
 import { Daemon, type DaemonOptions } from '../../lib/daemon.ts'
 import { directoryOfRun, type TemporaryDirectory } from '../../lib/temporary-directory.ts'
 import { Guest, LINKS } from './guest.ts'
@@ -31,6 +31,7 @@ export function useSection(purpose: string, options: Partial<DaemonOptions> = {}
       }),
     ])
   })
+  beforeEach(({ onTestFailed }) => onTestFailed(() => tellWhatHappened(section)))
   afterAll(async () => {
     await section.guest?.[Symbol.asyncDispose]()
     await section.daemon?.[Symbol.asyncDispose]()
@@ -43,4 +44,11 @@ export function useSection(purpose: string, options: Partial<DaemonOptions> = {}
 export async function allStarted(starts: readonly Promise<unknown>[]): Promise<void> {
   const failure = (await Promise.allSettled(starts)).find(outcome => outcome.status === 'rejected')
   if (failure !== undefined) throw failure.reason
+}
+
+/** A failure in the guest is seldom understood without what the kernel and the daemon said. */
+function tellWhatHappened({ guest, daemon }: Section): void {
+  console.error(
+    `--- console of the guest\n${guest.consoleTail()}\n--- log of the daemon\n${daemon.logTail()}`,
+  )
 }
