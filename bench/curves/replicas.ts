@@ -6,13 +6,13 @@ import { OwnDaemon } from './own-daemon.ts'
 
 const VOLUME_BYTES = 256 * 2 ** 20
 
-/** As many bricks in one process as the volume has replicas, 3 at most: what a further copy costs, without a network. */
+/** As many bricks in one process as the volume has replicas: what a further copy costs, without a network. */
 export const REPLICAS: Curve = {
   name: 'replicas',
   title: 'Replicas: all peers in one process',
   xLabel: 'replicas',
   few: [1, 2, 3],
-  all: [1, 2, 3],
+  all: [1, 2, 3, 4, 5],
   async measure(places, settings) {
     const samples: Sample[] = []
     for (const x of places) {

@@ -81,7 +81,7 @@ export interface VolumeHead {
   readonly rightsVersion?: number
 }
 
-/** v/<vol>/r/<page>: per range the small numbers of the peers that hold it, at most four (during a move). */
+/** v/<vol>/r/<page>: per range the small numbers of the peers that hold it, R of them, one more during a move. */
 export interface PlacementPage {
   readonly ranges: readonly (readonly number[])[]
 }

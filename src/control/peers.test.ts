@@ -122,7 +122,12 @@ test('placement is explained in runs of ranges that lie alike', () => {
     { firstRange: 0, lastRange: 1, peers: ['p1', 'p2'], why: 'every peer has a copy' },
     { firstRange: 2, lastRange: 2 },
   ])
-  expect(explainPlacement(volume, [[1]], [peer(1, 'a')])[0]?.why).toContain('1 of 2 replicas')
+  expect(explainPlacement(volume, [[1]], [peer(1, 'a')])[0]?.why).toBe(
+    '1 of 2 replicas: no other host has room for more',
+  )
+  expect(explainPlacement(volume, [[1]], two)[0]?.why).toBe('1 of 2 replicas: another is to be made')
+  const one = { ...volume, replicas: 1 }
+  expect(explainPlacement(one, [[1, 2]], two)[0]?.why).toBe('2 replicas, 1 wanted: what is too many goes')
   expect(explainPlacement(volume, [[1, 2]], [peer(1, 'a', true), peer(2, 'b')])[0]?.why).toBe(
     'p1 is being drained',
   )

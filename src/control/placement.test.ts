@@ -17,6 +17,7 @@ describe('replication', () => {
       { replicas: 3, minReplicas: 2 },
       { replicas: 3, minReplicas: 2 },
     ])
+    expect(chooseReplication(7, { replicas: 5 })).toEqual({ replicas: 5, minReplicas: 3 })
     expect(chooseReplication(3, { replicas: 2, minReplicas: 1 })).toEqual({ replicas: 2, minReplicas: 1 })
   })
 

@@ -3,8 +3,8 @@ import { type PlacementPage, RANGE_BYTES, RANGES_PER_PAGE } from './layout.ts'
 import { choosePeers } from './placement/choose-peers.ts'
 import { type PlaceablePeer, takingPeers } from './placement/peers.ts'
 
-/** A page has room for four peers per range, the fourth during a move. */
-const REPLICAS_MAX = 3
+export const REPLICAS_MAX = 5
+const REPLICAS_DEFAULT_MAX = 3
 
 export interface Replication {
   readonly replicas: number
@@ -20,7 +20,7 @@ export function chooseReplication(
   domains: number,
   wanted: { replicas?: number; minReplicas?: number; allowDegraded?: boolean },
 ): Replication {
-  const replicas = wanted.replicas ?? Math.min(REPLICAS_MAX, domains)
+  const replicas = wanted.replicas ?? Math.min(REPLICAS_DEFAULT_MAX, domains)
   if (!Number.isInteger(replicas) || replicas < 1 || replicas > REPLICAS_MAX) {
     throw new HoldfastError('ERR_ARGUMENT_INVALID', `replicas go from 1 to ${REPLICAS_MAX}, not ${replicas}`)
   }

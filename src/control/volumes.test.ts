@@ -65,7 +65,7 @@ describe('volumes', () => {
       [{ name: 'a', sizeBytes: 4608, blockSizeBytes: 4096 }, 'ERR_SIZE_INVALID', 'block size 4096'],
       [{ name: 'a', sizeBytes: GIB, blockSizeBytes: 1024 as 512 }, 'ERR_ARGUMENT_INVALID', '1024'],
       [{ name: 'a', sizeBytes: GIB, replicas: 2 }, 'ERR_REPLICAS_UNAVAILABLE', '--allow-degraded'],
-      [{ name: 'a', sizeBytes: GIB, replicas: 4 }, 'ERR_ARGUMENT_INVALID', 'from 1 to 3'],
+      [{ name: 'a', sizeBytes: GIB, replicas: 6 }, 'ERR_ARGUMENT_INVALID', 'from 1 to 5'],
       [{ name: 'a', sizeBytes: GIB, minReplicas: 2 }, 'ERR_ARGUMENT_INVALID', 'from 1 to 1'],
     ]
     for (const [volume, code, message] of cases) {

@@ -44,7 +44,11 @@ function reason(
   if (here.length < placed.length) return 'a peer was removed: its copy is to be made elsewhere'
   const draining = here.filter(({ value }) => value.draining === true)
   if (draining.length > 0) return `${draining.map(({ id }) => id).join(', ')} is being drained`
-  if (here.length < replicas) return `${here.length} of ${replicas} replicas: no other host has room for more`
+  if (here.length < replicas) {
+    const more = wanted.length > here.length ? 'another is to be made' : 'no other host has room for more'
+    return `${here.length} of ${replicas} replicas: ${more}`
+  }
+  if (here.length > replicas) return `${here.length} replicas, ${replicas} wanted: what is too many goes`
   const wantedIds = new Set(wanted.map(({ id }) => id))
   if (here.some(({ id }) => !wantedIds.has(id))) return 'stays where it was placed: the cluster is in balance'
   if (taking.length === here.length) return 'every peer has a copy'
