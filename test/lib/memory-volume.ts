@@ -48,6 +48,7 @@ export class MemoryVolume implements Volume {
   fault: ((kind: BlockKind, offsetBytes: number, lengthBytes: number) => MediumFault | null) | null = null
   /** Whether abort() comes in time. */
   takesBack = true
+  openHandles = 0
   /** The latest that was submitted. */
   lastOperation: BlockOperation | null = null
   readonly kindsApplied: BlockKind[] = []
@@ -85,6 +86,7 @@ export class MemoryVolume implements Volume {
   }
 
   open(client: ClientIdentity): VolumeHandle {
+    this.openHandles++
     return new MemoryHandle(this, client)
   }
 
@@ -172,6 +174,7 @@ class MemoryHandle implements VolumeHandle {
   async close(): Promise<void> {
     for (const operation of [...this.#waiting.keys()]) this.abort(operation)
     while (this.#waiting.size > 0) await new Promise(resolve => setImmediate(resolve))
+    if (!this.#isClosed) this.#volume.openHandles--
     this.#isClosed = true
   }
 

@@ -1,6 +1,4 @@
 import type { ApiBackend, MetricSources } from '../../../src/api/backend.ts'
-import { BlockKind, type BlockOperation } from '../../../src/block/block-operation.ts'
-import { BlockStatus } from '../../../src/block/block-status.ts'
 import type { ChapChange, Control, Job, NewVolume, VolumeShown } from '../../../src/control/control.ts'
 import type { PeerInfo, SessionInfo, TargetRecord } from '../../../src/control/records.ts'
 import { HoldfastError } from '../../../src/errors/holdfast-error.ts'
@@ -8,9 +6,9 @@ import { IoStats } from '../../../src/lib/io-stats.ts'
 import type { ScrubProgress } from '../../../src/store/brick.ts'
 import { NO_LIMITS } from '../../../src/volume/throttle/volume-limits.ts'
 import type { VolumeHandle } from '../../../src/volume/volume.ts'
+import { MemoryVolume } from '../../lib/memory-volume.ts'
 
 const NOW = '2026-11-21T00:00:00.000Z'
-const BLOCK = 4096
 
 const PEER: PeerInfo = {
   id: 'peer-1',
@@ -36,77 +34,6 @@ const OVERVIEW = {
   metadata: 'current',
 } as const
 
-/** A volume in memory that knows which of its 4 KiB blocks were written. */
-export class MemoryVolume {
-  readonly blockSizeBytes = 512
-  readonly readOnly = false
-  readonly failedAtBytes = 0
-  readonly bytes: Buffer
-  readonly mapped = new Set<number>()
-  /** What every operation ends with, when a test wants it to fail. */
-  failWith: BlockStatus = BlockStatus.ok
-  flushes = 0
-  open = 0
-
-  constructor(sizeBytes: number) {
-    this.bytes = Buffer.alloc(sizeBytes)
-  }
-
-  get sizeBytes(): number {
-    return this.bytes.length
-  }
-
-  handle(): VolumeHandle {
-    this.open++
-    const close = async () => {
-      this.open--
-    }
-    return new Proxy(this, {
-      get: (volume, name) => (name === 'close' ? close : Reflect.get(volume, name)),
-    }) as never
-  }
-
-  readNow(): BlockStatus {
-    return BlockStatus.wouldBlock
-  }
-
-  writeNow(): BlockStatus {
-    return BlockStatus.wouldBlock
-  }
-
-  abort(): void {}
-
-  submit(operation: BlockOperation): void {
-    operation.status = this.failWith
-    if (this.failWith === BlockStatus.ok) this.apply(operation)
-    setImmediate(() => operation.completion.blockDone(operation))
-  }
-
-  private apply({ kind, offsetBytes, lengthBytes, data, dataAt }: BlockOperation): void {
-    const end = offsetBytes + lengthBytes
-    if (kind === BlockKind.flush) this.flushes++
-    if (kind === BlockKind.read) this.bytes.copy(data, dataAt, offsetBytes, end)
-    if (kind === BlockKind.write) data.copy(this.bytes, offsetBytes, dataAt, dataAt + lengthBytes)
-    if (kind === BlockKind.trim) this.bytes.fill(0, offsetBytes, end)
-    for (let block = Math.floor(offsetBytes / BLOCK); block * BLOCK < end; block++) {
-      if (kind === BlockKind.write) this.mapped.add(block)
-      if (kind === BlockKind.trim) this.mapped.delete(block)
-    }
-  }
-
-  async extents(offsetBytes: number, lengthBytes: number) {
-    const runs: { offsetBytes: number; lengthBytes: number; mapped: boolean }[] = []
-    for (let at = offsetBytes; at < offsetBytes + lengthBytes; at += BLOCK) {
-      const mapped = this.mapped.has(at / BLOCK)
-      const piece = Math.min(BLOCK, offsetBytes + lengthBytes - at)
-      const last = runs.at(-1)
-      if (last?.mapped === mapped) last.lengthBytes += piece
-      else runs.push({ offsetBytes: at, lengthBytes: piece, mapped })
-    }
-    return runs
-  }
-}
-
 /** A daemon of plain objects behind the API's own interfaces. */
 export class FakeDaemon implements ApiBackend {
   readonly volumes = new Map<string, VolumeShown>()
@@ -127,7 +54,7 @@ export class FakeDaemon implements ApiBackend {
   }
 
   openVolume(name: string): VolumeHandle {
-    return this.memory(name).handle()
+    return this.memory(name).open({ protocol: 'internal' })
   }
 
   memory(name: string): MemoryVolume {
@@ -230,7 +157,7 @@ export class FakeDaemon implements ApiBackend {
       placement: [{ firstRange: 0, lastRange: 0, peers: ['peer-1'], why: 'every peer has a copy' }],
     }
     this.volumes.set(volume.name, shown)
-    this.data.set(volume.name, new MemoryVolume(volume.sizeBytes))
+    this.data.set(volume.name, new MemoryVolume({ sizeBytes: volume.sizeBytes }))
     const luns = [{ lun: 0, volume: volume.name, readOnly: false }]
     this.targets.set(iqn, {
       iqn,

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { BlockKind } from '../../../src/block/block-operation.ts'
 import { BlockStatus } from '../../../src/block/block-status.ts'
 import { TestDaemon } from './harness.ts'
 
@@ -40,7 +41,11 @@ test('import: the volume holds the image, zeroes elsewhere, and only its data wa
   expect([code, err]).toEqual([0, ''])
   expect(out).toBe("imported 16KiB of data into volume 'disk1'\n")
   expect(volume.bytes.equals(Buffer.concat([bytes, Buffer.alloc(MiB)]))).toBe(true)
-  expect([volume.mapped.size, volume.flushes, volume.open]).toEqual([4, 1, 0])
+  expect([volume.mapped.size, volume.kindsApplied.at(-1), volume.openHandles]).toEqual([
+    4,
+    BlockKind.flush,
+    0,
+  ])
 })
 
 test('import: standard input fills a volume, whatever the size of its pieces', async () => {
@@ -100,7 +105,7 @@ test('import: a read-only volume is refused', async () => {
 
 test('import: a brick without space ends it with that sentence', async () => {
   await writeFile(image, sparseImage(4 * MiB))
-  served.daemon.memory('disk1').failWith = BlockStatus.noSpace
+  served.daemon.memory('disk1').fault = () => ({ status: BlockStatus.noSpace })
   const failed = await served.run(['volume', 'import', image, 'disk1'])
   expect([failed.code, failed.err]).toEqual([1, 'holdfast: the bricks have no space left\n'])
 })
@@ -112,7 +117,7 @@ test('export: the file has the bytes of the volume and takes no space for its ze
   expect([code, out]).toEqual([0, 'exported 16KiB of data, a disk of 4MiB\n'])
   expect((await readFile(image)).equals(bytes)).toBe(true)
   expect((await stat(image)).blocks * 512).toBeLessThan(MiB)
-  expect(served.daemon.memory('disk1').open).toBe(0)
+  expect(served.daemon.memory('disk1').openHandles).toBe(0)
 })
 
 test('export: standard output gets every byte and nothing else', async () => {
@@ -125,7 +130,7 @@ test('export: standard output gets every byte and nothing else', async () => {
 test('import and export: a volume that is being sanitized refuses both, and an unknown one has no image', async () => {
   await writeFile(image, sparseImage(4 * MiB))
   await served.run(['volume', 'import', image, 'disk1'])
-  served.daemon.memory('disk1').failWith = BlockStatus.sanitizing
+  served.daemon.memory('disk1').fault = () => ({ status: BlockStatus.sanitizing })
   const says = 'holdfast: the volume is being sanitized\n'
   const put = await served.run(['volume', 'import', image, 'disk1'])
   expect([put.code, put.err]).toEqual([1, says])
@@ -137,7 +142,7 @@ test('import and export: a volume that is being sanitized refuses both, and an u
 
 test('export: a failed read leaves no file behind', async () => {
   await served.run('volume import - disk1', { stdin: sparseImage(4 * MiB) })
-  served.daemon.memory('disk1').failWith = BlockStatus.mediumError
+  served.daemon.memory('disk1').fault = () => ({ status: BlockStatus.mediumError })
   const failed = await served.run(['volume', 'export', 'disk1', image])
   expect([failed.code, failed.err]).toEqual([1, expect.stringContaining('fails its checksum')])
   await expect(stat(image)).rejects.toThrow('ENOENT')
