@@ -20,10 +20,8 @@ export interface BrickRecord {
   readonly cleanStop: boolean
 }
 
-export interface VolumeDescriptor {
+export interface VolumeDescriptor extends ReplicaDescriptor {
   readonly sizeBytes: number
-  readonly epoch: number
-  readonly setVersion: number
   readonly deleting: boolean
 }
 
@@ -86,7 +84,8 @@ export class Catalogue {
       const { sizeBytes } = volume
       const epoch = Math.max(volume.epoch, before?.epoch ?? 0)
       const setVersion = Math.max(volume.setVersion, before?.setVersion ?? 0)
-      const descriptor = { sizeBytes, epoch, setVersion, deleting: false }
+      const kept = before?.epoch === epoch ? before : {}
+      const descriptor = { ...kept, sizeBytes, epoch, setVersion, deleting: false }
       void this.#db.put(['volume', uuid], descriptor)
       for (let range = 0; range * RANGE_BYTES < sizeBytes; range++) {
         void this.#db.put(['range', uuid, range], { epoch, setVersion })
@@ -95,12 +94,13 @@ export class Catalogue {
   }
 
   /** What a fence or a set change leaves behind, in one small transaction. Neither number may fall. */
-  async putDescriptor(uuid: string, { epoch, setVersion }: ReplicaDescriptor): Promise<void> {
+  async putDescriptor(uuid: string, descriptor: ReplicaDescriptor): Promise<void> {
+    const { epoch, setVersion } = descriptor
     await this.#commit(() => {
       const before = this.volume(uuid)
       if (before === undefined || before.deleting) throw unknownVolume(uuid)
       invariant(epoch >= before.epoch && setVersion >= before.setVersion, 'a descriptor never falls behind')
-      void this.#db.put(['volume', uuid], { ...before, epoch, setVersion })
+      void this.#db.put(['volume', uuid], { sizeBytes: before.sizeBytes, deleting: false, ...descriptor })
     })
   }
 

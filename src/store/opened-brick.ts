@@ -131,8 +131,8 @@ export class OpenedBrick implements Brick {
     const descriptor = this.#parts.catalogue.volume(uuid)
     const map = this.#maps.get(uuid)
     if (descriptor === undefined || descriptor.deleting || map === undefined) return null
-    const { epoch, setVersion } = descriptor
-    const volume = new StoredReplica(map, this.#opened.rooms, { epoch, setVersion })
+    const { sizeBytes: _, deleting: __, ...rest } = descriptor
+    const volume = new StoredReplica(map, this.#opened.rooms, rest)
     this.#volumes.set(uuid, volume)
     return volume
   }

@@ -5,6 +5,8 @@ export interface ReplicaDescriptor {
   /** The highest epoch that was ever fenced for here. */
   readonly epoch: number
   readonly setVersion: number
+  /** The one process that may have this epoch here; absent until the first fence. */
+  readonly fencedBy?: string
 }
 
 /** A region as two members compare it. */

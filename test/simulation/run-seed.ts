@@ -8,7 +8,7 @@ import type { StartDaemon } from './cluster/sim-peer.ts'
 import { type Shape, shapeOf, World } from './cluster/world.ts'
 import { ATOMIC_FAULTS } from './faults/aimed-atomics.ts'
 import { LAST_MEMBER_FAULTS } from './faults/aimed-last.ts'
-import { type AnyFaultKind, Nemesis } from './faults/nemesis.ts'
+import { type AnyFaultKind, Nemesis, ROLLBACK_KIND } from './faults/nemesis.ts'
 import { NEEDS_RECOVER } from './kinds.ts'
 import { Random } from './world/random.ts'
 import { Violation } from './world/violation.ts'
@@ -25,6 +25,8 @@ const MOVES_PER_SEED = 5
 const CUTS_PER_SEED = 4
 /** Where one replica is enough. */
 const LAST_MEMBERS_PER_SEED = 2
+/** On top, of seeds in which etcd is rolled back: that ends them. */
+const ROLLBACK_OPERATIONS = 500
 const MANY_NBD_CHANCE = 0.2
 const CLIENTS = 5
 
@@ -121,7 +123,10 @@ class Run {
   constructor(world: World, options: SeedOptions, operations: number) {
     this.#world = world
     this.#options = options
-    this.#operations = operations
+    // Where one replica is enough a change of the sets may be known to that one alone, and nobody else misses it.
+    const { rollback, minReplicas } = world.shape
+    const rollsBack = rollback && minReplicas > 1 && options.faults.includes(ROLLBACK_KIND)
+    this.#operations = rollsBack ? operations + ROLLBACK_OPERATIONS : operations
     this.#random = new Random(world.seed, 'run')
     this.#nemesis = new Nemesis(world, options.faults)
     const count = FAULTS_PER_SEED_MIN + this.#random.below(FAULTS_PER_SEED_MAX - FAULTS_PER_SEED_MIN + 1)
@@ -139,8 +144,7 @@ class Run {
       const last = new Random(world.seed, 'last members')
       this.#plan(LAST_MEMBERS_PER_SEED, last, () => this.#nemesis.aimOneOf(LAST_MEMBER_FAULTS, last))
     }
-    const rollback = new Random(world.seed, 'rollback')
-    if (world.shape.rollback) this.#plan(1, rollback, () => this.#nemesis.rollBack(rollback))
+    if (rollsBack) this.#planRollback(new Random(world.seed, 'rollback'))
     this.#roaming = new Roaming(world)
     if (world.shape.gateways)
       this.#plan(MOVES_PER_SEED, new Random(world.seed, 'moves'), () => this.#roaming.strike())
@@ -177,6 +181,18 @@ class Run {
     for (let i = 0; i < count; i++) {
       this.#strikes.push({ at: Math.floor(random.between(0.06, 0.97) * this.#operations), strike })
     }
+  }
+
+  /** The backup is made in the last third of the other operations, and is restored after all of them. */
+  #planRollback(random: Random): void {
+    const end = this.#operations - ROLLBACK_OPERATIONS
+    const backupAt = Math.floor(random.between(0.67, 1) * end)
+    const restoreAt = end + random.below(ROLLBACK_OPERATIONS / 2)
+    let restore = () => {}
+    const backUp = () => {
+      restore = this.#nemesis.backUp()
+    }
+    this.#strikes.push({ at: backupAt, strike: backUp }, { at: restoreAt, strike: () => restore() })
   }
 
   #take(): boolean {

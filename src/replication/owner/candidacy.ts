@@ -65,7 +65,7 @@ export class Candidacy {
   start(): void {
     if (this.#stopped) return
     this.#timer = this.#options.timers.after(TICK_MS, () => {
-      for (const volume of [...this.#options.watch.volumes()]) this.#consider(volume)
+      for (const volume of this.#options.watch.volumes()) this.#consider(volume)
       this.start()
     })
   }
@@ -106,12 +106,13 @@ export class Candidacy {
       if (attempts !== undefined) attempts.lapsedSinceMs = null
       return
     }
+    const now = timers.bootMs()
+    const tried = this.#attempts.get(name)
+    if (tried !== undefined && (tried.trying || now < tried.notBeforeMs)) return
     const peers = placedPeers(placementOf(volume))
     const isMember = peers.includes(self.peerNumber)
     if (!isMember && !this.#wanted.has(name)) return
-    const now = timers.bootMs()
     const attempts = this.#attemptsOf(name)
-    if (attempts.trying || now < attempts.notBeforeMs) return
     const waitMs = this.#waitMs(headValue.uuid, peers)
     if (isFree) {
       // A key of our own that nobody stands for: its transaction came through after we had given it up.
@@ -164,13 +165,14 @@ export class Candidacy {
   }
 
   async #attempt(name: string, attempts: Attempts, lapsedOwner: () => Promise<bigint | null>): Promise<void> {
-    const { metadata, self, lease, log, taken } = this.#options
+    const { metadata, self, lease, log, taken, replica } = this.#options
     attempts.trying = true
     try {
       const lapsed = await lapsedOwner()
       const id = lease.current()
       if (lapsed === 0n || id === null || this.#stopped) return this.rest(name)
-      const epoch = await takeEpoch(metadata, name, self, id, lapsed)
+      const seen = (volumeUuid: string) => replica.volume(volumeUuid)?.epoch ?? 0
+      const epoch = await takeEpoch(metadata, name, self, id, lapsed, seen)
       if (epoch === null) return this.rest(name)
       await taken(name, epoch)
     } catch (error) {

@@ -9,8 +9,9 @@ export interface TakenEpoch {
 
 /**
  * The transaction that begins an epoch: the epoch is still the one that was read, and the owner's key is gone, or
- * is the one that `lapsed` names, whose grants M members say have lapsed. null when somebody else was faster or
- * the outcome cannot be told. PROTOCOL rule 2.
+ * is the one that `lapsed` names, whose grants M members say have lapsed. It is beyond `seen`, which is the highest
+ * that the candidate's own brick knows: metadata that were rolled back know less. null when somebody else was faster
+ * or the outcome cannot be told. PROTOCOL rule 2.
  */
 export async function takeEpoch(
   metadata: MetadataStore,
@@ -18,6 +19,7 @@ export async function takeEpoch(
   self: PeerIdentity,
   lease: bigint,
   lapsed: bigint | null,
+  seen: (volumeUuid: string) => number,
 ): Promise<TakenEpoch | null> {
   const headKey = keys.head(name)
   const ownerKey = keys.owner(name)
@@ -25,8 +27,8 @@ export async function takeEpoch(
   if (before === null || (owner !== null && owner.modRevision !== lapsed)) return null
   const head: VolumeHead = decodeValue('volume', headKey, before.value)
   if (head.state !== 'ready') return null
-  const epoch = head.epoch + 1
-  const taken: VolumeHead = { ...head, epoch, generation: head.generation + 1 }
+  const epoch = Math.max(head.epoch, seen(head.uuid)) + 1
+  const taken: VolumeHead = { ...head, epoch, generation: head.generation + epoch - head.epoch }
   const value: OwnerValue = {
     peer: self.peerId,
     number: self.peerNumber,

@@ -19,8 +19,6 @@ import { VolumeReplica } from './volume-replica.ts'
 
 /** Finished tasks kept for the next requests. */
 const IDLE_TASKS_MAX = 256
-/** Who fences here without a connection. */
-const OWN_PROCESS = ''
 
 const UNKNOWN_VOLUME: OrderOutcome = { status: PeerStatus.unknownVolume, body: null }
 
@@ -32,7 +30,7 @@ export interface ReplicaCounters {
 /** The replicas of one brick: what owners, here and behind links, ask of it. */
 export class Replica implements PeerRequestHandler {
   readonly counters: ReplicaCounters = { fencesAnswered: 0, staleRefused: 0 }
-  readonly #clusterId: string
+  readonly #self: PeerIdentity
   readonly #store: ReplicaStore
   readonly #timers: Timers
   readonly #startedAtMs: number
@@ -43,12 +41,12 @@ export class Replica implements PeerRequestHandler {
 
   /** `foundBad`: a member tells the owner, who is in this process, of a block to be repaired. */
   constructor(
-    clusterId: string,
+    self: PeerIdentity,
     store: ReplicaStore,
     timers: Timers,
     foundBad: (volumeUuid: string, peerNumber: number, offsetBytes: number) => void,
   ) {
-    this.#clusterId = clusterId
+    this.#self = self
     this.#foundBad = foundBad
     this.#store = store
     this.#timers = timers
@@ -64,7 +62,7 @@ export class Replica implements PeerRequestHandler {
   }
 
   async connected(from: PeerIdentity, connection: number): Promise<void> {
-    if (from.clusterId !== this.#clusterId) {
+    if (from.clusterId !== this.#self.clusterId) {
       throw new HoldfastError('ERR_PEER_REFUSED', `peer ${from.peerId} belongs to another cluster`)
     }
     const before = this.#connections.open(from, connection)
@@ -222,7 +220,7 @@ export class Replica implements PeerRequestHandler {
     if (replica === null) return UNKNOWN_VOLUME
     switch (order.what) {
       case 'fence':
-        return this.#fence(replica, epoch, setVersion, order, connection?.incarnation ?? OWN_PROCESS)
+        return this.#fence(replica, epoch, setVersion, order, connection)
       case 'release':
         replica.release(epoch)
         return DONE
@@ -265,11 +263,12 @@ export class Replica implements PeerRequestHandler {
     epoch: number,
     setVersion: number,
     order: ReplicaOrder & { what: 'fence' },
-    sender: string,
+    connection: SenderConnection | null,
   ): Promise<OrderOutcome> {
     if (this.#store.failure !== null) return { status: BlockStatus.ioError, body: null }
     const { uuid, sizeBytes } = replica.volume
     if (sizeBytes < order.sizeBytes) await this.#store.growVolume(uuid, order.sizeBytes)
+    const sender = connection?.incarnation ?? this.#self.incarnation
     const answer = await replica.fence(epoch, setVersion, order.generation, order.opening === true, sender)
     if (typeof answer === 'number') return { status: answer, body: { epoch: replica.epoch } }
     this.counters.fencesAnswered++

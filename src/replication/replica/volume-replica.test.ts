@@ -5,7 +5,7 @@ import type { FenceAnswer } from '../messages.ts'
 import { packOperations } from '../operation-log.ts'
 import { GRANT_MS } from '../owner/grants.ts'
 import { PeerStatus } from '../peer-network.ts'
-import type { ReplicaStore, ReplicaVolume } from '../replica-store.ts'
+import type { ReplicaDescriptor, ReplicaStore, ReplicaVolume } from '../replica-store.ts'
 import type { Timers } from '../timers.ts'
 import { RECENT_OPERATIONS } from './recent-operations.ts'
 import { VolumeReplica } from './volume-replica.ts'
@@ -37,12 +37,12 @@ class ManualTimers implements Timers {
   }
 }
 
-function makeReplica({ fresh = true, forgottenUntilMs = 0 } = {}) {
+function makeReplica({ fresh = true, forgottenUntilMs = 0, persisted = {} } = {}) {
   const timers = new ManualTimers()
   const volume = {
-    descriptor: { epoch: 1, setVersion: 1 },
+    descriptor: { epoch: 1, setVersion: 1, ...persisted } as ReplicaDescriptor,
     generation: 1,
-    persistDescriptor(descriptor: { epoch: number; setVersion: number }) {
+    persistDescriptor(descriptor: ReplicaDescriptor) {
       this.descriptor = descriptor
       return Promise.resolve()
     },
@@ -227,6 +227,19 @@ test('replica: an epoch that one process has is refused to another, and a higher
   await timers.pass(0)
   const statuses = ended.map(answer => (typeof answer === 'number' ? answer : 'fenced'))
   expect(statuses).toEqual(['fenced', PeerStatus.staleEpoch, 'fenced', 'fenced'])
+})
+
+test('replica: an epoch stays that of the process that had it, over a restart and changes of the sets', async () => {
+  const before = makeReplica()
+  before.fence(2)
+  await before.timers.pass(0)
+  await before.replica.setVersion(5, 2, null)
+  const { timers, fence, ended } = makeReplica({ fresh: false, persisted: before.volume.descriptor })
+  fence(2, true, 'another owner')
+  fence(2)
+  await timers.pass(0)
+  const statuses = ended.map(answer => (typeof answer === 'number' ? answer : 'fenced'))
+  expect(statuses).toEqual([PeerStatus.staleEpoch, 'fenced'])
 })
 
 test('replica: a brick that failed promises nothing and admits nothing', () => {

@@ -32,8 +32,8 @@ export class VolumeReplica {
   #epoch: number
   /** The highest that a fence was asked for: nothing below it is admitted or granted any more. */
   #fencing: number
-  /** The process that asked for it; null: before the life of this one. */
-  #fencedBy: string | null = null
+  /** The process that asked for it; null: nobody yet. */
+  #fencedBy: string | null
   #promisedUntilMs: number
   #watermark = 0
   /** Operations of this epoch have been noted from its beginning on; 0: of none. */
@@ -48,8 +48,9 @@ export class VolumeReplica {
     this.#atomics = [...options.volume.atomicsAtOpen]
     this.#store = options.store
     this.#timers = options.timers
-    const { epoch } = options.volume.descriptor
+    const { epoch, fencedBy } = options.volume.descriptor
     this.#fencing = epoch
+    this.#fencedBy = fencedBy ?? null
     this.#epoch = options.fresh ? epoch : 0
     this.#settledEpoch = options.fresh ? epoch : 0
     this.#promisedUntilMs = options.fresh ? 0 : options.forgottenUntilMs
@@ -132,15 +133,15 @@ export class VolumeReplica {
     if (stampActive !== null) await this.volume.stampActive(stampActive)
     const { descriptor } = this.volume
     if (setVersion > descriptor.setVersion) {
-      await this.volume.persistDescriptor({ epoch: descriptor.epoch, setVersion })
+      await this.volume.persistDescriptor({ ...descriptor, setVersion })
     }
   }
 
   /**
    * PROTOCOL rule 6: grants nothing any more, waits out what it has promised or a release, drains what is being
    * applied, persists the epoch, and only then answers. staleEpoch when a higher one came first. `opening`: nothing of
-   * the epoch has been served yet. `sender`: of all processes only the first may have an epoch; metadata that were rolled
-   * back give it to another.
+   * the epoch has been served yet. `sender`: of all processes only the first may have an epoch, which is persisted with
+   * it; metadata that were rolled back give it to another.
    */
   fence(
     epoch: number,
@@ -155,7 +156,7 @@ export class VolumeReplica {
     this.#fencedBy = sender
     if (!opening) this.#loggedEpoch = 0
     if (this.#fence?.epoch !== epoch) {
-      this.#fence = { epoch, answer: this.#runFence(epoch, setVersion, generation, opening) }
+      this.#fence = { epoch, answer: this.#runFence(epoch, setVersion, generation, opening, sender) }
       // A fence that failed is tried anew by the next request.
       this.#fence.answer.catch(() => {
         this.#fence = null
@@ -170,6 +171,7 @@ export class VolumeReplica {
     setVersion: number,
     generation: number,
     opening: boolean,
+    sender: string,
   ): Promise<FenceAnswer | PeerStatus> {
     const { descriptor } = this.volume
     if (epoch !== descriptor.epoch) {
@@ -181,6 +183,7 @@ export class VolumeReplica {
     await this.volume.persistDescriptor({
       epoch,
       setVersion: Math.max(persisted.setVersion, setVersion),
+      fencedBy: sender,
     })
     if (this.#fencing !== epoch) return PeerStatus.staleEpoch
     if (generation > this.volume.generation) this.volume.generation = generation

@@ -44,15 +44,16 @@ export class StoredReplica extends StoredVolume implements ReplicaVolume {
     return this.#descriptor
   }
 
-  async persistDescriptor({ epoch, setVersion }: ReplicaDescriptor): Promise<void> {
-    await this.#parts.catalogue.putDescriptor(this.uuid, { epoch, setVersion })
-    this.#descriptor = { epoch, setVersion }
+  async persistDescriptor(descriptor: ReplicaDescriptor): Promise<void> {
+    await this.#parts.catalogue.putDescriptor(this.uuid, descriptor)
+    this.#descriptor = descriptor
   }
 
   /** Persisted by whoever calls, as the catalogue does it: neither number falls. */
   descriptorRaised({ epoch, setVersion }: ReplicaDescriptor): void {
+    const kept = epoch > this.#descriptor.epoch ? { epoch, setVersion } : this.#descriptor
     this.#descriptor = {
-      epoch: Math.max(epoch, this.#descriptor.epoch),
+      ...kept,
       setVersion: Math.max(setVersion, this.#descriptor.setVersion),
     }
   }

@@ -83,7 +83,8 @@ export class SimVolume implements ReplicaVolume {
     }
   }
 
-  async persistDescriptor({ epoch, setVersion }: ReplicaDescriptor): Promise<void> {
+  async persistDescriptor(descriptor: ReplicaDescriptor): Promise<void> {
+    const { epoch, setVersion } = descriptor
     const check = () => {
       const now = this.image.descriptor
       invariant(epoch >= now.epoch && setVersion >= now.setVersion, 'a descriptor never falls')
@@ -91,7 +92,7 @@ export class SimVolume implements ReplicaVolume {
     check()
     await this.#brick.durably()
     check()
-    this.image.descriptor = { epoch, setVersion }
+    this.image.descriptor = descriptor
     this.#brick.witness.descriptorPersisted(this.#brick, this.uuid, epoch, setVersion)
   }
 

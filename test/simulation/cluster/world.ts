@@ -44,6 +44,7 @@ const BLOCKS_IN_USE = 64
 const CLUSTER_OF_BLOCKS = 8
 const ATOMICS_CHANCE = 0.25
 const ONE_IS_ENOUGH_CHANCE = 0.08
+const ROLLBACK_CHANCE = 0.03
 
 export function shapeOf(seed: number): Shape {
   const random = new Random(seed, 'shape')
@@ -55,7 +56,7 @@ export function shapeOf(seed: number): Shape {
     minReplicas: new Random(seed, 'minimum').chance(ONE_IS_ENOUGH_CHANCE) ? 1 : 2,
     sizeBytes: random.chance(0.25) ? RANGE_BYTES + 16 * MIB : 64 * MIB,
     gateways: false,
-    rollback: false,
+    rollback: new Random(seed, 'rolled back').chance(ROLLBACK_CHANCE),
     atomics: new Random(seed, 'atomics').chance(ATOMICS_CHANCE),
   }
 }

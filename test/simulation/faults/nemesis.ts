@@ -7,7 +7,6 @@ import { FAULT_KINDS, FAULTS, type FaultKind } from './faults.ts'
 
 /** Struck only in seeds that have it: it ends them. */
 export const ROLLBACK_KIND = 'etcdRolledBack'
-const BACKUP_AGE_MS = [300, 8_000] as const
 
 export type AnyFaultKind =
   | typeof ROLLBACK_KIND
@@ -104,18 +103,17 @@ export class Nemesis {
     trace.say('nemesis', `${kind}: ${said}`)
   }
 
-  /** A backup of etcd is made, and restored when more has happened. */
-  rollBack(random: Random): void {
+  /** A backup of etcd is made; answers how it is restored. */
+  backUp(): () => void {
     const { etcd, judge, tally, trace } = this.#world
-    if (!this.#allowed.has(ROLLBACK_KIND)) return
     const backup = etcd.backup()
-    this.#later(random.between(...BACKUP_AGE_MS), () => {
+    return () => {
       trace.say('nemesis', `${ROLLBACK_KIND}: from revision ${etcd.revision} to ${backup.revision}`)
       tally.add(`fault ${ROLLBACK_KIND}`)
       tally.add('faults')
       etcd.restore(backup)
       judge.rolledBack()
-    })
+    }
   }
 
   /** Mends everything, now and whatever is still to come. */

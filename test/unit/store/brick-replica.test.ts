@@ -192,11 +192,14 @@ test('reserve: all regions of a range get space, or none', async () => {
 test('descriptor: it is there after a kill, and never falls behind', async () => {
   const made = await aBrick()
   const volume = await aReplica(made)
-  await volume.persistDescriptor({ epoch: 4, setVersion: 2 })
-  expect(volume.descriptor).toEqual({ epoch: 4, setVersion: 2 })
+  const persisted = { epoch: 4, setVersion: 2, fencedBy: 'a process' }
+  await volume.persistDescriptor(persisted)
+  expect(volume.descriptor).toEqual(persisted)
   await expect(volume.persistDescriptor({ epoch: 3, setVersion: 9 })).rejects.toThrow('never falls behind')
+  await made.brick.replicas.growVolume(VOLUME, 512 * MIB)
+  expect(volume.descriptor).toEqual(persisted)
   const again = replicaOf(await opened(killed(made.directory)))
-  expect(again.descriptor).toEqual({ epoch: 4, setVersion: 2 })
+  expect(again.descriptor).toEqual(persisted)
   expect((await opened(killed(made.directory))).brick.replicas.volume(crypto.randomUUID())).toBeNull()
 })
 
