@@ -12,7 +12,6 @@ import { Orders } from './owner/orders.ts'
 import { Ownership } from './owner/ownership.ts'
 import { RejoinDamping } from './owner/rejoin-damping.ts'
 import type { TakenEpoch } from './owner/takeover.ts'
-import { Ticker } from './owner/ticker.ts'
 import { VolumeWatch, type WatchedVolume } from './owner/volume-watch.ts'
 import { type PeerRequestHandler, PeerStatus } from './peer-network.ts'
 import { Replica } from './replica/replica.ts'
@@ -55,7 +54,6 @@ class DaemonReplication implements Replication {
   readonly #watch: VolumeWatch
   readonly #candidacy: Candidacy
   readonly #grants: GrantKeeper
-  readonly #ticker: Ticker
   readonly #listeners = new Set<(name: string) => void>()
   #metadataAnsweredMs: number
   #askTimer: Timer | null = null
@@ -92,7 +90,7 @@ class DaemonReplication implements Replication {
       damping: new RejoinDamping(timers),
       planner: options.planner ?? NOTHING_WANTED,
       budget: options.budget ?? NO_LIMIT,
-      metadataAnsweredMs: () => this.#metadataAnsweredMs,
+      metadataSilentForMs: () => timers.bootMs() - this.#metadataAnsweredMs,
     }
     this.#watch = new VolumeWatch({
       metadata,
@@ -115,7 +113,6 @@ class DaemonReplication implements Replication {
       taken: (name, taken) => this.#taken(name, taken),
     })
     this.#grants = new GrantKeeper(this.#orders, timers, () => this.#owned.values())
-    this.#ticker = new Ticker(timers, () => this.#owned.values())
   }
 
   async start(): Promise<void> {
@@ -193,7 +190,6 @@ class DaemonReplication implements Replication {
     this.#closed = true
     await this.retire()
     this.#grants.stop()
-    this.#ticker.stop()
     this.#askTimer?.cancel()
     await this.#watch.close()
     this.#links.close()

@@ -65,7 +65,7 @@ export class Candidacy {
   start(): void {
     if (this.#stopped) return
     this.#timer = this.#options.timers.after(TICK_MS, () => {
-      for (const volume of this.#options.watch.volumes()) this.#consider(volume)
+      for (const volume of [...this.#options.watch.volumes()]) this.#consider(volume)
       this.start()
     })
   }
@@ -106,13 +106,12 @@ export class Candidacy {
       if (attempts !== undefined) attempts.lapsedSinceMs = null
       return
     }
-    const now = timers.bootMs()
-    const tried = this.#attempts.get(name)
-    if (tried !== undefined && (tried.trying || now < tried.notBeforeMs)) return
     const peers = placedPeers(placementOf(volume))
     const isMember = peers.includes(self.peerNumber)
     if (!isMember && !this.#wanted.has(name)) return
+    const now = timers.bootMs()
     const attempts = this.#attemptsOf(name)
+    if (attempts.trying || now < attempts.notBeforeMs) return
     const waitMs = this.#waitMs(headValue.uuid, peers)
     if (isFree) {
       // A key of our own that nobody stands for: its transaction came through after we had given it up.
