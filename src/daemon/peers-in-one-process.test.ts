@@ -67,6 +67,21 @@ test('three peers in one process: a volume lives on all of them, and without one
   expect(bytes.subarray(0, IMAGE.length).equals(IMAGE)).toBe(true)
 }, 90_000)
 
+test('five replicas: a volume goes on without two of the bricks', async () => {
+  await start(5)
+  await holdfast('volume create disk 64MiB --replicas 5')
+  await inSync(5)
+  expect(await shown()).toMatchObject({ replicas: 5, minReplicas: 3 })
+  await holdfast('volume import - disk', IMAGE)
+  await daemon!.stop()
+  daemon = null
+  for (const lost of [2, 4]) await rm(join(directory, `data/peer-${lost}`), { recursive: true })
+  await start(5)
+  await expect.poll(async () => (await shown()).replication.health, { timeout: 15_000 }).toBe('degraded')
+  const { bytes } = await holdfast('volume export disk -')
+  expect(bytes.subarray(0, IMAGE.length).equals(IMAGE)).toBe(true)
+}, 90_000)
+
 test('one peer that becomes three loses nothing, and its volumes may have more replicas', async () => {
   await start(1)
   await holdfast('volume create disk 64MiB')
