@@ -102,7 +102,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
   const jobs = new Jobs(brick)
   const targets = new TargetOperations(common)
   const connections = new ConnectionOperations({ ...common, randomBytes })
-  const replicas = new ReplicaOperations({ ...common, awayMs: id => peerWatch.awayMs(id) })
+  const replicas = new ReplicaOperations({ ...common, host, awayMs: id => peerWatch.awayMs(id) })
   const stopRaising = catalogue.onChange(({ volumes: names }) => {
     for (const name of names) {
       const isDue = catalogue.model.volume(name)?.minReplicasWanted !== undefined

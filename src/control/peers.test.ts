@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ControlWorld } from '../../test/lib/control-world.ts'
 import { joinCluster } from './cluster.ts'
-import { encodeValue, keys, type RegistrationValue } from './layout.ts'
+import { decodeValue, encodeValue, keys, type RegistrationValue } from './layout.ts'
 import { explainPlacement } from './placement/explain.ts'
 import type { PlaceablePeer } from './placement/peers.ts'
+import { RECOVERY_STEP } from './volume-recovery.ts'
 
 const GIB = 2 ** 30
 
@@ -98,6 +99,20 @@ describe('peers', () => {
       'name only peers that are off',
     )
     await expect(world.control.recoverVolume('v', { off: ['z'] })).rejects.toThrow("no peer 'z'")
+  })
+
+  test('recover: goes beyond what replicas know that are ahead of the metadata', async () => {
+    const { uuid } = await world.control.createVolume({ name: 'v', sizeBytes: GIB })
+    const lease = await register('c', 3)
+    await expect.poll(() => state('c')).toBe('up')
+    await world.store.revokeLease(lease)
+    await expect.poll(() => state('c')).toBe('down')
+    world.host.known = { epoch: 70, setVersion: 90 }
+    await world.control.recoverVolume('v', { off: ['c'] })
+    const entry = await world.store.get(keys.head('v'))
+    const head = decodeValue('volume', entry!.key, entry!.value)
+    expect(head).toMatchObject({ uuid, epoch: 70 + RECOVERY_STEP, setVersion: 90 + RECOVERY_STEP })
+    expect(head.out.map(out => out.uuid)).toEqual(['brick-c'])
   })
 })
 

@@ -34,6 +34,12 @@ export interface ServedVolume extends Volume {
   close(): Promise<void>
 }
 
+/** How far a volume has come, as somebody knows. */
+export interface KnownEpoch {
+  readonly epoch: number
+  readonly setVersion: number
+}
+
 /** Where the data of volumes lives. All calls are idempotent: control repeats them after a crash. */
 export interface VolumeHost {
   /** Makes the descriptors durable. Called once per volume before anybody may see it. */
@@ -43,6 +49,11 @@ export interface VolumeHost {
   growVolume(record: VolumeRecord): Promise<void>
   /** Gives all space back; no such volume here counts as done. The served one has been closed before. */
   deleteVolume(record: VolumeRecord, progress: (freedBytes: number) => void): Promise<void>
+  /**
+   * The highest that replicas which can be reached know of this volume: more than the record says where the metadata were
+   * rolled back. Absent: there are no others.
+   */
+  highestKnown?(record: VolumeRecord): Promise<KnownEpoch>
   /** Bytes that hold data of this volume here. */
   usedBytes(record: VolumeRecord): number
 }

@@ -7,13 +7,16 @@ import { inSyncSets } from './in-sync.ts'
 import { keys, type VolumeHead } from './layout.ts'
 import { hostsOf, takingPeers } from './placement/peers.ts'
 import { chooseReplication } from './placement.ts'
+import type { VolumeHost } from './ports.ts'
 import { readyHead } from './volume-operations.ts'
 import { recoveredHead } from './volume-recovery.ts'
+import { recordOf } from './volume-rules.ts'
 
 export interface ReplicaOperationsOptions {
   readonly metadata: MetadataStore
   readonly catalogue: Catalogue
   readonly events: EventSource
+  readonly host: VolumeHost
   /** 0 for a peer that is up. */
   readonly awayMs: (peerId: string) => number
 }
@@ -73,7 +76,8 @@ export class ReplicaOperations {
     const bricks = new Map(off.flatMap(id => this.#bricksOf(id)))
     await this.#change(async draft => {
       const head = await readyHead(draft, name)
-      const recovered = recoveredHead(name, head, model.placement(name), bricks, model)
+      const known = (await this.#options.host.highestKnown?.(recordOf(name, head))) ?? head
+      const recovered = recoveredHead(name, head, model.placement(name), bricks, model, known)
       draft.put('volume', keys.head(name), recovered)
       const message = `volume ${name} goes on without ${off.join(', ')}: loss generation ${recovered.lossGeneration}`
       draft.event('volume.recovered', name, message)

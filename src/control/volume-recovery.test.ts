@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { VolumeHead } from './layout.ts'
-import { recoveredHead } from './volume-recovery.ts'
+import { RECOVERY_STEP, recoveredHead } from './volume-recovery.ts'
 
 const names = { peerOf: (uuid: string) => Number(uuid.slice(1)) }
 const head = {
@@ -12,14 +12,16 @@ const head = {
   lossGeneration: 0,
   out: [],
 } as unknown as VolumeHead
-const recover = (change: Partial<VolumeHead>, ranges: number[][], off: number[]) =>
-  recoveredHead('v', { ...head, ...change }, ranges, new Map(off.map(peer => [`b${peer}`, peer])), names)
+function recover(change: Partial<VolumeHead>, ranges: number[][], off: number[], known = head) {
+  const bricks = new Map(off.map(peer => [`b${peer}`, peer]))
+  return recoveredHead('v', { ...head, ...change }, ranges, bricks, names, known)
+}
 
 test('recover: the named bricks are out everywhere, to be compared whole, and M is what is left', () => {
   expect(recover({}, [[1, 2, 3]], [2, 3])).toMatchObject({
-    epoch: 5,
-    generation: 8,
-    setVersion: 10,
+    epoch: 4 + RECOVERY_STEP,
+    generation: 7 + RECOVERY_STEP,
+    setVersion: 9 + RECOVERY_STEP,
     lossGeneration: 1,
     minReplicas: 1,
     minReplicasWanted: 2,
@@ -41,6 +43,15 @@ test('recover: with enough replicas left M stays, and a brick that was out alrea
     [3],
   )
   expect(recovered).toMatchObject({ minReplicas: 2, out: [{ uuid: 'b3', since: 0, inSync: '00' }] })
+})
+
+test('recover: whoever was asked and whoever could not be knows less, though the metadata were rolled back', () => {
+  const known = { ...head, epoch: 30, setVersion: 5 }
+  expect(recover({}, [[1, 2, 3]], [2], known)).toMatchObject({
+    epoch: 30 + RECOVERY_STEP,
+    generation: 33 + RECOVERY_STEP,
+    setVersion: 9 + RECOVERY_STEP,
+  })
 })
 
 test('recover: refused where a range would have no replica left, counting those that are out of it', () => {

@@ -1,5 +1,5 @@
 import { decodeValue, keys } from '../control/layout.ts'
-import type { ServedVolume, VolumeHost } from '../control/ports.ts'
+import type { KnownEpoch, ServedVolume, VolumeHost } from '../control/ports.ts'
 import type { VolumeRecord } from '../control/records.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import type { Log } from '../lib/log.ts'
@@ -58,6 +58,10 @@ export class ReplicatedHost implements VolumeHost {
     progress(used)
     if (missing.length > 0)
       log.warn({ volume: record.name, peers: missing }, 'peers that are away keep a deleted volume')
+  }
+
+  async highestKnown(record: VolumeRecord): Promise<KnownEpoch> {
+    return this.#options.replication.highestKnown(await this.#replicated(record))
   }
 
   usedBytes({ uuid }: VolumeRecord): number {

@@ -11,6 +11,8 @@ export type ReplicaOrder =
   | { readonly what: 'createVolume'; readonly sizeBytes: number }
   | { readonly what: 'growVolume'; readonly sizeBytes: number }
   | { readonly what: 'deleteVolume' }
+  /** What the brick knows of the volume, whoever asks. Rule 25. */
+  | { readonly what: 'describe' }
   /**
    * Rule 6. `generation` is the head's: what is written from now on is stamped with it. `opening`: nothing of the
    * epoch has been served yet.
@@ -67,6 +69,7 @@ const ORDER_NAMES: Record<ReplicaOrderName, true> = {
   createVolume: true,
   growVolume: true,
   deleteVolume: true,
+  describe: true,
   fence: true,
   renew: true,
   release: true,
@@ -100,6 +103,12 @@ export interface RenewedVolume {
 /** Volumes that were refused, with the epoch known here; all others are granted. */
 export interface RenewAnswer {
   readonly refused: readonly RenewedVolume[]
+}
+
+/** The highest that was persisted here, or asked for. */
+export interface DescribeAnswer {
+  readonly epoch: number
+  readonly setVersion: number
 }
 
 export interface LapsedAnswer {

@@ -2,7 +2,7 @@ import { BlockStatus } from '../block/block-status.ts'
 import { decodeValue, keys, type OwnerValue } from '../control/layout.ts'
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import { alignUp } from '../volume/block-alignment.ts'
-import type { ReplicaOrder } from './messages.ts'
+import type { DescribeAnswer, ReplicaOrder } from './messages.ts'
 import { Candidacy } from './owner/candidacy.ts'
 import { GrantKeeper } from './owner/grant-keeper.ts'
 import { readBrickNames, readPlacement } from './owner/head-keeper.ts'
@@ -175,6 +175,17 @@ class DaemonReplication implements Replication {
   async deleteVolume(volume: ReplicatedVolume): Promise<readonly number[]> {
     const answers = await this.#askAll(volume, { what: 'deleteVolume' })
     return answers.filter(({ outcome }) => outcome.status !== BlockStatus.ok).map(({ peer }) => peer)
+  }
+
+  async highestKnown(volume: ReplicatedVolume): Promise<DescribeAnswer> {
+    const answers = await this.#askAll(volume, { what: 'describe' })
+    const known = answers
+      .filter(({ outcome }) => outcome.status === BlockStatus.ok)
+      .map(({ outcome }) => outcome.body as DescribeAnswer)
+    return {
+      epoch: Math.max(volume.epoch, ...known.map(({ epoch }) => epoch)),
+      setVersion: Math.max(volume.setVersion, ...known.map(({ setVersion }) => setVersion)),
+    }
   }
 
   statistics(): ReplicationStatistics {

@@ -2,6 +2,7 @@ import type { OwnerValue, VolumeHead } from '../control/layout.ts'
 import type { Compare, MetadataStore } from '../metadata/metadata-store.ts'
 import type { VolumeExtents } from '../store/brick.ts'
 import type { OperationQueue } from '../volume/operation-queue.ts'
+import type { DescribeAnswer } from './messages.ts'
 import type { LoggedOperation, OperationFate } from './operation-log.ts'
 import type { PeerNetwork, PeerRequestHandler } from './peer-network.ts'
 import type { ReplicaStore } from './replica-store.ts'
@@ -151,6 +152,8 @@ export interface Replication extends AsyncDisposable {
   createVolume(volume: ReplicatedVolume): Promise<void>
   /** Room on all peers that answer; the others are told when they are fenced. */
   growVolume(volume: ReplicatedVolume): Promise<void>
+  /** The highest that any of its peers that answer knows. PROTOCOL rule 25. */
+  highestKnown(volume: ReplicatedVolume): Promise<DescribeAnswer>
   /** On all peers that answer; resolves with the small numbers of those that did not. */
   deleteVolume(volume: ReplicatedVolume): Promise<readonly number[]>
 

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { joinCluster } from '../../src/control/cluster.ts'
 import { type ControlPlane, openControl } from '../../src/control/open-control.ts'
 import type {
+  KnownEpoch,
   Log,
   Portal,
   ServedLun,
@@ -33,6 +34,8 @@ export class FakeHost implements VolumeHost {
   readonly fences: string[] = []
   /** Clients of other gateways; null where one does not answer. */
   usersElsewhere: string[] | null = []
+  /** What the replicas of every volume say. */
+  known: KnownEpoch = { epoch: 0, setVersion: 0 }
   step: Step = () => {}
 
   async createVolume(record: VolumeRecord): Promise<void> {
@@ -62,6 +65,10 @@ export class FakeHost implements VolumeHost {
     if (this.open.has(record.uuid)) throw new Error(`${record.name} is still open`)
     progress(4096)
     this.made.delete(record.uuid)
+  }
+
+  async highestKnown(): Promise<KnownEpoch> {
+    return this.known
   }
 
   usedBytes(): number {

@@ -224,6 +224,10 @@ export class Replica implements PeerRequestHandler {
       case 'release':
         replica.release(epoch)
         return DONE
+      case 'describe': {
+        const { setVersion: known } = replica.volume.descriptor
+        return { status: BlockStatus.ok, body: { epoch: replica.epoch, setVersion: known } }
+      }
       case 'lapsed':
         return { status: BlockStatus.ok, body: { lapsed: replica.lapsed(epoch) } }
       default:
