@@ -1,12 +1,12 @@
 import { ROAMING_KINDS } from './clients/roaming.ts'
 import { LAST_MEMBER_FAULT_KINDS } from './faults/aimed-last.ts'
-import { ALL_FAULT_KINDS, ROLLBACK_KIND } from './faults/nemesis.ts'
+import { ALL_FAULT_KINDS, DISKS_LOST_KIND, ROLLBACK_KIND } from './faults/nemesis.ts'
 
-/** A run that ended early: fewer than M members have the volume. */
-export const NEEDS_RECOVER = 'ended: only an operator can recover it'
+/** A run that ended early: of some range no member has the volume any more. */
+export const UNRECOVERABLE = 'ended: nobody can recover it'
 
-/** Few seeds have them: volumes that go on with one replica, a backup of etcd that is restored. */
-const FEW_SEEDS_KINDS: readonly string[] = [...LAST_MEMBER_FAULT_KINDS, ROLLBACK_KIND]
+/** Few seeds have them: volumes that go on with one replica, a backup of etcd that is restored, disks that are lost. */
+const FEW_SEEDS_KINDS: readonly string[] = [...LAST_MEMBER_FAULT_KINDS, ROLLBACK_KIND, DISKS_LOST_KIND]
 
 /** What a run of some seeds must have seen: one that is missing was not tested. */
 export const KINDS_OF_A_RUN: readonly string[] = [
@@ -39,7 +39,8 @@ export const GATEWAY_KINDS: readonly string[] = [
 
 /** The same for runs of many seeds. */
 export const RARE_KINDS: readonly string[] = [
-  ...LAST_MEMBER_FAULT_KINDS.map(kind => `fault ${kind}`),
+  ...FEW_SEEDS_KINDS.map(kind => `fault ${kind}`),
+  'volume recovered by an operator',
   'redo record replayed',
   'etcd applied after its deadline',
   'stamp page torn',

@@ -8,8 +8,9 @@ import type { StartDaemon } from './cluster/sim-peer.ts'
 import { type Shape, shapeOf, World } from './cluster/world.ts'
 import { ATOMIC_FAULTS } from './faults/aimed-atomics.ts'
 import { LAST_MEMBER_FAULTS } from './faults/aimed-last.ts'
-import { type AnyFaultKind, Nemesis, ROLLBACK_KIND } from './faults/nemesis.ts'
-import { NEEDS_RECOVER } from './kinds.ts'
+import { type AnyFaultKind, DISKS_LOST_KIND, Nemesis, ROLLBACK_KIND } from './faults/nemesis.ts'
+import { recoverVolume } from './faults/operator.ts'
+import { UNRECOVERABLE } from './kinds.ts'
 import { Random } from './world/random.ts'
 import { Violation } from './world/violation.ts'
 
@@ -25,6 +26,9 @@ const MOVES_PER_SEED = 5
 const CUTS_PER_SEED = 4
 /** Where one replica is enough. */
 const LAST_MEMBERS_PER_SEED = 2
+/** Only an operator can recover what is left then. Few tries find everybody well. */
+const DISKS_LOST_CHANCE = 0.03
+const DISKS_LOST_TRIES = 6
 /** On top, of seeds in which etcd is rolled back: that ends them. */
 const ROLLBACK_OPERATIONS = 500
 const MANY_NBD_CHANCE = 0.2
@@ -144,6 +148,9 @@ class Run {
       const last = new Random(world.seed, 'last members')
       this.#plan(LAST_MEMBERS_PER_SEED, last, () => this.#nemesis.aimOneOf(LAST_MEMBER_FAULTS, last))
     }
+    const lost = new Random(world.seed, 'disks lost')
+    if (lost.chance(DISKS_LOST_CHANCE) && options.faults.includes(DISKS_LOST_KIND))
+      this.#plan(DISKS_LOST_TRIES, lost, () => this.#nemesis.loseDisks(lost))
     if (rollsBack) this.#planRollback(new Random(world.seed, 'rollback'))
     this.#roaming = new Roaming(world)
     if (world.shape.gateways)
@@ -209,7 +216,7 @@ class Run {
     const { loop, judge, clients } = this.#world
     judge.look()
     loop.after(LOOK_EVERY_MS, () => this.#look())
-    if (this.#needsRecover() || this.#isRolledBack()) return this.#end()
+    if (this.#isLost() || this.#isRolledBack()) return this.#end()
     if (this.#taken < this.#operations) return
     if (this.#mendedAtMs === 0) {
       this.#mendedAtMs = loop.nowMs
@@ -235,13 +242,16 @@ class Run {
     return judge.rolledBackAtMs !== null && loop.nowMs - judge.rolledBackAtMs > ROLLED_BACK_MS
   }
 
-  #needsRecover(): boolean {
+  /** Whether no operator can help either. */
+  #isLost(): boolean {
     const { loop, judge, tally } = this.#world
-    if (!judge.needsRecover()) this.#needsRecoverSinceMs = null
+    const waiting = judge.needRecover()
+    if (waiting.length === 0) this.#needsRecoverSinceMs = null
     else this.#needsRecoverSinceMs ??= loop.nowMs
     if (this.#needsRecoverSinceMs === null || loop.nowMs - this.#needsRecoverSinceMs < NEEDS_RECOVER_MS)
       return false
-    tally.add(NEEDS_RECOVER)
+    if (waiting.every(volume => recoverVolume(this.#world, volume))) return false
+    tally.add(UNRECOVERABLE)
     return true
   }
 
@@ -273,7 +283,7 @@ function checkAtomicity({ history, judge, tally, volumes }: World): void {
   const atomicity = new Atomicity(history.operations, volume => history.lossesMs(volume))
   const torn = [
     atomicity.tornForReaders(),
-    ...(tally.counts[NEEDS_RECOVER] || judge.rolledBackAtMs !== null ? [] : volumes).map(volume =>
+    ...(tally.counts[UNRECOVERABLE] || judge.rolledBackAtMs !== null ? [] : volumes).map(volume =>
       atomicity.tornAtRest(volume.index, sector => judge.contentAtRest(volume, sector)),
     ),
   ].find(one => one !== null)

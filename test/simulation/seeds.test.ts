@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 // @ts-expect-error scripts are plain JavaScript
 import { bugNames, huntBug, runSeeds, Totals } from '../../scripts/lib/simulation.mjs'
-import { GATEWAY_KINDS, KINDS_OF_A_RUN, NEEDS_RECOVER, RARE_KINDS } from './kinds.ts'
+import { GATEWAY_KINDS, KINDS_OF_A_RUN, RARE_KINDS, UNRECOVERABLE } from './kinds.ts'
 
 /** The same ones every time: a change that breaks one is found by whoever makes it. */
 const SEEDS = 1_000
@@ -39,7 +39,7 @@ async function run(count: number, limitMs: number, args: readonly string[] = [])
 
 test(`up to ${SEEDS} seeds keep every promise, and every kind of fault happens`, async () => {
   const totals = await run(SEEDS, SEEDS_LIMIT_MS)
-  const unrecoverable = totals.counts[NEEDS_RECOVER] ?? 0
+  const unrecoverable = totals.counts[UNRECOVERABLE] ?? 0
   expect(unrecoverable).toBeLessThanOrEqual(Math.ceil(totals.seeds * UNRECOVERABLE_SHARE_MAX))
   const kinds = totals.seeds < SEEDS_FOR_RARE_KINDS ? KINDS_OF_A_RUN : [...KINDS_OF_A_RUN, ...RARE_KINDS]
   expect(totals.missing(kinds)).toEqual([])

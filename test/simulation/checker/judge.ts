@@ -7,6 +7,7 @@ import type { SimNetwork } from '../network/sim-network.ts'
 import type { EventLoop } from '../world/event-loop.ts'
 import { Violation } from '../world/violation.ts'
 import { SECTOR_BYTES, sectorValueQuick } from './content.ts'
+import { givenUpInVain } from './given-up.ts'
 import type { ClientOperation, History } from './history.ts'
 import { type LayoutView, viewOf } from './layout-view.ts'
 import { MemberComparison } from './member-comparison.ts'
@@ -72,6 +73,12 @@ export class Judge implements BrickWitness {
     this.#messages = new MessageJudge(world, volume => this.#views.get(volume.name)?.members ?? [])
     world.network.taps.add(this.#messages)
     this.#comparison = new MemberComparison(world, (name, epoch) => this.#messages.isServed(name, epoch))
+  }
+
+  /** Epoch and loss generation may rise as they do only by an operator's word. PROTOCOL rule 25. */
+  recovers(volume: TestedVolume, change: () => void): void {
+    this.#views.delete(volume.name)
+    change()
   }
 
   /** Etcd was restored from a backup. PROTOCOL rule 1: nobody may serve by it who would serve other sets. */
@@ -281,8 +288,8 @@ export class Judge implements BrickWitness {
    * I15 is promised while M members hold a volume. Two that were lost at the same moment, one with its disk, leave
    * fewer in S(r): nobody may serve that range until an operator recovers it. PROTOCOL rules 7 and 25.
    */
-  needsRecover(): boolean {
-    return this.#world.volumes.some(volume => {
+  needRecover(): TestedVolume[] {
+    return this.#world.volumes.filter(volume => {
       const view = this.#views.get(volume.name)
       if (view === undefined) return false
       return view.members.some(set => {
@@ -352,7 +359,9 @@ export class Judge implements BrickWitness {
       )
     if (is.epoch > was.epoch + 1)
       this.#world.broken(new Violation('I1', `the epoch of ${volume.name} jumped to ${is.epoch}`))
-    if (is.lossGeneration > was.lossGeneration) this.#lossRose(volume, after)
+    const inVain =
+      is.lossGeneration > was.lossGeneration ? givenUpInVain(this.#world.peers, volume, after) : null
+    if (inVain !== null) this.#world.broken(inVain)
     for (const [range, members] of after.members.entries()) {
       for (const uuid of members) {
         if (before.members[range]?.includes(uuid) === false) this.#checkJoiner(volume, range, uuid)
@@ -376,25 +385,6 @@ export class Judge implements BrickWitness {
           `${uuid.slice(0, 8)} joined range ${range} of ${volume.name}, on its platter sector ${sector} holds ${value}`,
         ),
       )
-    }
-  }
-
-  /** I7: only when no warm member was there to ask. */
-  #lossRose(volume: TestedVolume, view: LayoutView): void {
-    for (const [range, members] of view.members.entries()) {
-      for (const uuid of members) {
-        const peer = this.#world.peers.find(one => one.disk.uuid === uuid)
-        if (peer === undefined || !peer.isReachable || peer.brick === null) continue
-        if (peer.brick.state !== 'warm' || peer.brick.failure !== null) continue
-        if (peer.brick.volume(volume.uuid) === null) continue
-        if (view.members.every(set => set.includes(uuid)))
-          this.#world.broken(
-            new Violation(
-              'I7',
-              `${volume.name} gave up writes of range ${range} though a warm member answers`,
-            ),
-          )
-      }
     }
   }
 }

@@ -5,11 +5,14 @@ import { ATOMIC_FAULT_KINDS, type AtomicFaultKind } from './aimed-atomics.ts'
 import { LAST_MEMBER_FAULT_KINDS, type LastMemberFaultKind } from './aimed-last.ts'
 import { FAULT_KINDS, FAULTS, type FaultKind } from './faults.ts'
 
-/** Struck only in seeds that have it: it ends them. */
+/** Struck only in seeds that have it: all but one member of a volume lose their disks for good. */
+export const DISKS_LOST_KIND = 'mostDisksLost'
+/** The same: it ends them. */
 export const ROLLBACK_KIND = 'etcdRolledBack'
 
 export type AnyFaultKind =
   | typeof ROLLBACK_KIND
+  | typeof DISKS_LOST_KIND
   | FaultKind
   | AimedFaultKind
   | AtomicFaultKind
@@ -20,6 +23,7 @@ export const ALL_FAULT_KINDS: readonly AnyFaultKind[] = [
   ...ATOMIC_FAULT_KINDS,
   ...LAST_MEMBER_FAULT_KINDS,
   ROLLBACK_KIND,
+  DISKS_LOST_KIND,
 ]
 
 function isDrawn(kind: AnyFaultKind): kind is FaultKind {
@@ -113,6 +117,28 @@ export class Nemesis {
       tally.add('faults')
       etcd.restore(backup)
       judge.rolledBack()
+    }
+  }
+
+  /** All but one of a volume's first range lose their disks: of all other sets that leaves somebody as well. */
+  loseDisks(random: Random): void {
+    const { judge, loop, peers, tally, trace, volumes } = this.#world
+    const views = volumes.flatMap(volume => judge.view(volume) ?? [])
+    const isWhole = views.length === volumes.length && views.every(({ head }) => head.out.length === 0)
+    if (!isWhole || !peers.every(peer => peer.isReachable)) return
+    const { name, members } = random.pick(views)
+    const [, ...lost] = random.shuffled(members[0]!)
+    const others = peers.filter(({ disk }) => lost.includes(disk.uuid))
+    tally.add(`fault ${DISKS_LOST_KIND}`)
+    tally.add('faults')
+    trace.say(
+      'nemesis',
+      `${DISKS_LOST_KIND}: ${others.map(({ machine }) => machine.name).join(' ')} of ${name}`,
+    )
+    for (const peer of others) {
+      peer.kill(true)
+      peer.disk.empty()
+      loop.after(random.between(50, 2_000), () => peer.start())
     }
   }
 
