@@ -1,5 +1,6 @@
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import type { MetadataStore, Watch, WatchEvent } from '../metadata/metadata-store.ts'
+import { type Clock, wallClock } from './clock.ts'
 import { type CatalogueChange, Model, noChange } from './model.ts'
 import type { Log } from './ports.ts'
 
@@ -14,24 +15,26 @@ type Listener = (change: CatalogueChange) => void
 export class Catalogue implements AsyncDisposable {
   readonly #store: MetadataStore
   readonly #log: Log
+  readonly #clock: Clock
   readonly #listeners = new Set<Listener>()
   readonly #waiting = new Set<() => void>()
   #model = new Model()
   #revision = 0n
   #current = false
   #watch: Watch | null = null
-  #reload: NodeJS.Timeout | null = null
+  #reload: ReturnType<Clock['after']> | null = null
   #reloadAfterMs: number = RELOAD_AFTER_MS.first
   #closed = false
 
-  private constructor(store: MetadataStore, log: Log) {
+  private constructor(store: MetadataStore, log: Log, clock: Clock) {
     this.#store = store
     this.#log = log
+    this.#clock = clock
   }
 
   /** Reads everything once; rejects when that fails, so that nobody starts on half a catalogue. */
-  static async open(store: MetadataStore, log: Log): Promise<Catalogue> {
-    const catalogue = new Catalogue(store, log)
+  static async open(store: MetadataStore, log: Log, clock: Clock = wallClock): Promise<Catalogue> {
+    const catalogue = new Catalogue(store, log, clock)
     await catalogue.#load()
     return catalogue
   }
@@ -69,7 +72,7 @@ export class Catalogue implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
     this.#current = false
-    if (this.#reload !== null) clearTimeout(this.#reload)
+    this.#reload?.cancel()
     this.#listeners.clear()
     this.#wake()
     await this.#watch?.[Symbol.asyncDispose]()
@@ -151,21 +154,20 @@ export class Catalogue implements AsyncDisposable {
     if (this.#closed) return
     if (this.#current) this.#log.warn({ err: error }, 'the catalogue lost its watch and loads again')
     this.#current = false
-    this.#reload = setTimeout(() => {
+    this.#reload = this.#clock.after(this.#reloadAfterMs, () => {
       this.#load().catch((failure: Error) => this.#lose(failure))
-    }, this.#reloadAfterMs)
-    this.#reload.unref()
+    })
     this.#reloadAfterMs = Math.min(2 * this.#reloadAfterMs, RELOAD_AFTER_MS.most)
   }
 
   async #nextChange(withinMs: number): Promise<void> {
     await new Promise<void>(resolve => {
       const done = () => {
-        clearTimeout(timer)
+        timer.cancel()
         this.#waiting.delete(done)
         resolve()
       }
-      const timer = setTimeout(done, withinMs)
+      const timer = this.#clock.after(withinMs, done)
       this.#waiting.add(done)
     })
   }

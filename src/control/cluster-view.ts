@@ -1,5 +1,6 @@
 import type { Catalogue } from './catalogue.ts'
 import type { ClusterOverview } from './control.ts'
+import { rangesOf } from './layout.ts'
 import type { PeerWatch } from './peer-watch.ts'
 import { type MovePlan, planMoves } from './placement/plan-moves.ts'
 import { shownReplicas } from './replica-view.ts'
@@ -9,7 +10,9 @@ export function currentPlan({ model }: Catalogue): MovePlan {
   const volumes = model.volumeNames.flatMap(name => {
     const head = model.volume(name)
     if (head?.state !== 'ready') return []
-    return [{ name, uuid: head.uuid, replicas: head.replicas, ranges: model.placement(name) }]
+    // What is placed for a size that the volume has not come to have yet is nobody's to move.
+    const ranges = model.placement(name).slice(0, rangesOf(head.sizeBytes))
+    return [{ name, uuid: head.uuid, replicas: head.replicas, ranges }]
   })
   return planMoves(model.peers, volumes)
 }

@@ -11,6 +11,10 @@ export const LAYOUT_VERSION = 1
 export const RANGE_BYTES = 4 * 2 ** 30
 export const RANGES_PER_PAGE = 64
 
+export function rangesOf(sizeBytes: number): number {
+  return Math.ceil(sizeBytes / RANGE_BYTES)
+}
+
 export const keys = {
   cluster: 'cluster',
   discoveryChap: 'auth/discovery',

@@ -13,6 +13,7 @@ import { EventSource } from './events.ts'
 import { CatalogueExports } from './exports.ts'
 import { Jobs } from './jobs.ts'
 import { LostRights } from './lost-rights.ts'
+import { MinimumRaiser } from './minimum-raiser.ts'
 import { PeerOperations } from './peer-operations.ts'
 import { PeerWatch } from './peer-watch.ts'
 import type {
@@ -103,13 +104,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
   const targets = new TargetOperations(common)
   const connections = new ConnectionOperations({ ...common, randomBytes })
   const replicas = new ReplicaOperations({ ...common, host, awayMs: id => peerWatch.awayMs(id) })
-  const stopRaising = catalogue.onChange(({ volumes: names }) => {
-    for (const name of names) {
-      const isDue = catalogue.model.volume(name)?.minReplicasWanted !== undefined
-      if (!isDue || catalogue.model.owner(name)?.peer !== peerId) continue
-      replicas.raiseMinimum(name).catch(err => log.warn({ volume: name, err }, 'M could not be raised'))
-    }
-  })
+  const raiser = new MinimumRaiser({ catalogue, replicas, peerId, log })
   const nbdPortals = options.nbdPortals ?? (() => [])
   const clusterPortals = new ClusterPortals(catalogue, portals, cluster.peerNumber)
   const view = new VolumeView({ catalogue, sessions, host, portals, nbdPortals, exports, peerId })
@@ -145,7 +140,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
     addSessions: source => sessions.add(source),
     async [Symbol.asyncDispose]() {
       await serving[Symbol.asyncDispose]()
-      stopRaising()
+      raiser[Symbol.dispose]()
       peerWatch[Symbol.dispose]()
       lostRights[Symbol.dispose]()
       if (options.catalogue === undefined) await catalogue[Symbol.asyncDispose]()

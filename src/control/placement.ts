@@ -1,5 +1,5 @@
 import { HoldfastError } from '../errors/holdfast-error.ts'
-import { type PlacementPage, RANGE_BYTES, RANGES_PER_PAGE } from './layout.ts'
+import { type PlacementPage, RANGES_PER_PAGE, rangesOf } from './layout.ts'
 import { choosePeers } from './placement/choose-peers.ts'
 import { type PlaceablePeer, takingPeers } from './placement/peers.ts'
 
@@ -51,7 +51,7 @@ export function chooseReplication(
 }
 
 export function pagesOf(sizeBytes: number): number {
-  return Math.ceil(sizeBytes / RANGE_BYTES / RANGES_PER_PAGE)
+  return Math.ceil(rangesOf(sizeBytes) / RANGES_PER_PAGE)
 }
 
 /**
@@ -66,7 +66,7 @@ export function placePage(
 ): PlacementPage {
   const taking = takingPeers(peers)
   const first = page * RANGES_PER_PAGE
-  const ranges = Math.min(RANGES_PER_PAGE, Math.ceil(volume.sizeBytes / RANGE_BYTES) - first)
+  const ranges = Math.min(RANGES_PER_PAGE, rangesOf(volume.sizeBytes) - first)
   const placed = kept.slice(0, ranges)
   for (let at = placed.length; at < ranges; at++) {
     const chosen = choosePeers(volume.uuid, first + at, volume.replicas, taking)

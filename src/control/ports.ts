@@ -45,6 +45,11 @@ export interface VolumeHost {
   /** Makes the descriptors durable. Called once per volume before anybody may see it. */
   createVolume(record: VolumeRecord): Promise<void>
   openVolume(record: VolumeRecord): Promise<ServedVolume>
+  /**
+   * Makes the descriptors durable on peers, by their small numbers, that have none yet: ranges by which the volume is to
+   * grow are placed on them. Rejects with ERR_REPLICAS_UNAVAILABLE when one of them cannot be reached.
+   */
+  addReplicas(record: VolumeRecord, peers: readonly number[]): Promise<void>
   /** Makes room up to `record.sizeBytes` if it is not there; apply() or openVolume() follows. */
   growVolume(record: VolumeRecord): Promise<void>
   /** Gives all space back; no such volume here counts as done. The served one has been closed before. */

@@ -4,7 +4,7 @@ import type { Catalogue } from './catalogue.ts'
 import { change, type Draft } from './draft.ts'
 import type { EventSource } from './events.ts'
 import { inSyncSets } from './in-sync.ts'
-import { keys, type VolumeHead } from './layout.ts'
+import { decodeValue, keys, rangesOf, type VolumeHead } from './layout.ts'
 import { hostsOf, takingPeers } from './placement/peers.ts'
 import { chooseReplication } from './placement.ts'
 import type { VolumeHost } from './ports.ts'
@@ -61,7 +61,8 @@ export class ReplicaOperations {
     await this.#change(async draft => {
       const head = await readyHead(draft, name)
       const { minReplicasWanted, ...rest } = head
-      if (minReplicasWanted === undefined || this.#fewestInSync(name, head) < minReplicasWanted) return
+      if (minReplicasWanted === undefined) return
+      if ((await this.#fewestInSync(name, head)) < minReplicasWanted) return
       draft.put('volume', keys.head(name), { ...rest, minReplicas: minReplicasWanted })
       draft.event('volume.changed', name, `writes to volume ${name} need ${minReplicasWanted} replicas again`)
     })
@@ -95,9 +96,15 @@ export class ReplicaOperations {
     return catalogue.model.bricksOf(id).map(uuid => [uuid, peer.value.number])
   }
 
-  #fewestInSync(name: string, head: VolumeHead): number {
-    const { model } = this.#options.catalogue
-    return Math.min(...inSyncSets(head, model.placement(name), model).map(numbers => numbers.length))
+  /** As it is while the head is this one: what is moved changes it, and the catalogue may be behind. */
+  async #fewestInSync(name: string, head: VolumeHead): Promise<number> {
+    const { metadata, catalogue } = this.#options
+    const { entries } = await metadata.range(keys.pages(name))
+    const placed = entries.flatMap(({ key, value }) => decodeValue('placement', key, value).ranges)
+    const placement = placed.slice(0, rangesOf(head.sizeBytes))
+    const { model } = catalogue
+    if (head.out.some(({ uuid }) => model.peerOf(uuid) === null)) return 0
+    return Math.min(...inSyncSets(head, placement, model).map(numbers => numbers.length))
   }
 
   async #change(attempt: (draft: Draft) => Promise<void>): Promise<void> {

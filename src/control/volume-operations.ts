@@ -8,7 +8,8 @@ import type { Catalogue } from './catalogue.ts'
 import type { NewVolume, VolumeChange } from './control.ts'
 import { change, type Draft } from './draft.ts'
 import type { EventSource } from './events.ts'
-import { decodeValue, keys, type TargetValue, type VolumeHead } from './layout.ts'
+import { inSyncSets } from './in-sync.ts'
+import { decodeValue, keys, rangesOf, type TargetValue, type VolumeHead } from './layout.ts'
 import { areNone, changedLimits, formatLimits } from './limit-rules.ts'
 import { formatNbdAccess, isGuarded, parseNbdAccess } from './nbd-access.ts'
 import { hostsOf, type PlaceablePeer, takingPeers } from './placement/peers.ts'
@@ -135,7 +136,10 @@ export class VolumeOperations {
     })
   }
 
-  /** Places what is new first: a size in the head has a placement. Throws ERR_VOLUME_SHRINK for less. */
+  /**
+   * Places what is new first, and has peers that are new to the volume get their descriptors: a size in the head has a
+   * placement that can be served. Throws ERR_VOLUME_SHRINK for less, ERR_REPLICAS_UNAVAILABLE where too few could serve.
+   */
   async resize(name: string, sizeBytes: number): Promise<void> {
     const { result: before } = await this.#change(async draft => {
       const head = await readyHead(draft, name)
@@ -146,11 +150,16 @@ export class VolumeOperations {
     if (sizeBytes === before.sizeBytes) return
     const grown = { ...before, sizeBytes }
     const lastPage = pagesOf(before.sizeBytes) - 1
-    await this.#place(name, grown, lastPage, await this.#peers())
+    const peers = await this.#peers()
+    await this.#place(name, grown, lastPage, peers)
+    await this.#addReplicas(name, before, sizeBytes)
     await this.#change(async draft => {
       const head = await readyHead(draft, name)
       if (head.uuid !== before.uuid) throw new HoldfastError('ERR_METADATA_CONFLICT')
       refuseShrink(name, head, sizeBytes)
+      this.#refuseUnserved(name, head, sizeBytes)
+      // An owner that has moved ranges since wrote this page as it knew it: without the new ranges.
+      await placeRest(draft, name, { ...head, sizeBytes }, lastPage, peers)
       draft.put('volume', keys.head(name), { ...head, sizeBytes })
       const sizes = `from ${formatSize(head.sizeBytes)} to ${formatSize(sizeBytes)}`
       draft.event('volume.resized', name, `volume ${name} grew ${sizes}`)
@@ -241,15 +250,31 @@ export class VolumeOperations {
       await this.#change(async draft => {
         const now = await draft.read('volume', keys.head(name))
         if (now?.uuid !== head.uuid) throw new HoldfastError('ERR_METADATA_CONFLICT')
-        for (let page = first; page < Math.min(first + PAGES_PER_TRANSACTION, pages); page++) {
-          const kept = await draft.read('placement', keys.page(name, page))
-          const placed = placePage(page, head, peers, kept?.ranges)
-          // Somebody else may have grown it further; what is placed stays.
-          if (placed.ranges.length <= (kept?.ranges.length ?? 0)) continue
-          draft.put('placement', keys.page(name, page), placed)
-        }
+        for (let page = first; page < Math.min(first + PAGES_PER_TRANSACTION, pages); page++)
+          await placeRest(draft, name, head, page, peers)
       })
     }
+  }
+
+  async #addReplicas(name: string, before: VolumeHead, sizeBytes: number): Promise<void> {
+    const placement = this.#options.catalogue.model.placement(name)
+    const ranges = rangesOf(before.sizeBytes)
+    const known = new Set(placement.slice(0, ranges).flat())
+    const newcomers = [...new Set(placement.slice(ranges).flat())].filter(peer => !known.has(peer))
+    if (newcomers.length === 0) return
+    await this.#options.host.addReplicas(recordOf(name, { ...before, sizeBytes }), newcomers)
+  }
+
+  /** A peer that is out of some ranges is out of those that are new as well: M must be left there. */
+  #refuseUnserved(name: string, head: VolumeHead, sizeBytes: number): void {
+    const { model } = this.#options.catalogue
+    const fresh = inSyncSets(head, model.placement(name), model).slice(
+      rangesOf(head.sizeBytes),
+      rangesOf(sizeBytes),
+    )
+    if (fresh.every(set => set.length >= head.minReplicas)) return
+    const message = `too few of the peers that volume '${name}' would grow onto are in sync: try again when they are`
+    throw new HoldfastError('ERR_REPLICAS_UNAVAILABLE', message)
   }
 
   async #show(name: string, head: VolumeHead, target: string | null): Promise<void> {
@@ -288,6 +313,20 @@ export class VolumeOperations {
       also(draft)
     })
   }
+}
+
+/** What of this page is not placed yet, if anything: somebody else may have placed more. */
+async function placeRest(
+  draft: Draft,
+  name: string,
+  head: VolumeHead,
+  page: number,
+  peers: readonly PlaceablePeer[],
+): Promise<void> {
+  const kept = await draft.read('placement', keys.page(name, page))
+  const placed = placePage(page, head, peers, kept?.ranges)
+  if (placed.ranges.length <= (kept?.ranges.length ?? 0)) return
+  draft.put('placement', keys.page(name, page), placed)
 }
 
 async function refuseTakenTarget(draft: Draft, iqn: string): Promise<void> {

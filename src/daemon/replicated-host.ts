@@ -41,6 +41,12 @@ export class ReplicatedHost implements VolumeHost {
     return this.#options.gateway.open({ ...record, naa: Buffer.from(record.naa, 'hex') })
   }
 
+  async addReplicas(record: VolumeRecord, peers: readonly number[]): Promise<void> {
+    const { network, replication } = this.#options
+    await linksUp(network, peers, LINK_MS_MAX)
+    await replication.createVolume(replicatedOn(record, peers))
+  }
+
   async growVolume(record: VolumeRecord): Promise<void> {
     const { replication, log } = this.#options
     try {
@@ -69,11 +75,21 @@ export class ReplicatedHost implements VolumeHost {
     return Math.max(0, ...used)
   }
 
-  async #replicated({ name, uuid, sizeBytes, epoch, setVersion }: VolumeRecord): Promise<ReplicatedVolume> {
-    const { entries } = await this.#options.metadata.range(keys.pages(name))
+  async #replicated(record: VolumeRecord): Promise<ReplicatedVolume> {
+    const { entries } = await this.#options.metadata.range(keys.pages(record.name))
     const peers = new Set(
       entries.flatMap(({ key, value }) => decodeValue('placement', key, value).ranges.flat()),
     )
-    return { uuid, sizeBytes: alignUp(sizeBytes), epoch, setVersion, peers: [...peers].sort((a, b) => a - b) }
+    return replicatedOn(
+      record,
+      [...peers].sort((a, b) => a - b),
+    )
   }
+}
+
+function replicatedOn(
+  { uuid, sizeBytes, epoch, setVersion }: VolumeRecord,
+  peers: readonly number[],
+): ReplicatedVolume {
+  return { uuid, sizeBytes: alignUp(sizeBytes), epoch, setVersion, peers }
 }

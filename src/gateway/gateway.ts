@@ -107,8 +107,8 @@ export class Gateway implements VolumeServer {
 
   async begin(owned: OwnedHere): Promise<void> {
     const state = await this.#options.openState(owned)
-    const { name, uuid, head, extents, queue } = owned
-    const { naa, blockSizeBytes, sizeBytes, readOnly, removable } = head
+    const { name, uuid, head, sizeBytes, extents, queue } = owned
+    const { naa, blockSizeBytes, readOnly, removable } = head
     const description = {
       name,
       uuid,

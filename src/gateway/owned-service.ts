@@ -112,9 +112,9 @@ export class OwnedService {
 
   changed(owned: OwnedHere): void {
     this.#head = owned.head
-    const { sizeBytes, readOnly, rightsVersion = 0 } = owned.head
+    const { readOnly, rightsVersion = 0 } = owned.head
     this.streams.raiseRightsVersion(rightsVersion)
-    this.volume.grow(Math.max(sizeBytes, this.volume.sizeBytes))
+    this.volume.grow(Math.max(owned.sizeBytes, this.volume.sizeBytes))
     this.volume.setReadOnly(readOnly)
     this.#limit()
     void this.#tellState()

@@ -16,6 +16,8 @@ export interface OwnedHere {
   readonly epoch: number
   /** As last read or written by this owner; `VolumeServer.changed` follows each change. */
   readonly head: VolumeHead
+  /** That clients may use: a larger one in the head follows once all members have room for it. */
+  readonly sizeBytes: number
   /** Refuses everything with unavailable once the epoch has ended. */
   readonly extents: VolumeExtents
   /** The block locks of this epoch, given to OwnedVolume: reconcile, resync and repair hold regions in it. */

@@ -148,6 +148,9 @@ export class VolumeHost implements AsyncDisposable {
     return opened
   }
 
+  /** There is one brick, and it has the volume. */
+  async addReplicas(): Promise<void> {}
+
   growVolume(volume: HostedVolume): Promise<void> {
     return this.#options.brick.growVolume(volume.uuid, alignUp(volume.sizeBytes))
   }

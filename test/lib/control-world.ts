@@ -52,6 +52,10 @@ export class FakeHost implements VolumeHost {
     return volume as unknown as ServedVolume
   }
 
+  async addReplicas({ name }: VolumeRecord, peers: readonly number[]): Promise<void> {
+    await this.step(`add ${name} on ${[...peers].sort()}`)
+  }
+
   async growVolume(record: VolumeRecord): Promise<void> {
     const made = this.made.get(record.uuid)
     if (made === undefined) throw new HoldfastError('ERR_VOLUME_NOT_FOUND')

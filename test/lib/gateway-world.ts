@@ -174,6 +174,7 @@ export class GatewayWorld implements AsyncDisposable {
       uuid: VOLUME,
       epoch: this.#epoch,
       head: this.head(),
+      sizeBytes: this.head().sizeBytes,
       extents,
       queue: new OperationQueue(),
       fate: operation => fateOf(operation, [[log]]),

@@ -6,7 +6,7 @@ import { Fencing } from './fencing.ts'
 import type { Member } from './member.ts'
 import type { Ownership } from './ownership.ts'
 import { Reconcile } from './reconcile.ts'
-import { losesSource, type Sets, servingVerdict } from './serving-rule.ts'
+import { type FenceState, losesSource, type Sets, servingVerdict } from './serving-rule.ts'
 import type { Leaver } from './sets.ts'
 import { SpanHold } from './span-hold.ts'
 
@@ -26,6 +26,8 @@ export class EpochOpening {
   #hasServed = false
   #settling = false
   #settled = false
+  /** The volume had not this range when the epoch began: nothing was ever written there before. */
+  #freshFrom = Number.POSITIVE_INFINITY
 
   constructor(ownership: Ownership) {
     const { node, uuid } = ownership
@@ -98,6 +100,15 @@ export class EpochOpening {
     return this.#fencing.isEmpty(peerNumber)
   }
 
+  /** The volume has these ranges too, from this one on. */
+  grown(firstRange: number): void {
+    this.#freshFrom = Math.min(this.#freshFrom, firstRange)
+    for (const member of this.#ownership.sets.everybody) {
+      if (!member.fenced && !this.#fencing.hasBegun(member.peerNumber)) void this.#fencing.fence(member)
+    }
+    this.#evaluateLater()
+  }
+
   begin(): void {
     for (const member of this.#ownership.sets.everybody) void this.#fencing.fence(member)
   }
@@ -135,7 +146,7 @@ export class EpochOpening {
     let onlyCold = false
     for (const [range, set] of sets.current.entries()) {
       if (sets.isServed(range)) continue
-      const verdict = servingVerdict(set, head.minReplicas, peer => this.#fencing.state(peer))
+      const verdict = servingVerdict(set, head.minReplicas, peer => this.#stateIn(range, peer))
       if (verdict.may === 'serve') ready.push(range)
       else if (verdict.may === 'remove' && this.#areHopeless(verdict.peers)) {
         for (const peer of verdict.peers)
@@ -147,6 +158,12 @@ export class EpochOpening {
       if (!this.#ownership.ended) this.#evaluateLater()
     } else if (onlyCold) await this.#acceptCold()
     else if (ready.length > 0) await this.#serve(ready)
+  }
+
+  /** Where there is nothing yet, whoever may be sent operations is as good as any. */
+  #stateIn(range: number, peer: number): FenceState {
+    const isFresh = range >= this.#freshFrom && this.#ownership.member(peer).reachable
+    return isFresh ? 'warm' : this.#fencing.state(peer)
   }
 
   #areHopeless(peers: readonly number[]): boolean {

@@ -85,10 +85,11 @@ export class EpochResync implements ResyncOwner {
     const { node, sets } = this.#ownership
     const isSelf = peerNumber === node.network.self.peerNumber
     if (sets.placement.every(peers => peers.includes(peerNumber))) return null
-    if (!isSelf && !node.links.to(peerNumber).isUp) return null
+    if (!isSelf && !node.links.to(peerNumber).isUp) throw unavailable(`peer ${peerNumber} is not connected`)
     if (this.#isMember(peerNumber)) return this.#memberPort(peerNumber)
     const answer = await this.#askFence(peerNumber)
-    return answer.status === BlockStatus.ok ? this.#fenced(peerNumber, answer) : null
+    if (answer.status === PeerStatus.unknownVolume) return null
+    return this.#fencedPort(peerNumber, answer)
   }
 
   isPlaced(peerNumber: number, range: number): boolean {
@@ -100,14 +101,7 @@ export class EpochResync implements ResyncOwner {
   }
 
   async fence(peerNumber: number): Promise<FencedJoiner> {
-    if (this.#isMember(peerNumber)) {
-      const port = this.#memberPort(peerNumber)
-      if (port !== null) return { port, isNew: false }
-      throw new HoldfastError(
-        'ERR_BLOCK_UNAVAILABLE',
-        `peer ${peerNumber} is not the process that was fenced`,
-      )
-    }
+    if (this.#isMember(peerNumber)) return { port: this.#memberPort(peerNumber), isNew: false }
     let answer = await this.#askFence(peerNumber)
     const isNew = answer.status === PeerStatus.unknownVolume
     if (isNew) {
@@ -116,11 +110,7 @@ export class EpochResync implements ResyncOwner {
       await node.orders.ask(peerNumber, this.#terms(), order)
       answer = await this.#askFence(peerNumber)
     }
-    if (answer.status !== BlockStatus.ok || this.ended) {
-      const message = `peer ${peerNumber} answered the fence with ${answer.status}`
-      throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', message)
-    }
-    return { port: this.#fenced(peerNumber, answer), isNew }
+    return { port: this.#fencedPort(peerNumber, answer), isNew }
   }
 
   setGate(peerNumber: number, gate: JoinGate | null): void {
@@ -163,9 +153,10 @@ export class EpochResync implements ResyncOwner {
    * A member of some range was fenced at the start of the epoch. Fencing another process of it now would take it back
    * without the reconcile that a restart needs. PROTOCOL rule 16.
    */
-  #memberPort(peerNumber: number): MemberPort | null {
+  #memberPort(peerNumber: number): MemberPort {
     const member = this.#ownership.member(peerNumber)
-    return member.reachable ? this.#ownership.port(member) : null
+    if (member.reachable) return this.#ownership.port(member)
+    throw unavailable(`peer ${peerNumber} is not the process that was fenced`)
   }
 
   #terms() {
@@ -182,10 +173,11 @@ export class EpochResync implements ResyncOwner {
     return { status, setVersion, fenced: body as FenceAnswer }
   }
 
-  #fenced(peerNumber: number, { setVersion, fenced }: AnsweredFence): MemberPort {
-    if (fenced.epoch > this.epoch || fenced.setVersion > this.#ownership.setVersion) {
-      throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', `peer ${peerNumber} is ahead of the metadata`)
-    }
+  #fencedPort(peerNumber: number, { status, setVersion, fenced }: AnsweredFence): MemberPort {
+    if (status !== BlockStatus.ok || this.ended)
+      throw unavailable(`peer ${peerNumber} answered the fence with ${status}`)
+    if (fenced.epoch > this.epoch || fenced.setVersion > this.#ownership.setVersion)
+      throw unavailable(`peer ${peerNumber} is ahead of the metadata`)
     return this.#ownership.port(this.#ownership.fenced(peerNumber, Math.max(setVersion, fenced.setVersion)))
   }
 
@@ -194,4 +186,8 @@ export class EpochResync implements ResyncOwner {
     if (peer === network.self.peerNumber) return network.self.brickUuid
     return links.to(peer).identity?.brickUuid ?? null
   }
+}
+
+function unavailable(message: string): HoldfastError {
+  return new HoldfastError('ERR_BLOCK_UNAVAILABLE', message)
 }

@@ -22,6 +22,7 @@ import {
   type Leaver,
   type Placement,
   type Removal,
+  rangesOf,
   removeMembers,
 } from './sets.ts'
 
@@ -60,12 +61,15 @@ export class EpochSets {
   #served: boolean[]
   #sets: number[][]
   #joining: Member | null = null
+  /** By which the sets are served now. */
+  minReplicas: number
 
   constructor(options: EpochSetsOptions) {
     this.#options = options
     this.#placement = options.placement
     this.#sets = inSyncSets(this.head, this.#placement, options.names)
     this.#served = this.#placement.map(() => false)
+    this.minReplicas = this.head.minReplicas
   }
 
   get head(): VolumeHead {
@@ -138,10 +142,14 @@ export class EpochSets {
       joiner === null
         ? { ...head, setVersion: head.setVersion + 1 }
         : joined(head, placed, names, joiner.brickUuid, ranges)
+    const isEarned = (head: VolumeHead) => this.#mayBecome(head, inSyncSets(next(head), placed, names))
+    if (!isEarned(this.head)) return 'unchanged'
     this.#joining = joiner
     this.#sets = inSyncSets(next(this.head), placed, names)
     this.#install(before, [])
-    const outcome = await keeper.change(head => ({ head: next(head), also: this.#pages(placed) }))
+    const outcome = await keeper.change(head =>
+      isEarned(head) ? { head: next(head), also: this.#pages(placed) } : null,
+    )
     this.#joining = null
     if (outcome === 'changed') {
       this.#placement = placed
@@ -154,6 +162,18 @@ export class EpochSets {
     this.#install(null, left)
     if (outcome === 'changed') await this.#announceJoin()
     return outcome
+  }
+
+  /**
+   * Where somebody leaves with it, M must remain, and somebody who knows what the others have yet to be given. Nor may
+   * the pages be written by who has not heard that the volume has more ranges.
+   */
+  #mayBecome(head: VolumeHead, after: Sets): boolean {
+    const before = inSyncSets(head, this.#placement, this.#options.names)
+    if (rangesOf(head.sizeBytes) !== after.length) return false
+    const isShort = (set: readonly number[], range: number) =>
+      set.length < head.minReplicas && set.length < before[range]!.length
+    return !after.some(isShort) && !this.#options.losesSource(before, after)
   }
 
   /** Whoever does not hear of it leaves at once, the one that has just joined included. */
@@ -223,10 +243,11 @@ export class EpochSets {
   #install(before: readonly (readonly number[])[] | null, left: readonly Member[]): void {
     const { extents, member, changed } = this.#options
     const asMembers = (sets: readonly (readonly number[])[]) => sets.map(set => set.map(member))
+    this.minReplicas = this.head.minReplicas
     const classes: SetClass[] = classifyRanges(
       asMembers(this.#sets),
       before === null ? null : asMembers(before),
-      this.head.minReplicas,
+      this.minReplicas,
       range => this.isServed(range),
     )
     for (const cls of classes) {

@@ -39,6 +39,7 @@ export interface FencingOptions {
 }
 
 interface Fenced {
+  readonly sinceMs: number
   state: FenceState
   /** It has no descriptor: nothing of the volume is there. */
   isEmpty: boolean
@@ -51,11 +52,13 @@ interface Fenced {
 export class Fencing {
   readonly #options: FencingOptions
   readonly #members = new Map<number, Fenced>()
-  readonly #sinceMs: number
 
   constructor(options: FencingOptions) {
     this.#options = options
-    this.#sinceMs = options.node.timers.bootMs()
+  }
+
+  hasBegun(peerNumber: number): boolean {
+    return this.#members.has(peerNumber)
   }
 
   state(peerNumber: number): FenceState {
@@ -104,15 +107,16 @@ export class Fencing {
   isHopeless(member: Member): boolean {
     const { node } = this.#options
     if (this.state(member.peerNumber) === 'failed') return true
-    const waitedMs = node.timers.bootMs() - this.#sinceMs
-    if (waitedMs > PATIENCE_MS) return true
+    const sinceMs = this.#members.get(member.peerNumber)?.sinceMs
+    if (sinceMs !== undefined && node.timers.bootMs() - sinceMs > PATIENCE_MS) return true
     return member.link !== null && node.links.downForMs(member.peerNumber) > DOWN_MS
   }
 
   /** Resolves when it is fenced, has left, or the epoch is over. */
   async fence(member: Member): Promise<void> {
     const { node, ended, changed, isMember } = this.#options
-    const fenced: Fenced = { state: 'waiting', isEmpty: false, answer: null, joined: new Set() }
+    const sinceMs = node.timers.bootMs()
+    const fenced: Fenced = { sinceMs, state: 'waiting', isEmpty: false, answer: null, joined: new Set() }
     this.#members.set(member.peerNumber, fenced)
     while (!ended() && isMember(member.peerNumber)) {
       if (member.link?.isUp !== false) await this.#attempt(member, fenced)

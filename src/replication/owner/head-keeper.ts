@@ -123,7 +123,10 @@ export class HeadKeeper {
   }
 }
 
-/** All ranges of a volume of this size, by its pages in order. Rejects when the metadata cannot be read. */
+/**
+ * All ranges of a volume of this size, by its pages in order: what is placed already for a larger one is left out.
+ * Rejects when the metadata cannot be read.
+ */
 export async function readPlacement(
   metadata: MetadataStore,
   name: string,
@@ -134,11 +137,12 @@ export async function readPlacement(
   const entries = await Promise.all(
     Array.from({ length: pages }, (_, page) => metadata.get(keys.page(name, page))),
   )
-  return entries.flatMap(entry => {
+  const placed = entries.flatMap(entry => {
     const page: PlacementPage | null =
       entry === null ? null : decodeValue('placement', entry.key, entry.value)
     return page?.ranges ?? []
   })
+  return placed.slice(0, rangesOf(sizeBytes))
 }
 
 /** BrickNames of everybody that the metadata knew at one moment. */

@@ -16,7 +16,8 @@ import { EpochOpening } from './epoch-opening.ts'
 import { EpochResync } from './epoch-resync.ts'
 import { EpochSets } from './epoch-sets.ts'
 import { countedUntilMs } from './grants.ts'
-import { type ChangeOutcome, HeadKeeper, type KnownBricks, readPlacement } from './head-keeper.ts'
+import { Growth } from './growth.ts'
+import { type ChangeOutcome, HeadKeeper, type KnownBricks } from './head-keeper.ts'
 import type { Member } from './member.ts'
 import type { EpochMemberPort } from './member-port.ts'
 import { MemberWatch } from './member-watch.ts'
@@ -61,6 +62,7 @@ export class Ownership implements OwnedHere, EpochRunner {
   readonly #resync: EpochResync
   readonly #copies: CopyKeeper
   readonly #departures: Departures
+  readonly #growth: Growth
   readonly #repairs: BlockRepairs
   #ended = false
   #closing = false
@@ -117,6 +119,7 @@ export class Ownership implements OwnedHere, EpochRunner {
     })
     this.#opening = new EpochOpening(this)
     this.#departures = new Departures(this, this.#members, this.#opening)
+    this.#growth = new Growth(this, this.#opening)
     this.#watch = new MemberWatch(this)
   }
 
@@ -131,6 +134,10 @@ export class Ownership implements OwnedHere, EpochRunner {
   /** Something is served, and the server has begun. */
   get served(): boolean {
     return this.#opening.served
+  }
+
+  get sizeBytes(): number {
+    return this.#growth.sizeBytes
   }
 
   get setVersion(): number {
@@ -240,10 +247,11 @@ export class Ownership implements OwnedHere, EpochRunner {
 
   /** What a watch has shown of this volume. */
   learn(entry: KeyValue): void {
-    const { sizeBytes, minReplicas } = this.head
-    if (this.#ended || !this.keeper.learn(entry)) return
-    if (this.head.sizeBytes !== sizeBytes) return void this.serially(() => this.#grown())
-    if (this.head.minReplicas !== minReplicas) {
+    if (this.#ended) return
+    // What a change of ours met is known already, and nothing has followed from it yet.
+    this.keeper.learn(entry)
+    this.#growth.look()
+    if (this.head.minReplicas !== this.sets.minReplicas) {
       void this.serially(async () => this.sets.replaced(this.sets.placement))
     }
     if (this.served) this.node.server.changed(this)
@@ -381,17 +389,6 @@ export class Ownership implements OwnedHere, EpochRunner {
     if (!this.served) return
     node.server.changed(this)
     this.#copies.look()
-  }
-
-  async #grown(): Promise<void> {
-    const { sizeBytes } = this.head
-    const placement = await readPlacement(this.node.metadata, this.name, sizeBytes)
-    for (const member of this.sets.everybody) await this.port(member).order({ what: 'growVolume', sizeBytes })
-    const before = this.sets.placement.length
-    this.sets.replaced(placement)
-    const fresh = placement.map((_, range) => range).slice(before)
-    this.sets.serve(fresh)
-    this.node.server.changed(this)
   }
 
   /** At once, before the keeper of all grants does. */

@@ -1,13 +1,19 @@
 import { expect, test } from 'vitest'
 import type { VolumeHead } from '../../control/layout.ts'
-import { isInSync } from '../../control/layout.ts'
+import { isInSync, RANGE_BYTES } from '../../control/layout.ts'
 import { addMember, encodeInSync, inSyncSets, removeMembers } from './sets.ts'
 
 const names = {
   peerOf: (uuid: string) => Number(uuid.slice(1)),
   brickOf: (peer: number) => `b${peer}`,
 }
-const head = { out: [], minReplicas: 2, generation: 5, setVersion: 9 } as unknown as VolumeHead
+const head = {
+  out: [],
+  minReplicas: 2,
+  generation: 5,
+  setVersion: 9,
+  sizeBytes: 1,
+} as unknown as VolumeHead
 
 const leaver = (peer: number, full = false) => ({ peer, full })
 
@@ -50,6 +56,24 @@ test('sets: whoever leaves again somewhere else keeps the older generation', () 
   const second = removeMembers({ ...first, generation: 8 }, wider, names, [leaver(2)])!
   expect(second.head.out).toEqual([{ uuid: 'b2', since: 6, inSync: '00' }])
   expect(second.since).toBe(9)
+})
+
+test('sets: nobody leaves a range of which the owner has not heard who holds it', () => {
+  const grown = { ...head, sizeBytes: 2 * RANGE_BYTES }
+  const removal = removeMembers(grown, [[1, 2, 3]], names, [leaver(2)])!
+  expect(
+    inSyncSets(
+      removal.head,
+      [
+        [1, 2, 3],
+        [2, 3],
+      ],
+      names,
+    ),
+  ).toEqual([
+    [1, 3],
+    [2, 3],
+  ])
 })
 
 test('sets: a brick that joined everywhere is out no more', () => {

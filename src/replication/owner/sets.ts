@@ -1,7 +1,7 @@
 import { inSyncSets } from '../../control/in-sync.ts'
-import { isInSync, type OutBrick, RANGE_BYTES, type VolumeHead } from '../../control/layout.ts'
+import { isInSync, type OutBrick, rangesOf, type VolumeHead } from '../../control/layout.ts'
 
-export { inSyncSets }
+export { inSyncSets, rangesOf }
 
 /** Placement of all ranges of a volume: the small numbers of peers, by range. */
 export type Placement = readonly (readonly number[])[]
@@ -10,10 +10,6 @@ export type Placement = readonly (readonly number[])[]
 export interface BrickNames {
   peerOf(brickUuid: string): number | null
   brickOf(peerNumber: number): string | null
-}
-
-export function rangesOf(sizeBytes: number): number {
-  return Math.ceil(sizeBytes / RANGE_BYTES)
 }
 
 /** The bitmap of `ranges` ranges in which those are set for which `has` says so. */
@@ -42,6 +38,7 @@ export interface Removal {
 /**
  * The head after these peers left every range where at least M remain; null when none may leave anywhere. A
  * brick that was out of some ranges already keeps its older `since`: more is copied than needed, never less.
+ * Ranges that the head has and `placement` has not yet are nobody's to leave.
  */
 export function removeMembers(
   head: VolumeHead,
@@ -64,8 +61,9 @@ export function removeMembers(
     }
     if (gone.size === 0) continue
     const before = out.find(entry => entry.uuid === uuid)
+    const ranges = Math.max(placement.length, rangesOf(head.sizeBytes))
     const inSync = encodeInSync(
-      placement.length,
+      ranges,
       range => !gone.has(range) && (before === undefined || isInSync(before, range)),
     )
     out = [
@@ -95,7 +93,8 @@ export function addMember(
   const has = (range: number) => ranges.has(range) || isInSync(entry, range)
   const complete = placement.every((peers, range) => peer === null || !peers.includes(peer) || has(range))
   const others = head.out.filter(out => !isOurs(out))
-  const out = complete ? others : [...others, { ...entry, inSync: encodeInSync(placement.length, has) }]
+  const all = Math.max(placement.length, rangesOf(head.sizeBytes))
+  const out = complete ? others : [...others, { ...entry, inSync: encodeInSync(all, has) }]
   return { ...head, out, setVersion: head.setVersion + 1 }
 }
 

@@ -8,7 +8,7 @@ import {
 import type { KeyValue, MetadataStore, Watch } from '../../metadata/metadata-store.ts'
 import type { ReplicationLog } from '../replication.ts'
 import type { Timer, Timers } from '../timers.ts'
-import { inSyncSets, type Placement } from './sets.ts'
+import { inSyncSets, type Placement, rangesOf } from './sets.ts'
 
 const PAGE_KEYS = 500
 const RELOAD_MS = 500
@@ -159,8 +159,9 @@ function isNews(before: KeyValue | null, entry: KeyValue | null, deletedAt: bigi
 }
 
 /** By range, as far as the pages have been seen. */
-export function placementOf(volume: WatchedVolume): Placement {
-  return [...volume.pages.keys()].sort().flatMap(key => volume.pages.get(key)!.ranges)
+export function placementOf({ pages, headValue }: WatchedVolume): Placement {
+  const placed = [...pages.keys()].sort().flatMap(key => pages.get(key)!.ranges)
+  return headValue === null ? placed : placed.slice(0, rangesOf(headValue.sizeBytes))
 }
 
 /** S(r) of a watched volume; bricks are those that `brickOf` names. */

@@ -10,6 +10,8 @@ const REST_MS_MIN = 1_000
 const REST_MS_MAX = 60_000
 /** What nobody tells of is looked for this often: damping that ends, a wanted move, a brick away for too long. */
 const LOOK_EVERY_MS = 5_000
+/** A brick that could not be swept is not asked again before. */
+const SWEEP_AGAIN_MS = 30_000
 
 export interface CopyKeeperOptions {
   readonly owner: ResyncOwner
@@ -31,6 +33,7 @@ export class CopyKeeper {
   readonly #failures = new Map<number, number>()
   /** Peers whose brick may hold ranges that it is not placed on. */
   readonly #unswept = new Set<number>()
+  readonly #sweptLater = new Set<number>()
   #running: Promise<void> | null = null
   #copy: Copy | null = null
   #timer: Timer | null = null
@@ -132,17 +135,29 @@ export class CopyKeeper {
     }
   }
 
-  /** A brick that cannot be reached, or refuses, is swept when it connects the next time. */
+  /** A brick that cannot be asked, or refuses, is swept later, or when it connects the next time. */
   async #sweep(peer: number): Promise<void> {
     const { owner } = this.#options
     this.#unswept.delete(peer)
+    let isAsked = false
     try {
       const brick = await owner.leftBehind(peer)
-      if (brick === null) return
-      await freeLeftovers(brick, owner.sizeBytes, range => owner.isPlaced(peer, range))
+      isAsked = true
+      if (brick !== null) await freeLeftovers(brick, owner.sizeBytes, range => owner.isPlaced(peer, range))
     } catch (error) {
-      if (!owner.ended) this.#tellUnswept(peer, error)
+      if (owner.ended) return
+      if (isAsked) this.#tellUnswept(peer, error)
+      this.#sweepLater(peer)
     }
+  }
+
+  #sweepLater(peer: number): void {
+    if (this.#sweptLater.has(peer)) return
+    this.#sweptLater.add(peer)
+    this.#options.timers.after(SWEEP_AGAIN_MS, () => {
+      this.#sweptLater.delete(peer)
+      this.sweep([peer])
+    })
   }
 
   #tellUnswept(peer: number, error: unknown): void {

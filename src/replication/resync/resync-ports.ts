@@ -82,8 +82,8 @@ export interface ResyncOwner {
   /** Who is placed on ranges in which it is not in sync. */
   outMembers(): readonly OutMember[]
   /**
-   * Fences a brick that need not be placed on the volume any more. null when it holds nothing of it, or cannot be
-   * asked now: it is asked again when its link comes up.
+   * Fences a brick that need not be placed on the volume any more. null when it holds nothing but what it is placed on.
+   * Rejects when it cannot be asked now.
    */
   leftBehind(peerNumber: number): Promise<MemberPort | null>
   /** Whether a peer is placed on a range now, in sync or not. */

@@ -1,0 +1,86 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { ControlWorld } from '../../test/lib/control-world.ts'
+import { joinCluster } from './cluster.ts'
+import { decodeValue, encodeValue, keys, type VolumeHead } from './layout.ts'
+
+const GIB = 2 ** 30
+/** So many that each peer is chosen for some of them. */
+const MANY_RANGES = 100
+
+let world: ControlWorld
+beforeEach(async () => {
+  world = await ControlWorld.create()
+  for (const id of ['b', 'c', 'd']) await joinCluster(world.store, { id, addresses: [], labels: {} })
+})
+afterEach(() => world.destroy())
+
+async function head(): Promise<VolumeHead> {
+  const key = keys.head('demo')
+  return decodeValue('volume', key, (await world.store.get(key))!.value)
+}
+
+async function ranges(page = 0): Promise<readonly (readonly number[])[]> {
+  const key = keys.page('demo', page)
+  return decodeValue('placement', key, (await world.store.get(key))!.value).ranges
+}
+
+/** As owners do it. */
+async function change(changed: VolumeHead, placed: readonly (readonly number[])[]): Promise<void> {
+  await world.store.transact({
+    compare: [],
+    success: [
+      { do: 'put', key: keys.head('demo'), value: encodeValue('volume', changed) },
+      { do: 'put', key: keys.page('demo', 0), value: encodeValue('placement', { ranges: placed }) },
+    ],
+  })
+}
+
+test('resize: peers that are new to the volume get it before its size says that it is on them', async () => {
+  await world.control.createVolume({ name: 'demo', sizeBytes: GIB, replicas: 1 })
+  const [[first]] = (await ranges()) as [[number]]
+  const steps: string[] = []
+  world.host.step = async what => {
+    steps.push(`${what}, of ${(await head()).sizeBytes / GIB} GiB`)
+  }
+  await world.control.resizeVolume('demo', MANY_RANGES * 4 * GIB)
+  const others = [1, 2, 3, 4].filter(number => number !== first)
+  expect(steps[0]).toBe(`add demo on ${others}, of 1 GiB`)
+})
+
+test('resize: what an owner wrote over when it moved a range is placed again', async () => {
+  await world.control.createVolume({ name: 'demo', sizeBytes: GIB, replicas: 1 })
+  const before = await ranges()
+  world.host.step = async what => {
+    const now = await head()
+    if (what.startsWith('add')) await change({ ...now, setVersion: now.setVersion + 1 }, before)
+  }
+  await world.control.resizeVolume('demo', MANY_RANGES * 4 * GIB)
+  expect([...(await ranges()), ...(await ranges(1))]).toHaveLength(MANY_RANGES)
+})
+
+test('resize: refused where fewer than M of a new range would be in sync', async () => {
+  await world.control.createVolume({ name: 'demo', sizeBytes: GIB, replicas: 3 })
+  const [placed] = (await ranges()) as [number[]]
+  const names = ['peer-1', 'b', 'c', 'd']
+  const out = [1, 2, 3, 4].map(number => ({ uuid: `brick-${number}`, since: 1, inSync: '01' }))
+  for (const { uuid } of out) {
+    const value = encodeValue('brick', { peer: names[Number(uuid.at(-1)) - 1]!, openCounter: 1 })
+    await world.store.transact({ compare: [], success: [{ do: 'put', key: keys.brick(uuid), value }] })
+  }
+  await change({ ...(await head()), out }, [placed])
+  const grown = world.control.resizeVolume('demo', 5 * GIB)
+  await expect(grown).rejects.toMatchObject({ code: 'ERR_REPLICAS_UNAVAILABLE' })
+  await change({ ...(await head()), out: [] }, [placed])
+  expect(await world.control.resizeVolume('demo', 5 * GIB)).toMatchObject({ sizeBytes: 5 * GIB })
+})
+
+test('minimum: M rises at the owner, when every range has so many in sync', async () => {
+  await world.control.createVolume({ name: 'demo', sizeBytes: GIB, replicas: 1 })
+  const owner = { peer: 'peer-1', number: 1, epoch: 2, incarnation: '' }
+  const value = encodeValue('owner', owner)
+  await world.store.transact({ compare: [], success: [{ do: 'put', key: keys.owner('demo'), value }] })
+  await world.control.setVolume('demo', { replicas: 2 })
+  expect(await head()).toMatchObject({ minReplicas: 1, minReplicasWanted: 2 })
+  await change({ ...(await head()), setVersion: 2 }, [[1, 2]])
+  await expect.poll(async () => (await head()).minReplicas).toBe(2)
+})
