@@ -1,12 +1,19 @@
 import { ROAMING_KINDS } from './clients/roaming.ts'
 import { LAST_MEMBER_FAULT_KINDS } from './faults/aimed-last.ts'
+import { LAYOUT_FAULT_KINDS } from './faults/aimed-moves.ts'
 import { ALL_FAULT_KINDS, DISKS_LOST_KIND, ROLLBACK_KIND } from './faults/nemesis.ts'
+import { LAYOUT_KINDS } from './layout/operator.ts'
 
 /** A run that ended early: of some range no member has the volume any more. */
 export const UNRECOVERABLE = 'ended: nobody can recover it'
 
-/** Few seeds have them: volumes that go on with one replica, a backup of etcd that is restored, disks that are lost. */
-const FEW_SEEDS_KINDS: readonly string[] = [...LAST_MEMBER_FAULT_KINDS, ROLLBACK_KIND, DISKS_LOST_KIND]
+/** Few seeds have them: one replica is enough to go on, something moves, etcd is restored, disks are lost. */
+const FEW_SEEDS_KINDS: readonly string[] = [
+  ...LAST_MEMBER_FAULT_KINDS,
+  ...LAYOUT_FAULT_KINDS,
+  ROLLBACK_KIND,
+  DISKS_LOST_KIND,
+]
 
 /** What a run of some seeds must have seen: one that is missing was not tested. */
 export const KINDS_OF_A_RUN: readonly string[] = [
@@ -37,9 +44,13 @@ export const GATEWAY_KINDS: readonly string[] = [
   'takeovers',
 ]
 
+/** Where operators change the layout. */
+const LAYOUT_RUN_KINDS: readonly string[] = [...LAYOUT_KINDS.map(kind => `layout ${kind}`), 'copy done: move']
+
 /** The same for runs of many seeds. */
 export const RARE_KINDS: readonly string[] = [
   ...FEW_SEEDS_KINDS.map(kind => `fault ${kind}`),
+  ...LAYOUT_RUN_KINDS,
   'volume recovered by an operator',
   'redo record replayed',
   'etcd applied after its deadline',

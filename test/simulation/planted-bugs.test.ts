@@ -14,7 +14,15 @@ const FAULTS: readonly FaultKind[] = [
 
 /** A seed runs in a macrotask of its own. */
 function run(seed: number, bug: PlantedBug): Promise<SeedResult> {
-  const shape = { peers: 1, replicas: 1, minReplicas: 1, gateways: false, atomics: false, rollback: false }
+  const shape = {
+    peers: 1,
+    replicas: 1,
+    minReplicas: 1,
+    gateways: false,
+    atomics: false,
+    rollback: false,
+    layout: false,
+  }
   const options = {
     seed,
     start: singleOwnerDaemon(bug),

@@ -8,9 +8,12 @@ import type { StartDaemon } from './cluster/sim-peer.ts'
 import { type Shape, shapeOf, World } from './cluster/world.ts'
 import { ATOMIC_FAULTS } from './faults/aimed-atomics.ts'
 import { LAST_MEMBER_FAULTS } from './faults/aimed-last.ts'
+import { LAYOUT_FAULTS } from './faults/aimed-moves.ts'
 import { type AnyFaultKind, DISKS_LOST_KIND, Nemesis, ROLLBACK_KIND } from './faults/nemesis.ts'
 import { recoverVolume } from './faults/operator.ts'
 import { UNRECOVERABLE } from './kinds.ts'
+import { layoutAtRest } from './layout/layout-at-rest.ts'
+import { Operator } from './layout/operator.ts'
 import { Random } from './world/random.ts'
 import { Violation } from './world/violation.ts'
 
@@ -31,6 +34,10 @@ const DISKS_LOST_CHANCE = 0.03
 const DISKS_LOST_TRIES = 6
 /** On top, of seeds in which etcd is rolled back: that ends them. */
 const ROLLBACK_OPERATIONS = 500
+/** Of the layout, where operators change it: slower clients leave them the time. */
+const CHANGES_PER_SEED = 5
+const AIMS_AT_MOVES = 3
+const SLOW_THINK_MS = [40, 100, 200] as const
 const MANY_NBD_CHANCE = 0.2
 const CLIENTS = 5
 
@@ -70,7 +77,7 @@ export interface SeedResult {
 /** Runs one seed from beginning to end. Must be called from a macrotask; it blocks until the end. */
 export function runSeed(options: SeedOptions): SeedResult {
   const { seed, start, print, operations = OPERATIONS_PER_SEED } = options
-  const shape = { ...shapeOf(seed), ...options.shape }
+  const shape = shapeOf(seed, options.shape)
   const world = new World(seed, shape, start, print)
   let violation: SeedResult['violation'] = null
   const failed = (error: unknown) => {
@@ -119,6 +126,7 @@ class Run {
   readonly #random: Random
   readonly #operations: number
   readonly #roaming: Roaming
+  readonly #operator: Operator
   readonly #strikes: Strike[] = []
   #taken = 0
   #mendedAtMs = 0
@@ -149,20 +157,28 @@ class Run {
       this.#plan(LAST_MEMBERS_PER_SEED, last, () => this.#nemesis.aimOneOf(LAST_MEMBER_FAULTS, last))
     }
     const lost = new Random(world.seed, 'disks lost')
-    if (lost.chance(DISKS_LOST_CHANCE) && options.faults.includes(DISKS_LOST_KIND))
+    if (!world.shape.layout && lost.chance(DISKS_LOST_CHANCE) && options.faults.includes(DISKS_LOST_KIND))
       this.#plan(DISKS_LOST_TRIES, lost, () => this.#nemesis.loseDisks(lost))
     if (rollsBack) this.#planRollback(new Random(world.seed, 'rollback'))
     this.#roaming = new Roaming(world)
     if (world.shape.gateways)
       this.#plan(MOVES_PER_SEED, new Random(world.seed, 'moves'), () => this.#roaming.strike())
+    this.#operator = new Operator(world)
+    if (world.shape.layout) this.#planLayout()
     this.#strikes.sort((a, b) => a.at - b.at)
+  }
+
+  #planLayout(): void {
+    const random = new Random(this.#world.seed, 'layout changes')
+    this.#plan(CHANGES_PER_SEED, random, () => this.#operator.strike())
+    this.#plan(AIMS_AT_MOVES, random, () => this.#nemesis.aimOneOf(LAYOUT_FAULTS, random))
   }
 
   begin(): void {
     const world = this.#world
     for (const peer of world.peers) peer.start()
     const numbers = new OperationNumbers()
-    const workload: Workload = { take: () => this.#take(), thinkMs: this.#random.pick([2, 15, 40]) }
+    const workload: Workload = { take: () => this.#take(), thinkMs: this.#thinkMs() }
     // All of NBD is one writer: more of them take each other's streams away, again and again.
     const { gateways } = world.shape
     const nbdClients = gateways && !new Random(world.seed, 'nbd').chance(MANY_NBD_CHANCE) ? 1 : 2
@@ -202,6 +218,10 @@ class Run {
     this.#strikes.push({ at: backupAt, strike: backUp }, { at: restoreAt, strike: () => restore() })
   }
 
+  #thinkMs(): number {
+    return this.#random.pick(this.#world.shape.layout ? SLOW_THINK_MS : [2, 15, 40])
+  }
+
   #take(): boolean {
     if (this.#taken >= this.#operations) return false
     this.#taken++
@@ -225,7 +245,7 @@ class Run {
       return
     }
     const busy = clients.filter(client => client.isBusy)
-    const unsettled = this.#options.mustSettle ? judge.settled() : null
+    const unsettled = this.#options.mustSettle ? this.#unsettled() : null
     if (busy.length === 0 && unsettled === null) return this.#end()
     if (loop.nowMs - this.#mendedAtMs > REST_MS_MAX) {
       const waits = busy.map(client => client.name).join(' ')
@@ -234,6 +254,12 @@ class Run {
         `no rest ${REST_MS_MAX / 1000} s after everything was mended: ${unsettled ?? waits}`,
       )
     }
+  }
+
+  #unsettled(): string | null {
+    const world = this.#world
+    if (world.shape.layout && this.#operator.isBusy) return 'a command of an operator has not succeeded'
+    return world.judge.settled() ?? (world.shape.layout ? layoutAtRest(world) : null)
   }
 
   /** Whoever could serve again by an older state of etcd has tried by then; whether anybody may is no promise. */

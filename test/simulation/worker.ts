@@ -30,6 +30,7 @@ const { values } = parseArgs({
     atomics: { type: 'string' },
     minimum: { type: 'string' },
     rollback: { type: 'string' },
+    layout: { type: 'string' },
   },
 })
 
@@ -38,7 +39,15 @@ async function optionsOfModel(): Promise<Omit<SeedOptions, 'seed' | 'print'>> {
     return {
       start: singleOwnerDaemon(values.bug as PlantedBug),
       faults: FAULTS_OF_ONE,
-      shape: { peers: 1, replicas: 1, minReplicas: 1, gateways: false, atomics: false, rollback: false },
+      shape: {
+        peers: 1,
+        replicas: 1,
+        minReplicas: 1,
+        gateways: false,
+        atomics: false,
+        rollback: false,
+        layout: false,
+      },
       mustSettle: false,
     }
   }
@@ -49,6 +58,7 @@ async function optionsOfModel(): Promise<Omit<SeedOptions, 'seed' | 'print'>> {
     ...(values.gateways === undefined ? {} : { gateways: values.gateways === 'always' }),
     ...(values.minimum === undefined ? {} : { minReplicas: Number(values.minimum) }),
     ...(values.rollback === undefined ? {} : { rollback: values.rollback === 'always' }),
+    ...(values.layout === undefined ? {} : { layout: values.layout === 'always' }),
     ...(values.atomics === undefined ? {} : { atomics: values.atomics === 'always' }),
   }
   return { start: replicatedDaemon, faults: ALL_FAULT_KINDS, shape, mustSettle: true }

@@ -78,7 +78,7 @@ export class SimBrick implements ReplicaStore {
     await this.durably()
     const image = this.disk.images.get(uuid)
     if (image === undefined) throw new HoldfastError('ERR_VOLUME_NOT_FOUND')
-    image.sizeBytes = Math.max(image.sizeBytes, sizeBytes)
+    image.grow(sizeBytes)
   }
 
   async deleteVolume(uuid: string): Promise<void> {

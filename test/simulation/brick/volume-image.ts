@@ -59,6 +59,17 @@ class WordPage {
     this.version++
   }
 
+  lengthen(words: number): void {
+    if (words <= this.cache.length) return
+    const longer = (from: Uint32Array) => {
+      const to = new Uint32Array(words)
+      to.set(from)
+      return to
+    }
+    this.cache = longer(this.cache)
+    this.disk = longer(this.disk)
+  }
+
   snapshot(): WordSnapshot {
     return { words: this.cache.slice(), version: this.version }
   }
@@ -114,11 +125,16 @@ export class VolumeImage {
     this.uuid = uuid
     this.sizeBytes = sizeBytes
     this.descriptor = descriptor
-    this.#stamps = new WordPage(Math.ceil(sizeBytes / REGION_BYTES) + 1024)
+    this.#stamps = new WordPage(Math.ceil(sizeBytes / REGION_BYTES))
   }
 
   get regions(): number {
     return Math.ceil(this.sizeBytes / REGION_BYTES)
+  }
+
+  grow(sizeBytes: number): void {
+    this.sizeBytes = Math.max(this.sizeBytes, sizeBytes)
+    this.#stamps.lengthen(this.regions)
   }
 
   stamp(region: number): number {

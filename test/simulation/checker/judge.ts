@@ -7,21 +7,21 @@ import type { SimNetwork } from '../network/sim-network.ts'
 import type { EventLoop } from '../world/event-loop.ts'
 import { Violation } from '../world/violation.ts'
 import { SECTOR_BYTES, sectorValueQuick } from './content.ts'
-import { givenUpInVain } from './given-up.ts'
 import type { ClientOperation, History } from './history.ts'
 import { type LayoutView, viewOf } from './layout-view.ts'
 import { MemberComparison } from './member-comparison.ts'
 import { MessageJudge } from './message-judge.ts'
+import { RevisionJudge } from './revision-judge.ts'
 
 const SECTORS_PER_BLOCK = BLOCK_BYTES / SECTOR_BYTES
 
-/** A volume under test and the blocks of it that clients use. */
+/** A volume under test and the blocks of it that clients use: it may grow. */
 export interface TestedVolume {
   readonly index: number
   readonly name: string
   readonly uuid: string
-  readonly sizeBytes: number
-  readonly blocks: readonly number[]
+  sizeBytes: number
+  blocks: readonly number[]
 }
 
 export interface JudgedPeer {
@@ -31,8 +31,8 @@ export interface JudgedPeer {
   readonly brick: SimBrick | null
   /** Its machine has not lost power since, its process runs and can be reached by everybody. */
   readonly isReachable: boolean
-  /** Whether its process may answer reads of a volume under an epoch below this one, by what it was promised. */
-  mayRead(volume: string, belowEpoch: number): boolean
+  /** Whether its process may read some of these ranges under an epoch below this one, by what it was promised. */
+  mayRead(volume: string, belowEpoch: number, ranges: readonly number[]): boolean
 }
 
 export interface Judged {
@@ -60,6 +60,7 @@ export class Judge implements BrickWitness {
   readonly #rotted = new Set<string>()
   readonly #messages: MessageJudge
   readonly #comparison: MemberComparison
+  readonly #revisions: RevisionJudge
   /** Newest epoch of a volume, and when it was taken. */
   readonly #epochs = new Map<string, { readonly epoch: number; readonly atMs: number }>()
   readonly #lossGenerations = new Map<string, number>()
@@ -72,6 +73,7 @@ export class Judge implements BrickWitness {
     world.etcd.listeners.unshift(() => this.#revisionMade())
     this.#messages = new MessageJudge(world, volume => this.#views.get(volume.name)?.members ?? [])
     world.network.taps.add(this.#messages)
+    this.#revisions = new RevisionJudge(world, history)
     this.#comparison = new MemberComparison(world, (name, epoch) => this.#messages.isServed(name, epoch))
   }
 
@@ -135,8 +137,8 @@ export class Judge implements BrickWitness {
     this.#descriptors.set(key, { epoch, setVersion })
   }
 
-  /** I1: somebody serves this epoch. */
-  owns(name: string, epoch: number, who: string): void {
+  /** I1 and I11: somebody begins to serve this epoch, with these ranges. */
+  owns(name: string, epoch: number, who: string, ranges: readonly number[]): void {
     const key = `${name}@${epoch}`
     const before = this.#owners.get(key)
     if (before !== undefined && before !== who) {
@@ -146,7 +148,7 @@ export class Judge implements BrickWitness {
     }
     this.#owners.set(key, who)
     this.#messages.epochBegun(name, epoch)
-    const reader = this.#world.peers.find(peer => peer.mayRead(name, epoch))
+    const reader = this.#world.peers.find(peer => peer.mayRead(name, epoch, ranges))
     if (reader !== undefined)
       this.#world.broken(
         new Violation(
@@ -330,61 +332,7 @@ export class Judge implements BrickWitness {
         this.history.lost(volume.index, this.#epochs.get(volume.name)!.atMs, this.#world.loop.nowMs)
       if (this.rolledBackAtMs !== null) continue
       this.#views.set(volume.name, view)
-      this.#checkSizes(view)
-      if (before !== undefined) this.#checkStep(volume, before, view)
-    }
-  }
-
-  /** I3. */
-  #checkSizes({ name, head, members }: LayoutView): void {
-    for (const [range, set] of members.entries()) {
-      if (set.length < head.minReplicas)
-        this.#world.broken(
-          new Violation(
-            'I3',
-            `${name} range ${range} has ${set.length} members, fewer than ${head.minReplicas}`,
-          ),
-        )
-    }
-  }
-
-  #checkStep(volume: TestedVolume, before: LayoutView, after: LayoutView): void {
-    const [was, is] = [before.head, after.head]
-    const fell = (['epoch', 'setVersion', 'generation', 'lossGeneration'] as const).find(
-      key => is[key] < was[key],
-    )
-    if (fell !== undefined)
-      this.#world.broken(
-        new Violation('I1', `${fell} of ${volume.name} fell from ${was[fell]} to ${is[fell]}`),
-      )
-    if (is.epoch > was.epoch + 1)
-      this.#world.broken(new Violation('I1', `the epoch of ${volume.name} jumped to ${is.epoch}`))
-    const inVain =
-      is.lossGeneration > was.lossGeneration ? givenUpInVain(this.#world.peers, volume, after) : null
-    if (inVain !== null) this.#world.broken(inVain)
-    for (const [range, members] of after.members.entries()) {
-      for (const uuid of members) {
-        if (before.members[range]?.includes(uuid) === false) this.#checkJoiner(volume, range, uuid)
-      }
-    }
-  }
-
-  /** I6: what was flushed before a brick became a member is on its platter too. */
-  #checkJoiner(volume: TestedVolume, range: number, uuid: string): void {
-    const flushedMs = this.history.newestFlushMs(volume.index)
-    const sectorsPerRange = RANGE_BYTES / SECTOR_BYTES
-    for (const sector of this.history.writtenSectors(volume.index)) {
-      if (Math.floor(sector / sectorsPerRange) !== range) continue
-      const data = this.#image(uuid, volume)?.verifiedOnDisk(Math.floor(sector / SECTORS_PER_BLOCK))
-      if (data === null || data === undefined) continue
-      const value = sectorValueQuick(data, (sector % SECTORS_PER_BLOCK) * SECTOR_BYTES)
-      if (this.history.valuesSince(volume.index, sector, flushedMs).has(value)) continue
-      return this.#world.broken(
-        new Violation(
-          'I6',
-          `${uuid.slice(0, 8)} joined range ${range} of ${volume.name}, on its platter sector ${sector} holds ${value}`,
-        ),
-      )
+      this.#revisions.check(volume, before, view)
     }
   }
 }

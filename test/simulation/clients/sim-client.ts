@@ -358,7 +358,7 @@ export class SimClient {
 function isUntouched(operation: ClientOperation, status: BlockStatus): boolean {
   if (operation.kind === 'read' || operation.kind === 'flush') return true
   if (status === BlockStatus.aborted || status === BlockStatus.miscompare) return true
-  if (operation.kind === 'writeAtomic' && status === BlockStatus.outOfRange) return true
+  if (status === BlockStatus.outOfRange) return true
   return status === BlockStatus.noSpace && (operation.kind === 'write' || operation.kind === 'writeAtomic')
 }
 

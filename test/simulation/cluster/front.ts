@@ -1,3 +1,4 @@
+import type { VolumeHead } from '../../../src/control/layout.ts'
 import type { Replication, VolumeServer } from '../../../src/replication/replication.ts'
 import type { ClientIdentity } from '../../../src/volume/client-identity.ts'
 import type { OwnedVolume } from '../../../src/volume/owned-volume.ts'
@@ -9,6 +10,8 @@ export interface Front extends VolumeServer {
   /** Answers the handler of whatever comes over the network. */
   join(replication: Replication): Replication['handler']
   login(volume: string, client: ClientIdentity, connection: ClientConnection): Promise<VolumeHandle>
+  /** What the catalogue says of a volume now. */
+  follow(name: string, head: VolumeHead): void
   /** Null: it is not served here. */
   ownedVolume(name: string): OwnedVolume | null
 }

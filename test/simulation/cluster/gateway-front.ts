@@ -1,3 +1,4 @@
+import type { VolumeHead } from '../../../src/control/layout.ts'
 import { Gateway } from '../../../src/gateway/gateway.ts'
 import type { RoutedVolume } from '../../../src/gateway/routed-volume.ts'
 import type { OwnedHere, Replication, ReplicationLog } from '../../../src/replication/replication.ts'
@@ -58,6 +59,10 @@ export class GatewayFront implements Front {
     const handle = this.#volumes.get(name)!.open(client)
     this.#sessions.set(key, { volume: name, client, handle, connection })
     return handle
+  }
+
+  follow(name: string, head: VolumeHead): void {
+    this.#volumes.get(name)?.apply(head)
   }
 
   ownedVolume(name: string): OwnedVolume | null {

@@ -4,7 +4,6 @@ import type { ClientIdentity } from '../../../src/volume/client-identity.ts'
 import { OwnedVolume } from '../../../src/volume/owned-volume.ts'
 import type { VolumeHandle } from '../../../src/volume/volume.ts'
 import type { Front } from './front.ts'
-import type { DaemonParts } from './sim-peer.ts'
 import { plainVolumeState } from './volume-state.ts'
 
 interface Served {
@@ -15,13 +14,8 @@ interface Served {
 
 /** Clients come to the owner of their volume and to nobody else: less happens, so that a seed is soon through. */
 export class OwnerFront implements Front {
-  readonly #parts: DaemonParts
   readonly #served = new Map<string, Served>()
   #replication: Replication | null = null
-
-  constructor(parts: DaemonParts) {
-    this.#parts = parts
-  }
 
   join(replication: Replication): Replication['handler'] {
     this.#replication = replication
@@ -47,14 +41,17 @@ export class OwnerFront implements Front {
   }
 
   async begin(owned: OwnedHere): Promise<void> {
-    const { world } = this.#parts
-    const tested = world.volumes.find(volume => volume.name === owned.name)!
-    const description = { ...world.headOf(tested), name: owned.name, naa: Buffer.alloc(16) }
+    const description = { ...owned.head, sizeBytes: owned.sizeBytes, name: owned.name, naa: Buffer.alloc(16) }
     const volume = new OwnedVolume(description, owned.extents, plainVolumeState(), owned.queue)
     this.#served.set(owned.name, { owned, volume, handles: new Map() })
   }
 
-  changed(): void {}
+  changed(owned: OwnedHere): void {
+    const volume = this.#served.get(owned.name)?.volume
+    volume?.grow(Math.max(owned.sizeBytes, volume.sizeBytes))
+  }
+
+  follow(): void {}
 
   lost(): void {}
 

@@ -1,9 +1,18 @@
+import { rangesOf } from '../../../src/control/layout.ts'
 import { GroupedStore } from '../../../src/metadata/grouped-store.ts'
 import { openReplication } from '../../../src/replication/open-replication.ts'
-import type { OwnedHere, Replication, VolumeServer } from '../../../src/replication/replication.ts'
+import type { ReplicatedExtents } from '../../../src/replication/owner/replicated-extents.ts'
+import type {
+  OwnedHere,
+  Replication,
+  ReplicationLog,
+  VolumeServer,
+} from '../../../src/replication/replication.ts'
 import { SharedBudget } from '../../../src/replication/resync/shared-budget.ts'
 import type { ClientIdentity } from '../../../src/volume/client-identity.ts'
 import type { VolumeHandle } from '../../../src/volume/volume.ts'
+import { DaemonControl } from '../layout/daemon-control.ts'
+import { SimRegistration } from '../layout/sim-registration.ts'
 import type { Front } from './front.ts'
 import { GatewayFront } from './gateway-front.ts'
 import { OwnerFront } from './owner-front.ts'
@@ -20,6 +29,7 @@ export function replicatedDaemon(parts: DaemonParts): Daemon {
 }
 
 class ReplicatedDaemon implements Daemon, VolumeServer {
+  readonly control: DaemonControl | null
   readonly #parts: DaemonParts
   readonly #replication: Replication
   readonly #front: Front
@@ -33,26 +43,31 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
       if (world.trace.enabled) world.trace.say(process.name, `${message} ${brief(fields)}`)
     }
     const log = { info: say, warn: say, error: say }
-    this.#front = world.shape.gateways ? new GatewayFront(parts, log) : new OwnerFront(parts)
+    this.#front = world.shape.gateways ? new GatewayFront(parts, log) : new OwnerFront()
+    this.control = world.shape.layout ? this.#openControl(log) : null
     this.#replication = openReplication({
       network: node,
       store: brick,
       metadata: new GroupedStore(etcd),
       timers: process,
       lease,
+      ...(this.control === null ? {} : { planner: this.control }),
       budget: new SharedBudget(COPIED_BYTES_PER_SECOND, process),
       randomBytes: length => process.random.bytes(length),
       server: this,
       log,
       tellEvent: (kind, subject, message) => {
         this.#count(`event ${kind}`)
+        if (kind === 'copy.done') this.#count(`copy done: ${message.split(' ')[0]}`)
         if (world.trace.enabled) world.trace.say(process.name, `${kind} ${subject}: ${message}`)
       },
     })
     node.serve(this.#front.join(this.#replication))
     lease.begin()
+    if (this.control !== null) new SimRegistration(parts, lease).begin()
     if (world.trace.enabled) this.#tellStatistics()
     void this.#start()
+    void this.control?.begin()
   }
 
   get counts(): Readonly<Record<string, number>> {
@@ -77,10 +92,16 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
     await this.#front.ownedVolume(name)?.segments.clearQuiet(this.#parts.process.bootMs() - quietMs)
   }
 
-  authority(name: string): { epoch: number; untilMs: number } | null {
-    const owned = this.#replication.statistics().owned.find(one => one.name === name)
-    if (owned === undefined || this.#replication.owned(name)?.ended !== false) return null
-    return { epoch: owned.epoch, untilMs: owned.readableUntilMs }
+  authority(name: string): { epoch: number; ranges: number[] } | null {
+    const owned = this.#replication.owned(name)
+    if (owned === null || owned.ended) return null
+    const now = this.#parts.process.bootMs()
+    const mayRead = (range: number) => (owned.extents as ReplicatedExtents).classOf(range).readUntilMs > now
+    return { epoch: owned.epoch, ranges: servedRanges(owned).filter(mayRead) }
+  }
+
+  servedBytes(name: string): number | null {
+    return this.#front.ownedVolume(name)?.sizeBytes ?? null
   }
 
   async release(name: string): Promise<void> {
@@ -91,7 +112,7 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
 
   async begin(owned: OwnedHere): Promise<void> {
     const { world, process } = this.#parts
-    world.judge.owns(owned.name, owned.epoch, process.name)
+    world.judge.owns(owned.name, owned.epoch, process.name, servedRanges(owned))
     await this.#front.begin(owned)
     for (const listener of world.epochListeners) listener(owned.name)
   }
@@ -108,6 +129,15 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
 
   end(owned: OwnedHere): Promise<void> {
     return this.#front.end(owned)
+  }
+
+  #openControl(log: ReplicationLog): DaemonControl {
+    return new DaemonControl({
+      parts: this.#parts,
+      log,
+      replication: () => this.#replication,
+      follow: (name, head) => this.#front.follow(name, head),
+    })
   }
 
   async #start(): Promise<void> {
@@ -136,6 +166,11 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
   #count(kind: string): void {
     this.#counts[kind] = (this.#counts[kind] ?? 0) + 1
   }
+}
+
+function servedRanges({ extents, head }: OwnedHere): number[] {
+  const ranges = Array.from({ length: rangesOf(head.sizeBytes) }, (_, range) => range)
+  return ranges.filter(range => (extents as ReplicatedExtents).classOf(range).served)
 }
 
 function brief(fields: object): string {

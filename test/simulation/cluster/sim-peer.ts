@@ -4,6 +4,7 @@ import type { VolumeHandle } from '../../../src/volume/volume.ts'
 import { SimBrick } from '../brick/sim-brick.ts'
 import { healthy, SimDisk } from '../brick/sim-disk.ts'
 import { SimEtcdClient } from '../etcd/sim-etcd-client.ts'
+import type { DaemonControl } from '../layout/daemon-control.ts'
 import type { SimNode } from '../network/sim-network.ts'
 import { Random } from '../world/random.ts'
 import { Machine, SimProcess } from '../world/sim-process.ts'
@@ -33,8 +34,12 @@ export interface Daemon {
   clearSegments(volume: string, quietMs: number): Promise<void>
   /** Gives up what it owns, as before an upgrade. */
   release(volume: string): Promise<void>
-  /** Under which epoch it may read a volume, and until when by its machine's clock; null: it does not own it. */
-  authority(volume: string): { readonly epoch: number; readonly untilMs: number } | null
+  /** Under which epoch it owns a volume, and which ranges of it it may read now; null: it does not own it. */
+  authority(volume: string): { readonly epoch: number; readonly ranges: readonly number[] } | null
+  /** The size of a volume as this daemon serves it; null: it does not own it. */
+  servedBytes(volume: string): number | null
+  /** Null where nobody changes the layout. */
+  readonly control: DaemonControl | null
   /** How often each thing happened that only the inside can count. */
   readonly counts: Readonly<Record<string, number>>
 }
@@ -49,14 +54,17 @@ export class SimPeer {
   readonly disk: SimDisk
   parts: DaemonParts | null = null
   daemon: Daemon | null = null
+  /** It was let in: else nobody starts it. */
+  isOfCluster: boolean
   readonly #world: World
   readonly #start: StartDaemon
   #incarnation = 0
 
-  constructor(world: World, number: number, start: StartDaemon) {
+  constructor(world: World, number: number, isOfCluster: boolean, start: StartDaemon) {
     this.#world = world
     this.#start = start
     this.number = number
+    this.isOfCluster = isOfCluster
     const random = new Random(world.seed, `machine ${number}`)
     this.peerId = random.uuid()
     this.machine = new Machine(`m${number}`, world.loop, random)
@@ -81,7 +89,7 @@ export class SimPeer {
   }
 
   start(): void {
-    if (this.isRunning || !this.machine.isUp) return
+    if (this.isRunning || !this.machine.isUp || !this.isOfCluster) return
     const { loop, network, etcd, seed, tally, judge } = this.#world
     const name = `p${this.number}.${++this.#incarnation}`
     const random = new Random(seed, name)

@@ -30,6 +30,7 @@ export function singleOwnerDaemon(bug: PlantedBug): (parts: DaemonParts) => Daem
 
 class SingleOwnerDaemon implements Daemon {
   readonly counts = {}
+  readonly control = null
   readonly #parts: DaemonParts
   readonly #bug: PlantedBug
   readonly #volumes = new Map<string, Promise<OwnedVolume>>()
@@ -60,6 +61,10 @@ class SingleOwnerDaemon implements Daemon {
     await volume?.segments.clearQuiet(this.#parts.process.bootMs() - quietMs)
   }
 
+  servedBytes(): null {
+    return null
+  }
+
   authority(): null {
     return null
   }
@@ -76,7 +81,7 @@ class SingleOwnerDaemon implements Daemon {
     if (extents.generation === 0) extents.generation = 1
     await extents.trustSegments(extents.suspectSegments())
     const planted = this.#bug === 'none' ? extents : plant(extents, this.#bug)
-    world.judge.owns(name, 1, process.machine.name)
+    world.judge.owns(name, 1, process.machine.name, [0])
     return new OwnedVolume(description, planted, plainVolumeState())
   }
 }

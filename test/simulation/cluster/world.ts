@@ -1,3 +1,4 @@
+import { hashToken } from '../../../src/cluster/token.ts'
 import {
   encodeValue,
   keys,
@@ -34,6 +35,10 @@ export interface Shape {
   readonly atomics: boolean
   /** Somebody restores a backup of etcd. */
   readonly rollback: boolean
+  /** Operators drain and add peers, change R, and let volumes grow. */
+  readonly layout: boolean
+  /** Peers that were not there when the cluster was founded. */
+  readonly latePeers: number
 }
 
 const MIB = 2 ** 20
@@ -41,15 +46,22 @@ const MIB = 2 ** 20
 const FIRST_EPOCH = 1
 /** All volumes together. */
 const BLOCKS_IN_USE = 64
+/** The same where volumes grow: what they grow by has some too. */
+const BLOCKS_AT_FIRST = 48
 const CLUSTER_OF_BLOCKS = 8
 const ATOMICS_CHANCE = 0.25
 const ONE_IS_ENOUGH_CHANCE = 0.08
 const ROLLBACK_CHANCE = 0.03
 
-export function shapeOf(seed: number): Shape {
+const LAYOUT_CHANCE = 0.1
+/** Of joining the cluster. */
+export const CLUSTER_TOKEN = 'a token'
+
+/** What the seed draws, and whatever is asked for instead. */
+export function shapeOf(seed: number, instead: Partial<Shape> = {}): Shape {
   const random = new Random(seed, 'shape')
   const peers = random.pick([3, 3, 4])
-  return {
+  const drawn = {
     peers,
     volumes: random.pick([1, 1, 2]),
     replicas: 3,
@@ -58,7 +70,17 @@ export function shapeOf(seed: number): Shape {
     gateways: false,
     rollback: new Random(seed, 'rolled back').chance(ROLLBACK_CHANCE),
     atomics: new Random(seed, 'atomics').chance(ATOMICS_CHANCE),
+    layout: new Random(seed, 'layout').chance(LAYOUT_CHANCE),
+    latePeers: 0,
   }
+  return { ...drawn, ...((instead.layout ?? drawn.layout) ? changingShape(seed) : {}), ...instead }
+}
+
+/** Room for a drain, at once or when the late one has come. */
+function changingShape(seed: number): Partial<Shape> {
+  const random = new Random(seed, 'changing shape')
+  const [peers, latePeers, replicas] = [random.pick([4, 5]), random.below(2), random.pick([2, 3, 3])]
+  return { peers, latePeers, replicas, rollback: false }
 }
 
 /** One cluster, its clients and the eye that sees all of it. */
@@ -102,9 +124,15 @@ export class World {
       broken: (violation: Violation) => this.broken(violation),
     }
     this.judge = new Judge(judged, this.history)
-    for (let number = 1; number <= shape.peers; number++) this.#add(new SimPeer(this, number, start))
+    for (let number = 1; number <= shape.peers; number++)
+      this.#add(new SimPeer(this, number, number <= this.#founders, start))
     this.#writeMetadata()
     this.#makeDescriptors()
+  }
+
+  /** The peers with the smallest numbers. */
+  get #founders(): number {
+    return this.shape.peers - this.shape.latePeers
   }
 
   #add(peer: SimPeer): void {
@@ -119,9 +147,10 @@ export class World {
       get isReachable() {
         return peer.isReachable
       },
-      mayRead(volume: string, epoch: number) {
+      mayRead(volume: string, epoch: number, ranges: readonly number[]) {
         const authority = peer.daemon?.authority(volume) ?? null
-        return authority !== null && authority.epoch < epoch && authority.untilMs > peer.machine.bootMs()
+        if (authority === null || authority.epoch >= epoch) return false
+        return authority.ranges.some(range => ranges.includes(range))
       },
     })
   }
@@ -137,7 +166,7 @@ export class World {
   }
 
   #testedVolume(index: number): TestedVolume {
-    const { sizeBytes, volumes } = this.shape
+    const { sizeBytes, volumes, layout } = this.shape
     const last = sizeBytes / BLOCK_BYTES
     const edges = [
       BLOCKS_PER_SEGMENT,
@@ -149,7 +178,7 @@ export class World {
       Math.min(RANGE_BYTES / BLOCK_BYTES, last - CLUSTER_OF_BLOCKS),
       last - CLUSTER_OF_BLOCKS / 2,
     ]
-    const clusters = BLOCKS_IN_USE / volumes / CLUSTER_OF_BLOCKS
+    const clusters = (layout ? BLOCKS_AT_FIRST : BLOCKS_IN_USE) / volumes / CLUSTER_OF_BLOCKS
     const chosen = this.random.shuffled(edges.slice(0, 6)).slice(0, clusters - 2)
     const blocks = [...chosen, ...edges.slice(6)].flatMap(edge =>
       Array.from({ length: CLUSTER_OF_BLOCKS }, (_, i) => edge - CLUSTER_OF_BLOCKS / 2 + i),
@@ -163,8 +192,17 @@ export class World {
     }
   }
 
+  /** A volume has grown: clients use some blocks at the border that it crossed, or at its former end. */
+  grown(volume: TestedVolume, sizeBytes: number): void {
+    const border = Math.ceil(volume.sizeBytes / RANGE_BYTES) * RANGE_BYTES
+    const middle = (border < sizeBytes ? border : volume.sizeBytes) / BLOCK_BYTES
+    const blocks = Array.from({ length: CLUSTER_OF_BLOCKS }, (_, i) => middle - CLUSTER_OF_BLOCKS / 2 + i)
+    volume.sizeBytes = sizeBytes
+    volume.blocks = [...new Set([...volume.blocks, ...blocks])].sort((a, b) => a - b)
+  }
+
   placementOf(volume: TestedVolume): number[][] {
-    const numbers = Array.from({ length: this.shape.peers }, (_, i) => i + 1)
+    const numbers = Array.from({ length: this.#founders }, (_, i) => i + 1)
     const ranges = Math.ceil(volume.sizeBytes / RANGE_BYTES)
     const random = new Random(this.seed, `placement ${volume.index}`)
     return Array.from({ length: ranges }, () => random.shuffled(numbers).slice(0, this.shape.replicas))
@@ -208,10 +246,11 @@ export class World {
       layout: LAYOUT_VERSION,
       id: this.clusterId,
       createdAt: '',
-      nextPeerNumber: this.peers.length + 1,
+      nextPeerNumber: this.#founders + 1,
+      tokenHash: hashToken(CLUSTER_TOKEN),
     }
     puts.push({ do: 'put', key: keys.cluster, value: encodeValue('cluster', cluster) })
-    for (const { number, peerId, disk } of this.peers) {
+    for (const { number, peerId, disk } of this.peers.slice(0, this.#founders)) {
       const peer = { number, addresses: [`10.0.0.${number}:9281`], labels: {} }
       puts.push({ do: 'put', key: keys.peer(peerId), value: encodeValue('peer', peer) })
       const brick = { peer: peerId, openCounter: disk.openCounter }

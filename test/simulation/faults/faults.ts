@@ -172,7 +172,11 @@ export const FAULTS = {
   }),
   diskEmptied: onPeer((peer, world, random, later) => {
     // The data of one brick is gone for good: only while everybody else has everything.
-    const isWhole = world.volumes.every(volume => world.judge.view(volume)?.head.out.length === 0)
+    const isWhole = world.volumes.every(volume => {
+      const view = world.judge.view(volume)
+      if (view === undefined || view.head.out.length > 0) return false
+      return view.members.every(set => set.length > view.head.minReplicas)
+    })
     if (!isWhole || !world.peers.every(other => other.isReachable)) return null
     peer.kill(true)
     peer.disk.empty()

@@ -3,6 +3,7 @@ import { Random } from '../world/random.ts'
 import { AIMED_FAULT_KINDS, AIMED_FAULTS, type AimedFault, type AimedFaultKind, aimFault } from './aimed.ts'
 import { ATOMIC_FAULT_KINDS, type AtomicFaultKind } from './aimed-atomics.ts'
 import { LAST_MEMBER_FAULT_KINDS, type LastMemberFaultKind } from './aimed-last.ts'
+import { LAYOUT_FAULT_KINDS, type LayoutFaultKind } from './aimed-moves.ts'
 import { FAULT_KINDS, FAULTS, type FaultKind } from './faults.ts'
 
 /** Struck only in seeds that have it: all but one member of a volume lose their disks for good. */
@@ -17,11 +18,13 @@ export type AnyFaultKind =
   | AimedFaultKind
   | AtomicFaultKind
   | LastMemberFaultKind
+  | LayoutFaultKind
 export const ALL_FAULT_KINDS: readonly AnyFaultKind[] = [
   ...FAULT_KINDS,
   ...AIMED_FAULT_KINDS,
   ...ATOMIC_FAULT_KINDS,
   ...LAST_MEMBER_FAULT_KINDS,
+  ...LAYOUT_FAULT_KINDS,
   ROLLBACK_KIND,
   DISKS_LOST_KIND,
 ]
