@@ -65,6 +65,7 @@ export class SimClient {
   #session: Session | null = null
   #loggingIn = false
   #avoided: SimPeer | null = null
+  #readerThinksMs = READER_THINKS_MS
   #stopped = false
   #unknown: Unknown[] = []
   /** Operations whose turn has come. */
@@ -101,8 +102,9 @@ export class SimClient {
   }
 
   /** Slowly, so that a run has operations left for what others do. */
-  onlyReads(on: boolean): void {
+  onlyReads(on: boolean, thinkMs = READER_THINKS_MS): void {
     this.#maker.readsOnly = on
+    this.#readerThinksMs = thinkMs
   }
 
   begin(): void {
@@ -235,7 +237,7 @@ export class SimClient {
 
   #later(): void {
     const thinkMs =
-      (this.#maker.readsOnly ? READER_THINKS_MS : this.#workload.thinkMs) * this.#random.between(0, 2)
+      (this.#maker.readsOnly ? this.#readerThinksMs : this.#workload.thinkMs) * this.#random.between(0, 2)
     this.#world.loop.after(thinkMs, () => this.#next())
   }
 

@@ -2,6 +2,11 @@ import type { AimedFault } from './aimed.ts'
 import { atNextSetChange } from './moments.ts'
 
 const EJECTED_MS = 1_300
+/** What was sent has ended, on members that are well. */
+const WRITES_END_MS = 400
+const QUIET_READER_MS = 1_000
+/** The next owner serves, alone. */
+const TAKEN_OVER_MS = 9_000
 
 /** Faults for volumes that go on with their last replica. */
 export const LAST_MEMBER_FAULTS = {
@@ -31,6 +36,44 @@ export const LAST_MEMBER_FAULTS = {
       )
     })
     later(12_000, () => last.start())
+  },
+  /**
+   * As above, but what the first one is given is all that tells it how new that is: nobody writes any more, and nothing
+   * is active when the source goes.
+   */
+  copiedThenAlone: (aim, target) => {
+    const { random, later, world } = aim
+    const { owner, others, volume } = target
+    const [first, last] = random.shuffled(others)
+    if (first === undefined || last === undefined) return
+    const clients = world.clients.filter(client => client.volume === volume)
+    const onlyRead = (on: boolean) => {
+      for (const client of clients) client.onlyReads(on, QUIET_READER_MS)
+    }
+    later(random.between(15, 60), () => last.kill())
+    later(random.between(200, 800), () => first.kill())
+    later(EJECTED_MS + random.between(1_200, 2_500), () => {
+      onlyRead(true)
+      later(WRITES_END_MS, () => first.start())
+      atNextSetChange(
+        aim,
+        volume,
+        (now, wanted) => wanted.out.length < now.out.length,
+        () => {
+          aim.struck(`${first.machine.name} of ${volume.name}`)
+          later(
+            random.between(50, 150),
+            () => void owner.daemon?.clearSegments(volume.name, 0).catch(() => {}),
+          )
+          later(WRITES_END_MS, () => owner.kill(true))
+          later(TAKEN_OVER_MS, () => owner.start())
+        },
+      )
+    })
+    world.loop.after(2 * TAKEN_OVER_MS, () => {
+      onlyRead(false)
+      if (!aim.isOver()) last.start()
+    })
   },
 } satisfies Record<string, AimedFault>
 
