@@ -25,6 +25,8 @@ export interface SessionLink {
 
 /** What a connection does with what it receives: the login phase, then the session. */
 export interface ConnectionPhase extends Omit<PduSink, 'streamFailed'> {
+  /** The next answer comes from a thread that waits for the disk. */
+  readonly isWaitingForDisk: boolean
   /** The socket took output. */
   outputTaken(): void
   /** What a pass gathered was handed to the socket. */

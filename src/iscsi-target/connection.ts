@@ -105,7 +105,9 @@ export class Connection implements PduSink, SessionLink, ByteIntake, TurnTaker {
     else this.receiver.receive(buffer, lengthBytes)
     this.#inPass = false
     this.flush()
-    this.#surroundings.busyPoll.passEnded()
+    const { busyPoll } = this.#surroundings
+    if (this.#isInitiatorsTurn) busyPoll.passEnded()
+    else busyPoll.passLeftWaiting()
     this.#isReading = this.receiving
     return this.#isReading
   }
@@ -205,6 +207,11 @@ export class Connection implements PduSink, SessionLink, ByteIntake, TurnTaker {
     if (this.#closeReason !== null && nowMs - this.#closingSinceMs >= CLOSE_GRACE_MS)
       this.close('closeTimeout')
     else this.#phase?.tick(nowMs)
+  }
+
+  /** All is said: what comes next is input, not room in the socket and not a disk's answer. */
+  get #isInitiatorsTurn(): boolean {
+    return this.output.pendingBytes === 0 && this.#phase?.isWaitingForDisk !== true
   }
 
   #outputTaken(): void {

@@ -13,6 +13,7 @@ export type Admission = (outcome: LoginOutcome, decided: (admitted: Session | Lo
 /** A connection before full feature phase: login requests and nothing else, within a time limit. RFC 7143 §6.3. */
 export class LoginPhase implements ConnectionPhase {
   receiving = true
+  readonly isWaitingForDisk = false
   readonly #link: SessionLink
   readonly #negotiation: LoginNegotiation
   readonly #admit: Admission

@@ -150,6 +150,10 @@ export class Session implements ConnectionPhase, ScsiTransport {
     if (opcodeOf(pdu, at) === Opcode.dataOut) this.dataOut.digestFailed(pdu, at, dataSegmentBytesOf(pdu, at))
   }
 
+  get isWaitingForDisk(): boolean {
+    return this.slots.awaitingDisk > 0
+  }
+
   outputTaken(): void {
     if (!this.ended) this.answers.outputTaken()
     this.#considerReceiving()
@@ -233,6 +237,10 @@ export class Session implements ConnectionPhase, ScsiTransport {
 
   retainDataOut(command: ScsiCommand): void {
     this.dataOut.retain(command as TaskSlot)
+  }
+
+  awaitsDisk(command: ScsiCommand): void {
+    this.slots.awaitsDisk(command as TaskSlot)
   }
 
   // For the parts of the session.

@@ -29,6 +29,7 @@ export class TaskSlot extends ScsiCommand {
   immediate = false
   /** It occupies a place in the command window. */
   inWindow = false
+  awaitsDisk = false
   reads = false
   writes = false
   lunHigh = 0
@@ -92,6 +93,7 @@ export class TaskSlot extends ScsiCommand {
     this.dataIn = null
     this.dataInSource = null
     this.aborted = false
+    this.awaitsDisk = false
     this.wantedBytes = 0
     this.unsolicitedOpen = false
     this.transferredBytes = 0
@@ -162,6 +164,7 @@ export class TaskSlots {
   readonly #buckets: (TaskSlot | null)[] = new Array(BUCKETS).fill(null)
   #immediate = 0
   #used = 0
+  #awaitingDisk = 0
 
   constructor(transport: ScsiTransport) {
     this.#transport = transport
@@ -173,6 +176,10 @@ export class TaskSlots {
 
   get immediateUsed(): number {
     return this.#immediate
+  }
+
+  get awaitingDisk(): number {
+    return this.#awaitingDisk
   }
 
   take(initiatorTaskTag: number, immediate: boolean): TaskSlot {
@@ -203,7 +210,14 @@ export class TaskSlots {
     slot.state = SlotState.free
     this.#used--
     if (slot.immediate) this.#immediate--
+    if (slot.awaitsDisk) this.#awaitingDisk--
     this.#free.push(slot)
+  }
+
+  /** Until it is given back. */
+  awaitsDisk(slot: TaskSlot): void {
+    if (!slot.awaitsDisk) this.#awaitingDisk++
+    slot.awaitsDisk = true
   }
 
   find(initiatorTaskTag: number): TaskSlot | null {

@@ -29,6 +29,8 @@ export interface ScsiTransport {
    * stays valid until commandDone. Called by whoever cannot finish inside execute().
    */
   retainDataOut(command: ScsiCommand): void
+  /** What the command does next, until commandDone, it does when a disk has made something durable. */
+  awaitsDisk(command: ScsiCommand): void
 }
 
 /** Where data-in comes from when it is streamed out of a device and not built in memory. */

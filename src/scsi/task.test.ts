@@ -7,7 +7,12 @@ async function streaming() {
   const device = await ScsiDevice.serve()
   const { nexus } = device.initiator()
   const ended: ScsiCommand[] = []
-  const transport: ScsiTransport = { commandDone: command => ended.push(command), retainDataOut: () => {} }
+  const waits: number[] = []
+  const transport: ScsiTransport = {
+    commandDone: command => ended.push(command),
+    retainDataOut: () => {},
+    awaitsDisk: ({ cdb }) => waits.push(cdb[0]!),
+  }
   const command = new ScsiCommand(transport)
   command.nexus = nexus
   const begin = (bytes: readonly number[], attribute: TaskAttribute = TaskAttribute.simple) => {
@@ -18,7 +23,7 @@ async function streaming() {
     device.target.begin(command)
     device.target.execute(command)
   }
-  return { device, nexus, ended, command, begin }
+  return { device, nexus, ended, waits, command, begin }
 }
 
 const into = Buffer.alloc(8192)
@@ -75,4 +80,23 @@ test('a command slot serves one command after the other', async () => {
   expect(command.dataInSource!.readDataIn(command, 0, 512, into, 0)).toBe(DataInResult.ok)
   expect(ended.length).toBe(3)
   expect(device.target.unit(0)!.stats.inFlight).toBe(0)
+})
+
+test('a transport hears which commands wait for a disk: a flush and a write with FUA, and no other', async () => {
+  const { ended, waits, command, begin } = await streaming()
+  command.expectedOutLength = 512
+  command.dataOut = Buffer.alloc(512)
+  command.dataOutReceived = 512
+  const forceUnitAccess = 0x08
+  const commands = [
+    cdb.testUnitReady(),
+    cdb.write10(0, 1),
+    cdb.write10(0, 1, forceUnitAccess),
+    cdb.synchronizeCache10(),
+  ]
+  for (const [index, bytes] of commands.entries()) {
+    begin(bytes)
+    await expect.poll(() => ended.length).toBe(index + 1)
+  }
+  expect(waits).toEqual([0x2a, 0x35])
 })

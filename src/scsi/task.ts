@@ -156,6 +156,7 @@ export class Task implements BlockCompletion, DataInSource {
     operation.dataAt = dataAt
     operation.fua = this.fua && kind !== BlockKind.flush
     this.#continuation = next
+    if (kind === BlockKind.flush || operation.fua) this.command.transport.awaitsDisk(this.command)
     this.link.handle.submit(operation)
   }
 

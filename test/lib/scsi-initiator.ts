@@ -114,6 +114,8 @@ export class ScsiInitiator implements ScsiTransport {
     command.dataOut = Buffer.from(command.dataOut)
   }
 
+  awaitsDisk(): void {}
+
   commandDone(command: ScsiCommand): void {
     if (command.aborted) this.#settle(command, null)
     else if (command.dataInSource === null) this.#settle(command, command.dataIn ?? Buffer.alloc(0))
