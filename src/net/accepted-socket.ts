@@ -1,4 +1,5 @@
 import net from 'node:net'
+import { sendUnpacedWithinMachine } from './unpaced.ts'
 
 /** How a connection takes bytes in. */
 export interface ByteIntake {
@@ -18,6 +19,7 @@ interface WithHandle {
  * `byEvents`, the same bytes come by 'data' events.
  */
 export function openAccepted(accepted: net.Socket, intake: ByteIntake, byEvents: boolean): net.Socket {
+  sendUnpacedWithinMachine(accepted)
   const handle = byEvents ? null : (accepted as WithHandle)._handle
   if (handle == null) {
     accepted.on('data', (chunk: Buffer) => {
