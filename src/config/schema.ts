@@ -174,7 +174,7 @@ const store = z.strictObject({
       value: 'SIZE',
       unit: 'bytes',
       reason: 'Written but not yet on disk, over all volumes; above it writes wait.',
-      defaultText: "half of the kernel's background threshold at start",
+      defaultText: 'half of what the kernel lets be dirty before it slows writers down, at start',
     },
   ),
   checksumCache: field(size(MiB).default(32 * MiB), {
