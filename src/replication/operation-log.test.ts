@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { RANGE_BYTES } from '../control/layout.ts'
 import {
   FORGOTTEN_SLOTS,
   fateOf,
@@ -32,6 +33,28 @@ test.each<[string, string, (OperationLog | null)[][]]>([
   ['no member has told anything', 'unknown', [[]]],
 ])('fate of an operation: %s: %s', (_, fate, logs) => {
   expect(fateOf(mine, logs)).toBe(fate)
+})
+
+/** As the owner sends a trim with ragged ends: these first. */
+const head: LoggedOperation = { ...mine, lengthBytes: BLOCK }
+const rest: LoggedOperation = { ...mine, offsetBytes: BLOCK, lengthBytes: BLOCK }
+
+test.each<[string, string, (OperationLog | null)[][]]>([
+  ['all pieces on all members', 'carriedOut', [[log([rest, head]), log([head, head, rest])]]],
+  ['one piece on all members, the other on none', 'begun', [[log([head]), log([head])]]],
+  ['one piece on all members, the other on one', 'begun', [[log([head, rest]), log([head])]]],
+  ['one piece, and others have overwritten it', 'carriedOut', [[log([head, overlapping]), log([head])]]],
+  ['one piece, by members that missed some', 'unknown', [[log([head], { complete: false })]]],
+])('fate of an operation in pieces: %s: %s', (_, fate, logs) => {
+  expect(fateOf(mine, logs)).toBe(fate)
+})
+
+test('fate of an operation: of two ranges each member is asked for the part that it has', () => {
+  const both = { ...mine, offsetBytes: RANGE_BYTES - BLOCK }
+  const first = log([{ ...both, lengthBytes: BLOCK }])
+  const second = log([{ ...both, offsetBytes: RANGE_BYTES, lengthBytes: BLOCK }])
+  expect(fateOf(both, [[first], [second]])).toBe('carriedOut')
+  expect(fateOf(both, [[first], [first]])).toBe('begun')
 })
 
 test('fate of an operation: what a log has no room for any more proves nothing', () => {
