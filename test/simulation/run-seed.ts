@@ -33,7 +33,7 @@ const LAST_MEMBERS_PER_SEED = 2
 const DISKS_LOST_CHANCE = 0.03
 const DISKS_LOST_TRIES = 6
 /** On top, of seeds in which etcd is rolled back: that ends them. */
-const ROLLBACK_OPERATIONS = 500
+const ROLLBACK_OPERATIONS = 1_500
 /** Of the layout, where operators change it: slower clients leave them the time. */
 const CHANGES_PER_SEED = 5
 const AIMS_AT_MOVES = 3
@@ -145,7 +145,7 @@ class Run {
     this.#plan(count, this.#random, () => this.#nemesis.strike())
     const random = new Random(world.seed, 'aims')
     for (let i = 0; i < AIMS_PER_SEED; i++) {
-      const at = Math.floor(((i + random.between(0.1, 0.9)) / AIMS_PER_SEED) * operations)
+      const at = Math.floor(((i + random.between(0.1, 0.9)) / AIMS_PER_SEED) * this.#operations)
       this.#strikes.push({ at, strike: () => this.#nemesis.aim() })
     }
     if (world.shape.atomics) {
@@ -206,11 +206,11 @@ class Run {
     }
   }
 
-  /** The backup is made in the last third of the other operations, and is restored after all of them. */
+  /** The backup is made in the last third of the other operations, and is restored after all of them: faults go on. */
   #planRollback(random: Random): void {
     const end = this.#operations - ROLLBACK_OPERATIONS
     const backupAt = Math.floor(random.between(0.67, 1) * end)
-    const restoreAt = end + random.below(ROLLBACK_OPERATIONS / 2)
+    const restoreAt = end + random.below(ROLLBACK_OPERATIONS / 5)
     let restore = () => {}
     const backUp = () => {
       restore = this.#nemesis.backUp()
