@@ -7,8 +7,10 @@ import {
   PeerStatus,
 } from '../replication/peer-network.ts'
 import type { ReplicationLog } from '../replication/replication.ts'
+import type { Timers } from '../replication/timers.ts'
 import { asClientIdentity } from './client-key.ts'
 import { ForwardTask } from './forward-task.ts'
+import { ATTACH_WAIT_MS } from './limits.ts'
 import {
   asGatewayBody,
   type GatewayBody,
@@ -24,6 +26,7 @@ const IDLE_TASKS_MAX = 1024
 
 export interface GatewayServiceOptions {
   readonly log: ReplicationLog
+  readonly timers: Timers
   /** What a gateway's requests are not for: the replicas of this daemon. */
   readonly replicas: PeerRequestHandler
   /** An owner's event for a volume that is served here. */
@@ -42,6 +45,8 @@ export class GatewayService implements PeerRequestHandler {
   readonly #services = new Map<string, OwnedService>()
   /** The newest connection of each peer, by its small number: what comes by an older one is too late. PROTOCOL rule 3. */
   readonly #newest = new Map<number, { readonly incarnation: string; readonly connection: number }>()
+  /** By volume uuid: gateways that asked before it was served. */
+  readonly #attaching = new Map<string, Set<() => void>>()
   readonly #idle: ForwardTask[] = []
   readonly #recycle = (task: ForwardTask): void => {
     if (this.#idle.length < IDLE_TASKS_MAX) this.#idle.push(task)
@@ -53,6 +58,7 @@ export class GatewayService implements PeerRequestHandler {
 
   add(service: OwnedService): void {
     this.#services.set(service.uuid, service)
+    for (const wake of this.#attaching.get(service.uuid) ?? []) wake()
   }
 
   remove(service: OwnedService): void {
@@ -116,8 +122,8 @@ export class GatewayService implements PeerRequestHandler {
     return body.what === 'gatewayEvent' ? this.#tell(request, body) : this.#options.users(request.volume)
   }
 
-  #call({ volume, from }: IncomingRequest, { call, args }: GatewayCall): Promise<unknown> {
-    const service = this.#services.get(volume)
+  async #call({ volume, from }: IncomingRequest, { call, args }: GatewayCall): Promise<unknown> {
+    const service = call === 'attach' ? await this.#whenServed(volume) : this.#services.get(volume)
     if (service === undefined)
       throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', 'the volume is owned elsewhere')
     if (!OWNER_CALLS.includes(call) || !Array.isArray(args)) throw new HoldfastError('ERR_ARGUMENT_INVALID')
@@ -125,6 +131,23 @@ export class GatewayService implements PeerRequestHandler {
     if (isAboutClient && asClientIdentity(args[0]) === null) throw new HoldfastError('ERR_ARGUMENT_INVALID')
     const method = service.portFor(from.peerNumber)[call] as (...args: unknown[]) => Promise<unknown>
     return method(...args)
+  }
+
+  /** The owner's name is known before it serves: gateways that came back all the time would keep it from that. */
+  #whenServed(uuid: string): Promise<OwnedService | undefined> {
+    if (this.#services.has(uuid)) return Promise.resolve(this.#services.get(uuid))
+    return new Promise(resolve => {
+      const waiting = this.#attaching.get(uuid) ?? new Set()
+      this.#attaching.set(uuid, waiting)
+      const wake = () => {
+        timer.cancel()
+        waiting.delete(wake)
+        if (waiting.size === 0) this.#attaching.delete(uuid)
+        resolve(this.#services.get(uuid))
+      }
+      const timer = this.#options.timers.after(ATTACH_WAIT_MS, wake)
+      waiting.add(wake)
+    })
   }
 
   async #tell({ volume }: IncomingRequest, { epoch, event }: GatewayEvent): Promise<null> {

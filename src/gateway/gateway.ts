@@ -1,5 +1,5 @@
 import { invariant } from '../lib/invariant.ts'
-import type { PeerNetwork, PeerRequestHandler } from '../replication/peer-network.ts'
+import type { PeerLink, PeerNetwork, PeerRequestHandler } from '../replication/peer-network.ts'
 import type { OwnedHere, Replication, ReplicationLog, VolumeServer } from '../replication/replication.ts'
 import type { Timers } from '../replication/timers.ts'
 import type { ClientIdentity } from '../volume/client-identity.ts'
@@ -66,6 +66,7 @@ export class Gateway implements VolumeServer {
     this.#ownerships = ownerships
     this.#service = new GatewayService({
       log: this.#options.log,
+      timers: this.#options.timers,
       replicas: ownerships.handler,
       users: uuid => this.#byUuid.get(uuid)?.users ?? [],
       event: async (uuid, epoch, event) => this.#byUuid.get(uuid)?.ownerEvent(epoch, event),
@@ -189,12 +190,32 @@ export class Gateway implements VolumeServer {
     const untilMs = timers.bootMs() + TELL_MS
     // One that cannot be reached asks anew when it comes back; until then its operations are refused by number.
     while (this.#service!.find(uuid)?.epoch === epoch && timers.bootMs() < untilMs) {
-      const isTold = await ask(link, uuid, body).then(
-        () => true,
-        () => false,
-      )
-      if (isTold) return
-      await new Promise<void>(resolve => void timers.after(TRY_AGAIN_MS, resolve))
+      // A thousand volumes that ask a dead gateway again and again would keep each other from being served.
+      if (!link.isUp) await linkUp(link, timers, untilMs - timers.bootMs())
+      else if (await isAnswered(ask(link, uuid, body))) return
+      else await new Promise<void>(resolve => void timers.after(TRY_AGAIN_MS, resolve))
     }
   }
+}
+
+/** Resolves when the link is up, or after so long. */
+function linkUp(link: PeerLink, timers: Timers, withinMs: number): Promise<void> {
+  return new Promise(resolve => {
+    const done = () => {
+      timer.cancel()
+      stop()
+      resolve()
+    }
+    const timer = timers.after(withinMs, done)
+    const stop = link.onChange(() => {
+      if (link.isUp) done()
+    })
+  })
+}
+
+function isAnswered(asked: Promise<unknown>): Promise<boolean> {
+  return asked.then(
+    () => true,
+    () => false,
+  )
 }

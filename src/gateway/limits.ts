@@ -26,5 +26,7 @@ export const EXTENTS_PER_ANSWER_MAX = 16_384
 export const LOOK_MS = 1_000
 /** Between two attempts at an owner that refuses. */
 export const TRY_AGAIN_MS = 100
+/** A gateway that asks before the volume is served is answered as soon as it is, or refused after this. */
+export const ATTACH_WAIT_MS = 1_000
 /** How long an owner tries to tell a gateway something. */
 export const TELL_MS = 5_000

@@ -19,6 +19,7 @@ const RANK_MS = 300
 const STEPPED_BACK_MS = 5_000
 /** An owner that has no grants is left alone for so long after it came: it fences. */
 const OWNER_YOUNG_MS = 3_000
+/** An owner that is in reach may be late with its question: it has so long after its grants have lapsed. */
 const LAPSED_MS = 200
 /** A candidate whose link has been down for so long is none. */
 const DOWN_MS = 1_000
@@ -65,7 +66,7 @@ export class Candidacy {
   start(): void {
     if (this.#stopped) return
     this.#timer = this.#options.timers.after(TICK_MS, () => {
-      for (const volume of [...this.#options.watch.volumes()]) this.#consider(volume)
+      for (const volume of this.#options.watch.volumes()) this.#consider(volume)
       this.start()
     })
   }
@@ -106,12 +107,13 @@ export class Candidacy {
       if (attempts !== undefined) attempts.lapsedSinceMs = null
       return
     }
+    const now = timers.bootMs()
+    const tried = this.#attempts.get(name)
+    if (tried !== undefined && (tried.trying || now < tried.notBeforeMs)) return
     const peers = placedPeers(placementOf(volume))
     const isMember = peers.includes(self.peerNumber)
     if (!isMember && !this.#wanted.has(name)) return
-    const now = timers.bootMs()
     const attempts = this.#attemptsOf(name)
-    if (attempts.trying || now < attempts.notBeforeMs) return
     const waitMs = this.#waitMs(headValue.uuid, peers)
     if (isFree) {
       // A key of our own that nobody stands for: its transaction came through after we had given it up.
@@ -123,10 +125,15 @@ export class Candidacy {
 
   /** Who is out of reach from here lets nobody wait: the transaction decides where both are wrong about it. */
   #waitMs(volumeUuid: string, peers: readonly number[]): number {
-    const { self, downForMs } = this.#options
-    const rivals = peers.filter(peer => peer === self.peerNumber || downForMs(peer) < DOWN_MS)
+    const { self } = this.#options
+    const rivals = peers.filter(peer => !this.#isGone(peer))
     const rankMs = candidateRank(volumeUuid, rivals, self.peerNumber) * RANK_MS
     return this.stepsBack ? rankMs + STEPPED_BACK_MS : rankMs
+  }
+
+  #isGone(peer: number): boolean {
+    const { self, downForMs } = this.#options
+    return peer !== self.peerNumber && downForMs(peer) >= DOWN_MS
   }
 
   #hasLapsed(volumeUuid: string, epoch: number): boolean {
@@ -136,8 +143,8 @@ export class Candidacy {
   /** The lease lives on, but does the owner? The members know whether it still asks for grants. */
   #suspect(volume: WatchedVolume, attempts: Attempts, now: number, waitMs: number): void {
     attempts.lapsedSinceMs ??= now
-    if (now - volume.ownerSinceMs < OWNER_YOUNG_MS || now - attempts.lapsedSinceMs < LAPSED_MS + waitMs)
-      return
+    const patienceMs = this.#isGone(volume.ownerValue!.number) ? waitMs : LAPSED_MS + waitMs
+    if (now - volume.ownerSinceMs < OWNER_YOUNG_MS || now - attempts.lapsedSinceMs < patienceMs) return
     void this.#attempt(volume.name, attempts, () => this.#membersWord(volume))
   }
 

@@ -21,6 +21,7 @@ import {
   inSyncSets,
   type Leaver,
   type Placement,
+  placedPeers,
   type Removal,
   rangesOf,
   removeMembers,
@@ -60,7 +61,10 @@ export class EpochSets {
   #placement: Placement
   #served: boolean[]
   #sets: number[][]
+  #everybody: readonly Member[] | null = null
   #joining: Member | null = null
+  /** By process of a member: with which generation it has stamped its active segments. */
+  readonly #stamped = new Map<string, number>()
   /** By which the sets are served now. */
   minReplicas: number
 
@@ -86,9 +90,9 @@ export class EpochSets {
   }
 
   /** Everybody who is in the set of some range. */
-  get everybody(): Member[] {
-    const peers = [...new Set(this.#sets.flat())].sort((a, b) => a - b)
-    return peers.map(peer => this.#options.member(peer))
+  get everybody(): readonly Member[] {
+    this.#everybody ??= placedPeers(this.#sets).map(peer => this.#options.member(peer))
+    return this.#everybody
   }
 
   isServed(range: number): boolean {
@@ -103,7 +107,7 @@ export class EpochSets {
   /** The volume grew, or pages were rewritten by whoever may: what is placed is read anew. */
   replaced(placement: Placement): void {
     this.#placement = placement
-    this.#sets = inSyncSets(this.head, placement, this.#options.names)
+    this.#become(inSyncSets(this.head, placement, this.#options.names))
     this.#served = placement.map((_, range) => this.#served[range] ?? false)
     this.#install(null, [])
   }
@@ -117,13 +121,13 @@ export class EpochSets {
     const plan = this.#planRemoval(leavers)
     if (plan === null) return 'unchanged'
     const before = this.#sets
-    this.#sets = inSyncSets(plan.head, this.#placement, names)
+    this.#become(inSyncSets(plan.head, this.#placement, names))
     this.#install(before, [])
     const outcome = await keeper.change(head => {
       const removal = removeMembers(head, this.#placement, names, leavers)
       return removal === null ? null : { head: removal.head }
     })
-    this.#sets = inSyncSets(this.head, this.#placement, names)
+    this.#become(inSyncSets(this.head, this.#placement, names))
     if (outcome === 'superseded' || outcome === 'ended') return outcome
     await this.#announce(true)
     if (this.#options.ended()) return 'ended'
@@ -145,7 +149,7 @@ export class EpochSets {
     const isEarned = (head: VolumeHead) => this.#mayBecome(head, inSyncSets(next(head), placed, names))
     if (!isEarned(this.head)) return 'unchanged'
     this.#joining = joiner
-    this.#sets = inSyncSets(next(this.head), placed, names)
+    this.#become(inSyncSets(next(this.head), placed, names))
     this.#install(before, [])
     const outcome = await keeper.change(head =>
       isEarned(head) ? { head: next(head), also: this.#pages(placed) } : null,
@@ -156,7 +160,7 @@ export class EpochSets {
       extents.reserved.clear()
       if (change.joins !== null) tellJoined(change.joins, change.ranges)
     }
-    this.#sets = inSyncSets(this.head, this.#placement, names)
+    this.#become(inSyncSets(this.head, this.#placement, names))
     const left = this.#leftSince(before)
     if (outcome !== 'changed' && joiner !== null) left.push(joiner)
     this.#install(null, left)
@@ -202,7 +206,7 @@ export class EpochSets {
           const removal = removeMembers(head, this.#placement, names, leavers)
           return removal === null ? null : { head: removal.head }
         })
-        this.#sets = inSyncSets(this.head, this.#placement, names)
+        this.#become(inSyncSets(this.head, this.#placement, names))
       } else this.#options.cannotLeave(leavers)
       if (timers.bootMs() - sinceMs > ANNOUNCE_MS_MAX) return unheard()
       await new Promise<void>(resolve => {
@@ -221,13 +225,17 @@ export class EpochSets {
 
   /** For a new epoch: members that are out must find what they miss by its stamps. */
   async stampAll(): Promise<void> {
-    for (const member of this.everybody) member.setVersion = 0
+    for (const member of this.everybody) {
+      // A removal of this epoch may have had it done already.
+      if (this.#stamped.get(member.incarnation) !== this.head.generation) member.setVersion = 0
+    }
     await this.#announce(true)
   }
 
   async #tell(member: Member, stampActive: boolean): Promise<boolean> {
     const { orders, extents } = this.#options
     const { generation, setVersion } = this.head
+    const { incarnation } = member
     const terms = { volumeUuid: extents.volumeUuid, epoch: extents.epoch, setVersion }
     const order = {
       what: 'setVersion',
@@ -237,6 +245,7 @@ export class EpochSets {
     const { status } = await orders.ask(member.peerNumber, terms, order, ANNOUNCE_TIMEOUT_MS)
     if (status !== BlockStatus.ok) return false
     member.setVersion = Math.max(member.setVersion, setVersion)
+    if (stampActive) this.#stamped.set(incarnation, generation)
     return true
   }
 
@@ -258,6 +267,11 @@ export class EpochSets {
     extents.generation = this.head.generation
     extents.setClasses(classes, [...everybody], left)
     if (before === null) changed(left)
+  }
+
+  #become(sets: number[][]): void {
+    this.#sets = sets
+    this.#everybody = null
   }
 
   #leftSince(before: readonly (readonly number[])[]): Member[] {

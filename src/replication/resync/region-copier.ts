@@ -25,7 +25,7 @@ export class RegionCopier {
   readonly #isSuspect: (member: MemberPort, segment: number) => boolean
   /** Offsets of blocks of the region at hand that the source could not give. */
   readonly #unlikeSource = new Set<number>()
-  readonly #buffer = Buffer.allocUnsafeSlow(REGION_BYTES)
+  #room: Buffer | null = null
 
   constructor(
     owner: CopyScene,
@@ -73,6 +73,12 @@ export class RegionCopier {
     } finally {
       held.release()
     }
+  }
+
+  /** Made when something differs: most of what a takeover compares is equal. */
+  get #buffer(): Buffer {
+    this.#room ??= Buffer.allocUnsafeSlow(REGION_BYTES)
+    return this.#room
   }
 
   /** True when the region is equal now, but for blocks that no member can give. */
