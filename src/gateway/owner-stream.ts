@@ -3,38 +3,60 @@ import { RESULTS_PER_STREAM_MAX } from './limits.ts'
 import type { Outcome } from './messages.ts'
 
 const UNDER_WAY = 255
+/** Room for results at first: thousands of streams write little. */
+const RESULTS_AT_FIRST = 16
 
 /** How the last operations of a stream ended, by sequence number. Made when the first one comes over a wire. */
 class Results {
-  readonly #sequences = new Float64Array(RESULTS_PER_STREAM_MAX)
-  readonly #statuses = new Uint8Array(RESULTS_PER_STREAM_MAX)
-  readonly #failedAt = new Float64Array(RESULTS_PER_STREAM_MAX)
+  #sequences = new Float64Array(RESULTS_AT_FIRST)
+  #statuses = new Uint8Array(RESULTS_AT_FIRST)
+  #failedAt = new Float64Array(RESULTS_AT_FIRST)
   /** The highest sequence number that is remembered no more. */
   #forgotten = 0
 
   begin(sequence: number): void {
-    const at = sequence % RESULTS_PER_STREAM_MAX
+    while (this.#sequences[this.#at(sequence)] !== 0 && this.#sequences.length < RESULTS_PER_STREAM_MAX)
+      this.#grow()
+    const at = this.#at(sequence)
     this.#forgotten = Math.max(this.#forgotten, this.#sequences[at]!)
     this.#sequences[at] = sequence
     this.#statuses[at] = UNDER_WAY
   }
 
   ended(sequence: number, status: number, failedAtBytes: number): void {
-    const at = sequence % RESULTS_PER_STREAM_MAX
+    const at = this.#at(sequence)
     if (this.#sequences[at] !== sequence) return
     this.#statuses[at] = status
     this.#failedAt[at] = failedAtBytes
   }
 
   isUnderWay(sequence: number): boolean {
-    const at = sequence % RESULTS_PER_STREAM_MAX
+    const at = this.#at(sequence)
     return this.#sequences[at] === sequence && this.#statuses[at] === UNDER_WAY
   }
 
   outcome(sequence: number): Outcome {
-    const at = sequence % RESULTS_PER_STREAM_MAX
+    const at = this.#at(sequence)
     if (this.#sequences[at] === sequence) return [this.#statuses[at]!, this.#failedAt[at]!]
     return sequence <= this.#forgotten ? 'unknown' : null
+  }
+
+  #at(sequence: number): number {
+    return sequence % this.#sequences.length
+  }
+
+  #grow(): void {
+    const [sequences, statuses, failedAt] = [this.#sequences, this.#statuses, this.#failedAt]
+    this.#sequences = new Float64Array(sequences.length * 2)
+    this.#statuses = new Uint8Array(sequences.length * 2)
+    this.#failedAt = new Float64Array(sequences.length * 2)
+    for (const [before, sequence] of sequences.entries()) {
+      if (sequence === 0) continue
+      const at = this.#at(sequence)
+      this.#sequences[at] = sequence
+      this.#statuses[at] = statuses[before]!
+      this.#failedAt[at] = failedAt[before]!
+    }
   }
 }
 

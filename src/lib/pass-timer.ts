@@ -11,8 +11,9 @@ const ENDED_MAX = 256
 export class PassTimer {
   readonly #nowMs: () => number
   readonly #endPass = () => this.#end()
-  readonly #startedAtMs = new Float64Array(ENDED_MAX)
-  readonly #stats: (IoStats | null)[] = new Array(ENDED_MAX).fill(null)
+  // They grow to what one pass has ended at most: most of a thousand targets are quiet.
+  readonly #startedAtMs: number[] = []
+  readonly #stats: (IoStats | null)[] = []
   #ended = 0
   #passStartMs = 0
   #isInPass = false

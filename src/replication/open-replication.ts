@@ -12,6 +12,7 @@ import { Orders } from './owner/orders.ts'
 import { Ownership } from './owner/ownership.ts'
 import { RejoinDamping } from './owner/rejoin-damping.ts'
 import type { TakenEpoch } from './owner/takeover.ts'
+import { Ticker } from './owner/ticker.ts'
 import { VolumeWatch, type WatchedVolume } from './owner/volume-watch.ts'
 import { type PeerRequestHandler, PeerStatus } from './peer-network.ts'
 import { Replica } from './replica/replica.ts'
@@ -54,6 +55,7 @@ class DaemonReplication implements Replication {
   readonly #watch: VolumeWatch
   readonly #candidacy: Candidacy
   readonly #grants: GrantKeeper
+  readonly #ticker: Ticker
   readonly #listeners = new Set<(name: string) => void>()
   #metadataAnsweredMs: number
   #askTimer: Timer | null = null
@@ -90,7 +92,7 @@ class DaemonReplication implements Replication {
       damping: new RejoinDamping(timers),
       planner: options.planner ?? NOTHING_WANTED,
       budget: options.budget ?? NO_LIMIT,
-      metadataSilentForMs: () => timers.bootMs() - this.#metadataAnsweredMs,
+      metadataAnsweredMs: () => this.#metadataAnsweredMs,
     }
     this.#watch = new VolumeWatch({
       metadata,
@@ -113,6 +115,7 @@ class DaemonReplication implements Replication {
       taken: (name, taken) => this.#taken(name, taken),
     })
     this.#grants = new GrantKeeper(this.#orders, timers, () => this.#owned.values())
+    this.#ticker = new Ticker(timers, () => this.#owned.values())
   }
 
   async start(): Promise<void> {
@@ -201,6 +204,7 @@ class DaemonReplication implements Replication {
     this.#closed = true
     await this.retire()
     this.#grants.stop()
+    this.#ticker.stop()
     this.#askTimer?.cancel()
     await this.#watch.close()
     this.#links.close()

@@ -4,6 +4,8 @@ import { alignDown, alignUp, STORE_BLOCK_BYTES } from './block-alignment.ts'
 
 /** Longer pieces with ragged ends go the asynchronous way, so that the scratch buffer stays small. */
 const SUB_BLOCK_INLINE_BYTES_MAX = 128 * 1024
+/** One for all volumes: nothing stays in it from one call to the next. */
+const scratch = Buffer.allocUnsafeSlow(SUB_BLOCK_INLINE_BYTES_MAX + 2 * STORE_BLOCK_BYTES)
 
 /**
  * Inline reads and writes whose ends are not on store blocks (512-byte volumes): the whole blocks around them
@@ -11,7 +13,6 @@ const SUB_BLOCK_INLINE_BYTES_MAX = 128 * 1024
  */
 export class SubBlockIo {
   readonly #extents: VolumeExtents
-  readonly #scratch = Buffer.allocUnsafeSlow(SUB_BLOCK_INLINE_BYTES_MAX + 2 * STORE_BLOCK_BYTES)
 
   constructor(extents: VolumeExtents) {
     this.#extents = extents
@@ -24,9 +25,9 @@ export class SubBlockIo {
   readNow(offsetBytes: number, lengthBytes: number, into: Buffer, at: number): BlockStatus {
     if (lengthBytes > SUB_BLOCK_INLINE_BYTES_MAX) return BlockStatus.wouldBlock
     const start = alignDown(offsetBytes)
-    const status = this.#extents.readNow(start, alignUp(offsetBytes + lengthBytes) - start, this.#scratch, 0)
+    const status = this.#extents.readNow(start, alignUp(offsetBytes + lengthBytes) - start, scratch, 0)
     if (status === BlockStatus.ok) {
-      this.#scratch.copy(into, at, offsetBytes - start, offsetBytes - start + lengthBytes)
+      scratch.copy(into, at, offsetBytes - start, offsetBytes - start + lengthBytes)
     }
     return status
   }
@@ -38,14 +39,14 @@ export class SubBlockIo {
     const tail = end - STORE_BLOCK_BYTES
     const headIsRagged = offsetBytes !== start
     if (headIsRagged) {
-      const status = this.#extents.readNow(start, STORE_BLOCK_BYTES, this.#scratch, 0)
+      const status = this.#extents.readNow(start, STORE_BLOCK_BYTES, scratch, 0)
       if (status !== BlockStatus.ok) return status
     }
     if (offsetBytes + lengthBytes !== end && !(headIsRagged && tail === start)) {
-      const status = this.#extents.readNow(tail, STORE_BLOCK_BYTES, this.#scratch, tail - start)
+      const status = this.#extents.readNow(tail, STORE_BLOCK_BYTES, scratch, tail - start)
       if (status !== BlockStatus.ok) return status
     }
-    from.copy(this.#scratch, offsetBytes - start, at, at + lengthBytes)
-    return this.#extents.writeNow(start, end - start, this.#scratch, 0)
+    from.copy(scratch, offsetBytes - start, at, at + lengthBytes)
+    return this.#extents.writeNow(start, end - start, scratch, 0)
   }
 }

@@ -9,6 +9,7 @@ export class EpochMembers implements BrickNames {
   readonly #names: BrickNames
   readonly #terms: PortTerms
   readonly #members = new Map<number, Member>()
+  readonly #all: Member[] = []
   readonly #ports = new Map<number, EpochMemberPort>()
 
   constructor(node: OwnerNode, names: BrickNames, terms: PortTerms) {
@@ -18,8 +19,8 @@ export class EpochMembers implements BrickNames {
   }
 
   /** Every brick that has been fenced for this epoch: whose grants are asked for. */
-  get fenced(): Member[] {
-    return [...this.#members.values()].filter(member => member.fenced)
+  get fenced(): readonly Member[] {
+    return this.#all.every(isFenced) ? this.#all : this.#all.filter(isFenced)
   }
 
   /** The records are as old as the epoch: bricks that came later have said who they are when they were fenced. */
@@ -43,6 +44,7 @@ export class EpochMembers implements BrickNames {
     const local = isSelf ? new LocalBrick(replica, store, this.#terms.volumeUuid) : null
     const member = new Member(peerNumber, brick, isSelf ? null : links.to(peerNumber), local)
     this.#members.set(peerNumber, member)
+    this.#all.push(member)
     return member
   }
 
@@ -66,4 +68,8 @@ export class EpochMembers implements BrickNames {
     member.changes++
     return member
   }
+}
+
+function isFenced({ fenced }: Member): boolean {
+  return fenced
 }

@@ -7,6 +7,7 @@ import type { Member } from './member.ts'
 import type { Ownership } from './ownership.ts'
 import { Reconcile } from './reconcile.ts'
 import { type FenceState, losesSource, type Sets, servingVerdict } from './serving-rule.ts'
+import type { SetClass } from './set-class.ts'
 import type { Leaver } from './sets.ts'
 import { SpanHold } from './span-hold.ts'
 
@@ -120,7 +121,7 @@ export class EpochOpening {
   tick(now: number): void {
     const { extents, node } = this.#ownership
     const { classes } = extents
-    if (classes.length === 0 || classes.some(cls => !cls.served)) this.#evaluateLater()
+    if (classes.length === 0 || !classes.every(isServed)) this.#evaluateLater()
     const limitMs = TAKEOVER_MS_MAX + (this.#coldSinceMs === null ? 0 : node.config.coldWaitMs)
     if (!this.#served && now - this.#startedMs > limitMs) this.#ownership.end('too few members answered')
   }
@@ -250,7 +251,7 @@ export class EpochOpening {
     while (!this.#ownership.ended && !this.#settled) {
       await this.#reconcile.run()
       // Until every range is served there may be more to come.
-      if (!this.#ownership.ended && extents.classes.every(cls => cls.served)) {
+      if (!this.#ownership.ended && extents.classes.every(isServed)) {
         this.#settled = await this.#tellSettled(sets.everybody)
       }
       if (!this.#settled) await new Promise<void>(resolve => node.timers.after(SETTLE_RETRY_MS, resolve))
@@ -276,4 +277,8 @@ export class EpochOpening {
     const segments = [...new Set([...answer.activeSegments, ...answer.suspectSegments])]
     if (segments.length > 0) await this.#ownership.port(member).trustSegments(segments)
   }
+}
+
+function isServed({ served }: SetClass): boolean {
+  return served
 }

@@ -1,5 +1,6 @@
 import type { Member } from './member.ts'
 import type { Ownership } from './ownership.ts'
+import type { SetClass } from './set-class.ts'
 
 /** An owner that reaches fewer than M members for so long lets go. PROTOCOL rule 2. */
 const REACH_MS = 2_000
@@ -32,7 +33,8 @@ export class MemberWatch {
     const { ejectAfterMs } = this.#ownership.node.config
     if (now - this.#lookedMs > STALL_MS) this.#lenientUntilMs = now + ejectAfterMs
     this.#lookedMs = now
-    if (now >= this.#lenientUntilMs) this.#findSlow(now, ejectAfterMs)
+    const { operationsInFlight } = this.#ownership.extents
+    if (operationsInFlight > 0 && now >= this.#lenientUntilMs) this.#findSlow(now, ejectAfterMs)
     for (const member of this.#ownership.fencedMembers) this.#look(member, now, ejectAfterMs)
     this.#countReached(now)
   }
@@ -79,12 +81,21 @@ export class MemberWatch {
   }
 
   #countReached(now: number): void {
-    const served = this.#ownership.extents.classes.filter(cls => cls.served)
-    const reached = served.length === 0 || served.some(cls => cls.reachable >= cls.minReplicas)
-    if (reached) this.#unreachedSinceMs = null
+    if (isReached(this.#ownership.extents.classes)) this.#unreachedSinceMs = null
     else this.#unreachedSinceMs ??= now
     if (this.#unreachedSinceMs !== null && now - this.#unreachedSinceMs > REACH_MS) {
       this.#ownership.end('fewer members than M are in reach')
     }
   }
+}
+
+/** Some of what is served has M members in reach, or nothing is served. */
+function isReached(classes: readonly SetClass[]): boolean {
+  let served = 0
+  for (const cls of classes) {
+    if (!cls.served) continue
+    if (cls.reachable >= cls.minReplicas) return true
+    served++
+  }
+  return served === 0
 }

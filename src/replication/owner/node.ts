@@ -33,6 +33,6 @@ export interface OwnerNode {
   readonly damping: RejoinDamping
   readonly planner: CopyPlanner
   readonly budget: CopyBudget
-  /** For how long the metadata has not answered; 0 while it does. */
-  metadataSilentForMs(): number
+  /** bootMs of the last moment at which the metadata answered. */
+  metadataAnsweredMs(): number
 }

@@ -8,7 +8,6 @@ import { PeerStatus } from '../peer-network.ts'
 import type { OwnedHere, OwnedStatistics } from '../replication.ts'
 import { CopyKeeper } from '../resync/copy-keeper.ts'
 import type { EarnedChange } from '../resync/resync-ports.ts'
-import type { Timer } from '../timers.ts'
 import { BlockRepairs } from './block-repairs.ts'
 import { Departures } from './departures.ts'
 import { EpochMembers } from './epoch-members.ts'
@@ -26,7 +25,6 @@ import { ownedStatistics } from './owned-statistics.ts'
 import { type EpochRunner, ReplicatedExtents, SEGMENTS_PER_RANGE } from './replicated-extents.ts'
 import type { Leaver, Placement } from './sets.ts'
 
-const TICK_MS = 100
 /** What is in flight may take so long to end before a planned release becomes a plain one. */
 const RELEASE_MS_MAX = 5_000
 /** How long buffers may stay with a link that does not answer after the end of an epoch. */
@@ -66,7 +64,6 @@ export class Ownership implements OwnedHere, EpochRunner {
   readonly #repairs: BlockRepairs
   #ended = false
   #closing = false
-  #timer: Timer | null = null
   #work: Promise<void> = Promise.resolve()
 
   constructor(options: OwnershipOptions) {
@@ -163,7 +160,7 @@ export class Ownership implements OwnedHere, EpochRunner {
   }
 
   /** Every brick that has been fenced for this epoch: whose grants are asked for. */
-  get fencedMembers(): Member[] {
+  get fencedMembers(): readonly Member[] {
     return this.#members.fenced
   }
 
@@ -189,7 +186,6 @@ export class Ownership implements OwnedHere, EpochRunner {
   begin(): void {
     this.node.counters.takeovers++
     this.#opening.begin()
-    this.#tickLater()
   }
 
   /** The server has begun: clients are served. */
@@ -287,7 +283,6 @@ export class Ownership implements OwnedHere, EpochRunner {
   end(reason: string): void {
     if (this.#ended) return
     this.#ended = true
-    this.#timer?.cancel()
     this.keeper.end()
     this.extents.end()
     this.#opening.stop()
@@ -413,20 +408,13 @@ export class Ownership implements OwnedHere, EpochRunner {
     this.extents.refreshGrants()
   }
 
-  #tickLater(): void {
-    this.#timer = this.node.timers.after(TICK_MS, () => {
-      if (this.#ended) return
-      this.#tick()
-      if (!this.#ended) this.#tickLater()
-    })
-  }
-
-  #tick(): void {
-    const now = this.node.timers.bootMs()
+  /** Called again and again; costs a quiet volume next to nothing, since there are thousands. */
+  tick(now: number): void {
+    if (this.#ended) return
     this.#opening.tick(now)
-    this.extents.tick()
+    this.extents.tick(now)
     this.#watch.tick(now)
-    if (this.node.metadataSilentForMs() > this.node.config.etcdGraceMs) {
+    if (now - this.node.metadataAnsweredMs() > this.node.config.etcdGraceMs) {
       this.end('the metadata has been silent for too long')
     }
   }

@@ -258,8 +258,8 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
   }
 
   /** Sends again what connections lost; ends what has waited too long to begin. */
-  tick(): void {
-    const now = this.#timers.bootMs()
+  tick(now: number): void {
+    if (this.#active.size === 0) return
     for (const slot of [...this.#active]) {
       if (slot.parked && now - slot.sinceMs > WAIT_MS_MAX) slot.stop()
       else slot.sendAgain()

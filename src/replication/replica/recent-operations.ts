@@ -7,22 +7,23 @@ import { FORGOTTEN_SLOTS, type LoggedOperation, type OperationLog, packOperation
  * so nothing above the watermark is ever forgotten.
  */
 export const RECENT_OPERATIONS = 4096
+/** Room at first: most of a thousand volumes are quiet, and all of it would be 200 kB for each. */
+const FIRST_OPERATIONS = 16
 
-/** The latest writes, trims and zeroes of a volume at one replica, in a ring. PROTOCOL rules 16 and 18. */
+/** Numbers of one operation, one after the other in the ring. */
+const FIELDS = 6
+const [OPERATION, KIND, OFFSET, LENGTH, STREAM, SEQUENCE] = [0, 1, 2, 3, 4, 5] as const
+
+/** The latest writes, trims and zeroes of a volume's epoch at one replica, in a ring. PROTOCOL rules 16 and 18. */
 export class RecentOperations {
-  readonly #operations = new Float64Array(RECENT_OPERATIONS)
-  readonly #epochs = new Float64Array(RECENT_OPERATIONS)
-  readonly #offsets = new Float64Array(RECENT_OPERATIONS)
-  readonly #lengths = new Float64Array(RECENT_OPERATIONS)
-  readonly #kinds = new Uint8Array(RECENT_OPERATIONS)
-  readonly #streams = new Float64Array(RECENT_OPERATIONS)
-  readonly #sequences = new Float64Array(RECENT_OPERATIONS)
+  #ring = new Float64Array(0)
+  /** Of the epoch, so far. */
   #count = 0
   #epoch = 0
-  /** Of the present epoch: by stream number, the highest sequence number that was overwritten. */
-  readonly #forgotten = new Float64Array(FORGOTTEN_SLOTS)
-  #hasForgotten = false
+  /** By stream number, the highest sequence number that was overwritten; null: none was. */
+  #forgotten: number[] | null = null
 
+  /** `epoch` never falls; what is known of the one before is forgotten with the first operation of the next. */
   note(
     epoch: number,
     operation: number,
@@ -33,24 +34,27 @@ export class RecentOperations {
     sequence: number,
   ): void {
     if (epoch !== this.#epoch) this.#begin(epoch)
-    const at = this.#count++ % RECENT_OPERATIONS
-    if (this.#epochs[at] === epoch) this.#forget(at)
-    this.#epochs[at] = epoch
-    this.#operations[at] = operation
-    this.#kinds[at] = kind
-    this.#offsets[at] = offsetBytes
-    this.#lengths[at] = lengthBytes
-    this.#streams[at] = stream
-    this.#sequences[at] = sequence
+    const isFull = this.#count * FIELDS >= this.#ring.length
+    if (isFull && this.#count < RECENT_OPERATIONS) this.#grow()
+    const at = this.#placeOf(this.#count)
+    if (this.#count++ >= RECENT_OPERATIONS) this.#forget(at)
+    const ring = this.#ring
+    ring[at + OPERATION] = operation
+    ring[at + KIND] = kind
+    ring[at + OFFSET] = offsetBytes
+    ring[at + LENGTH] = lengthBytes
+    ring[at + STREAM] = stream
+    ring[at + SEQUENCE] = sequence
   }
 
   /** Operations of `epoch` with a number above `watermark`, in the order in which they came. */
   above(epoch: number, watermark: number): ReportedOperation[] {
     const found: ReportedOperation[] = []
-    for (const at of this.#oldestFirst()) {
-      if (this.#epochs[at] !== epoch || this.#operations[at]! <= watermark) continue
-      const kind = this.#kinds[at] as BlockKind
-      found.push({ kind, offsetBytes: this.#offsets[at]!, lengthBytes: this.#lengths[at]! })
+    const ring = this.#ring
+    for (const at of this.#oldestFirst(epoch)) {
+      if (ring[at + OPERATION]! <= watermark) continue
+      const kind = ring[at + KIND] as BlockKind
+      found.push({ kind, offsetBytes: ring[at + OFFSET]!, lengthBytes: ring[at + LENGTH]! })
     }
     return found
   }
@@ -58,37 +62,45 @@ export class RecentOperations {
   /** What became of clients' operations of `epoch` can be told by it. `complete`: nothing of it went by. */
   log(epoch: number, complete: boolean): OperationLog {
     const operations: LoggedOperation[] = []
-    for (const at of this.#oldestFirst()) {
-      if (this.#epochs[at] !== epoch) continue
+    const ring = this.#ring
+    for (const at of this.#oldestFirst(epoch)) {
       operations.push({
-        stream: this.#streams[at]!,
-        sequence: this.#sequences[at]!,
-        offsetBytes: this.#offsets[at]!,
-        lengthBytes: this.#lengths[at]!,
+        stream: ring[at + STREAM]!,
+        sequence: ring[at + SEQUENCE]!,
+        offsetBytes: ring[at + OFFSET]!,
+        lengthBytes: ring[at + LENGTH]!,
       })
     }
-    const hasForgotten = this.#hasForgotten && this.#epoch === epoch
-    return {
-      complete,
-      operations: packOperations(operations),
-      forgotten: hasForgotten ? [...this.#forgotten] : [],
-    }
+    const forgotten = epoch === this.#epoch ? (this.#forgotten ?? []) : []
+    return { complete, operations: packOperations(operations), forgotten: [...forgotten] }
   }
 
   #begin(epoch: number): void {
     this.#epoch = epoch
-    this.#forgotten.fill(0)
-    this.#hasForgotten = false
+    this.#count = 0
+    this.#ring = new Float64Array(0)
+    this.#forgotten = null
+  }
+
+  #grow(): void {
+    const grown = new Float64Array(Math.max(FIRST_OPERATIONS * FIELDS, this.#ring.length * 2))
+    grown.set(this.#ring)
+    this.#ring = grown
   }
 
   #forget(at: number): void {
-    const slot = this.#streams[at]! % FORGOTTEN_SLOTS
-    this.#forgotten[slot] = Math.max(this.#forgotten[slot]!, this.#sequences[at]!)
-    this.#hasForgotten = true
+    this.#forgotten ??= Array.from({ length: FORGOTTEN_SLOTS }, () => 0)
+    const slot = this.#ring[at + STREAM]! % FORGOTTEN_SLOTS
+    this.#forgotten[slot] = Math.max(this.#forgotten[slot]!, this.#ring[at + SEQUENCE]!)
   }
 
-  *#oldestFirst(): Generator<number> {
+  #placeOf(count: number): number {
+    return (count % RECENT_OPERATIONS) * FIELDS
+  }
+
+  *#oldestFirst(epoch: number): Generator<number> {
     const first = Math.max(0, this.#count - RECENT_OPERATIONS)
-    for (let i = first; i < this.#count; i++) yield i % RECENT_OPERATIONS
+    if (epoch !== this.#epoch) return
+    for (let i = first; i < this.#count; i++) yield this.#placeOf(i)
   }
 }

@@ -18,6 +18,7 @@ function aWatch() {
     fencedMembers: members,
     extents: {
       classes: [],
+      operationsInFlight: 1,
       eachAwaited: (each: (member: Member, isOut: boolean, sinceMs: number, isFlush: boolean) => void) => {
         for (const [peer, sinceMs] of awaited) each(members[peer - 1]!, true, sinceMs, false)
       },

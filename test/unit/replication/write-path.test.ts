@@ -135,10 +135,10 @@ test('flush: a member that is not fenced yet is sent nothing, and nothing while 
   two.incarnation = 'i'
   links[1]!.identity = { incarnation: 'i' } as PeerLink['identity']
   extents.setFlushesWait(true)
-  extents.tick()
+  extents.tick(0)
   expect(links[1]!.sent).toEqual([])
   extents.setFlushesWait(false)
-  extents.tick()
+  extents.tick(0)
   links[1]!.answer(BlockStatus.ok)
   expect(ended).toEqual([BlockStatus.ok])
 })
