@@ -236,6 +236,8 @@ export class Judge implements BrickWitness {
       const peer = this.#world.peers.find(one => one.disk.uuid === uuid)
       if (peer === undefined || !peer.isReachable || peer.brick?.failure !== null) continue
       if (peer.brick.volume(volume.uuid)?.isSuspect(block)) continue
+      // What waited behind the read was applied before its answer came.
+      if (this.#wasWritten(uuid, volume, block, operation.invokedMs)) continue
       if (peer.disk.images.get(volume.uuid)?.verified(block)) {
         throw new Violation('I13', `block ${block} was called lost, and ${uuid.slice(0, 8)} verifies`)
       }
@@ -310,6 +312,12 @@ export class Judge implements BrickWitness {
     if (data === null) return true
     const value = sectorValueQuick(data, (sector % SECTORS_PER_BLOCK) * SECTOR_BYTES)
     return this.history.isAtLeast(operation, sector, value)
+  }
+
+  #wasWritten(uuid: string, volume: TestedVolume, block: number, sinceMs: number): boolean {
+    const values =
+      this.#applied.get(appliedKey(uuid, volume.index, block * SECTORS_PER_BLOCK))?.values() ?? []
+    return Math.max(...values) >= sinceMs
   }
 
   #image(uuid: string, volume: TestedVolume): VolumeImage | undefined {
