@@ -6,6 +6,7 @@ import type { Clock } from '../../net/clock.ts'
 import type { FlushQueue } from '../../net/flush-queue.ts'
 import { SlabOutput, type SlabPool } from '../../net/slab-output.ts'
 import { SocketOutlet } from '../../net/socket-outlet.ts'
+import { sendUnpacedWithinMachine } from '../../net/unpaced.ts'
 
 /** What all connections of a network share. */
 export interface WireSurroundings {
@@ -66,6 +67,7 @@ export class PeerSocket {
     this.#socket = socket
     this.#outlet.attach(socket)
     socket.setNoDelay(true)
+    if (socket.connecting) socket.once('connect', () => sendUnpacedWithinMachine(socket))
     socket.on('error', (error: NodeJS.ErrnoException) => this.close(error.code ?? 'socketError'))
     socket.on('end', () => this.close('endedByPeer'))
     socket.on('close', () => this.close('closed'))
