@@ -1,3 +1,4 @@
+import { ATOMIC_WRITE_BYTES_MAX } from '../../block/block-operation.ts'
 import { BlockStatus } from '../../block/block-status.ts'
 import { SEGMENT_BYTES } from '../../store/layout.ts'
 import type { MemberPort } from '../resync/resync-ports.ts'
@@ -9,9 +10,9 @@ export interface WholePort extends SettledPort {
 }
 
 /**
- * Gives everybody of `set` what one of them holds in these bytes, in one piece: where an atomic write reached some
- * members only, one that dies while the others are made like it leaves none with a part of it. Without a member that
- * is suspect in none of it nothing is given.
+ * Gives everybody of `set` what one of them holds in these bytes, in one piece as far as ATOMIC_WRITE_BYTES_MAX goes:
+ * where an atomic write reached some members only, one that dies while the others are made like it leaves none with a
+ * part of it. Without a member that is suspect in none of it nothing is given.
  */
 export async function giveWhole(
   set: readonly WholePort[],
@@ -34,6 +35,9 @@ export async function giveWhole(
   }
   if (source === null) return
   for (const member of set) {
-    if (member !== source) await member.copyWhole(startBytes, data.length, data, 0)
+    if (member === source) continue
+    for (let at = 0; at < data.length; at += ATOMIC_WRITE_BYTES_MAX) {
+      await member.copyWhole(startBytes + at, Math.min(ATOMIC_WRITE_BYTES_MAX, data.length - at), data, at)
+    }
   }
 }

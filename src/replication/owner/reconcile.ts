@@ -7,6 +7,7 @@ import type { Timers } from '../timers.ts'
 import { giveWhole, type WholePort } from './give-whole.ts'
 import { settleRegion } from './settle-region.ts'
 import type { SpanHold } from './span-hold.ts'
+import { type HeldSpan, heldSpans, joinedSpans } from './whole-spans.ts'
 
 const RETRY_MS = 200
 const HELD: HeldBlocks = { release: () => {} }
@@ -106,6 +107,10 @@ export class Reconcile {
         await copier.copy(region, () => {})
       }
     }
+    // Its bad blocks could not be mended any more, and each of the others may have got what another had there.
+    if (!members(range).some(({ peerNumber }) => peerNumber === source.peerNumber)) {
+      throw new CopyFailure(`peer ${source.peerNumber} left while the others were made like it`)
+    }
   }
 
   /** Nobody else is there to ask: once it is trusted, what was torn would be taken for lost. PROTOCOL rule 11. */
@@ -119,24 +124,30 @@ export class Reconcile {
 
   /** Those that touch a region in which members differ, as far as their blocks are still held. */
   async #giveAtomics(different: readonly number[]): Promise<void> {
-    const { atomics, members, isSuspect } = this.#options
-    for (const { offsetBytes, lengthBytes } of different.length === 0 ? [] : atomics()) {
-      const end = offsetBytes + lengthBytes
+    if (different.length === 0) return
+    for (const span of joinedSpans(this.#options.atomics())) {
       const touches = different.some(region => {
-        return region * REGION_BYTES < end && (region + 1) * REGION_BYTES > offsetBytes
+        return region * REGION_BYTES < span.endBytes && (region + 1) * REGION_BYTES > span.startBytes
       })
-      const holds = this.#waiting.filter(hold => hold.startBytes < end && hold.endBytes > offsetBytes)
-      if (!touches || holds.length === 0) continue
-      await Promise.all(holds.map(({ begun }) => begun))
-      const from = Math.max(offsetBytes, Math.min(...holds.map(hold => hold.startBytes)))
-      const to = Math.min(end, Math.max(...holds.map(hold => hold.endBytes)))
-      const [set, last] = [from, to - 1].map(at => members(Math.floor(at / RANGE_BYTES))) as [
-        WholePort[],
-        WholePort[],
-      ]
-      if (set.every(({ peerNumber }) => last.some(other => other.peerNumber === peerNumber)))
-        await giveWhole(set, isSuspect, from, to)
+      if (!touches) continue
+      for (const held of heldSpans(span, this.#waiting)) await this.#give(held)
     }
+  }
+
+  /** From one member, unless it lies in two ranges with different members: nobody has all of it then. */
+  async #give({ startBytes, endBytes, holds }: HeldSpan): Promise<void> {
+    const { members, isSuspect } = this.#options
+    await Promise.all(holds.map(({ begun }) => begun))
+    const border = Math.floor((endBytes - 1) / RANGE_BYTES) * RANGE_BYTES
+    const [set, last] = [startBytes, endBytes - 1].map(at => members(Math.floor(at / RANGE_BYTES))) as [
+      readonly WholePort[],
+      readonly WholePort[],
+    ]
+    if (set.every(({ peerNumber }) => last.some(other => other.peerNumber === peerNumber))) {
+      return giveWhole(set, isSuspect, startBytes, endBytes)
+    }
+    await giveWhole(set, isSuspect, startBytes, border)
+    await giveWhole(last, isSuspect, border, endBytes)
   }
 
   /** The copier's view: the span is held already, and one member is the source for all others. */

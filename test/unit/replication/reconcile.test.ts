@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest'
-import type { BlockStatus } from '../../../src/block/block-status.ts'
+import { BlockStatus } from '../../../src/block/block-status.ts'
+import type { ByteSpan } from '../../../src/replication/messages.ts'
 import { giveWhole, type WholePort } from '../../../src/replication/owner/give-whole.ts'
 import { Reconcile } from '../../../src/replication/owner/reconcile.ts'
 import { SpanHold } from '../../../src/replication/owner/span-hold.ts'
+import { heldSpans } from '../../../src/replication/owner/whole-spans.ts'
 import { OperationQueue } from '../../../src/volume/operation-queue.ts'
 import { ManualTimers } from '../../lib/manual-timers.ts'
 import { BLOCK, FakeBrick, REGION } from './fake-bricks.ts'
@@ -62,20 +64,79 @@ test('give whole: with nobody who is beyond suspicion nothing is given', async (
   expect(bricks.map(({ given }) => given)).toEqual([[], [], []])
 })
 
-test('reconcile: what is torn on the only member of a set stands before it is trusted', async () => {
-  const [brick] = threeBricks()
-  brick.bad.add(64)
-  const hold = new SpanHold(new OperationQueue(), 0, 2 * REGION, true)
+function reconcileOf(
+  members: () => readonly WholeBrick[],
+  atomics: readonly ByteSpan[],
+  timers = new ManualTimers(),
+): Promise<void> {
   const options = {
     sizeBytes: 4 * REGION,
-    timers: new ManualTimers(),
+    timers,
     generation: () => 1,
     ended: () => false,
-    members: () => [brick],
-    atomics: () => [],
+    members,
+    atomics: () => atomics,
     isSuspect: () => false,
     reconciled: () => {},
   }
-  await new Reconcile(options, [hold]).run()
+  return new Reconcile(options, [new SpanHold(new OperationQueue(), 0, 2 * REGION, true)]).run()
+}
+
+test('reconcile: atomic writes that overlap are given as one, so that the older tears the newer on nobody', async () => {
+  const [first, second] = threeBricks()
+  // The older has blocks 62 and 63 everywhere; the newer, of 63 to 65, reached the second brick alone.
+  for (const block of [63, 64, 65]) second.put(block, 9, 2)
+  first.bad.add(65)
+  const span = (block: number, blocks: number) => ({
+    offsetBytes: block * BLOCK,
+    lengthBytes: blocks * BLOCK,
+  })
+  await reconcileOf(() => [first, second], [span(62, 2), span(63, 3)])
+  expect([first, second].map(valuesOf)).toEqual(Array.from({ length: 2 }, () => [7, 9, 9, 9]))
+  expect(first.given).toEqual([[62 * BLOCK, 4 * BLOCK]])
+  expect(second.given).toEqual([])
+})
+
+test('held spans: what has been let go of parts a span', () => {
+  const queue = new OperationQueue()
+  const holds = [3, 1, 0].map(at => new SpanHold(queue, at * REGION, (at + 1) * REGION))
+  const span = { startBytes: REGION / 2, endBytes: 3.5 * REGION }
+  expect(heldSpans(span, holds).map(({ startBytes, endBytes }) => [startBytes, endBytes])).toEqual([
+    [REGION / 2, 2 * REGION],
+    [3 * REGION, 3.5 * REGION],
+  ])
+})
+
+test('reconcile: when its source leaves, those who stay are compared with each other', async () => {
+  const [leaver, second, third] = threeBricks()
+  for (const [brick, value] of [leaver, second, third].map((brick, i) => [brick, i + 7] as const)) {
+    brick.put(64, value, 2)
+  }
+  // Out of the set nothing is mended on it.
+  leaver.bad.add(64)
+  leaver.repair = async () => BlockStatus.unavailable
+  leaver.order = async () => {}
+  let asked = 0
+  const timers = new ManualTimers()
+  const members = () => (++asked === 1 ? [leaver, second, third] : [second, third])
+  const done = reconcileOf(members, [], timers)
+  // Whatever fails is tried again after a while.
+  for (let turn = 0; turn < 100; turn++) {
+    await new Promise(resolve => setImmediate(resolve))
+    timers.pass(1000)
+  }
+  await done
+  expect(valuesOf(third)).toEqual(valuesOf(second))
+  const comparisons = [leaver, second, third].map(
+    ({ calls }) => calls.filter(call => call === 'digestRegions').length,
+  )
+  // Two with each that is made like the leaver, and then those two with each other.
+  expect(comparisons).toEqual([4, 3, 3])
+})
+
+test('reconcile: what is torn on the only member of a set stands before it is trusted', async () => {
+  const [brick] = threeBricks()
+  brick.bad.add(64)
+  await reconcileOf(() => [brick], [])
   expect(brick.bad.size).toBe(0)
 })
