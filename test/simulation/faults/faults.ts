@@ -197,8 +197,9 @@ export const FAULTS = {
     const present = image.presentBlocks().filter(block => volume.blocks.includes(block))
     if (present.length === 0) return null
     const block = random.pick(present)
-    // Where nobody else verifies, the block is lost: that is no bug, and tells nothing.
-    const copies = world.peers.map(other => other.disk.images.get(volume.uuid)?.verified(block) ?? null)
+    // Where nobody else verifies, the block is lost: that is no bug, and tells nothing. Who is away may come back cold.
+    const others = world.peers.filter(other => other.isReachable)
+    const copies = others.map(other => other.disk.images.get(volume.uuid)?.verified(block) ?? null)
     if (copies.filter(copy => copy !== null).length < 3) return null
     if (!image.rot(block, random.below(BLOCK_BYTES * 8))) return null
     world.judge.rotted(volume, block)
