@@ -60,6 +60,8 @@ export class Durability {
   }
 
   async #sync(): Promise<void> {
+    // The run before this one may have taken what this one is to make durable, and failed.
+    if (this.#failure.error !== null) throw this.#failure.error
     const fds: number[] = []
     let blocks = 0
     for (const bank of this.#banks) {

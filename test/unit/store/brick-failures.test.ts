@@ -247,3 +247,12 @@ test('read: a bad sector fails that block only', async () => {
   expect((await read(volume, 0, 3 * BLOCK)).data).toEqual(blocksOf(1, 3))
   expect(brick.failure).toBeNull()
 })
+
+test('flush: one that waits behind a failed one, which had taken its writes, fails too', async () => {
+  const { brick, files } = await aBrick()
+  const volume = await aVolume(brick)
+  await write(volume, 0, blocksOf(1))
+  files.before = call => (call.name === 'fdatasync' ? -Errno.EIO : 0)
+  const statuses = await Promise.all([flush(volume), flush(volume), flush(volume)])
+  expect(statuses).toEqual([BlockStatus.ioError, BlockStatus.ioError, BlockStatus.ioError])
+})
