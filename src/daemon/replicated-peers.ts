@@ -116,6 +116,7 @@ export async function openReplicatedPeers(options: ReplicatedPeersOptions): Prom
       server: gateway,
       log: log.child({ area: 'replication', peer: peer.cluster.peerId }),
       tellEvent: eventTeller(settled, peer.cluster.peerId, log),
+      peerName: number => idOf(catalogue.model, number) ?? String(number),
       config: { ejectAfterMs: ejectAfter, coldWaitMs: coldWait, etcdGraceMs: etcdGrace },
       planner,
       budget,
@@ -144,9 +145,13 @@ export async function openReplicatedPeers(options: ReplicatedPeersOptions): Prom
 
 function namedLinks(model: Model, broken: readonly BrokenLink[]): string[] {
   return broken.flatMap(({ peerNumber, why }) => {
-    const id = model.peers.find(({ value }) => value.number === peerNumber)?.id
+    const id = idOf(model, peerNumber)
     return id === undefined || model.registration(id) === null ? [] : [`${id}: ${why}`]
   })
+}
+
+function idOf(model: Model, peerNumber: number): string | undefined {
+  return model.peers.find(({ value }) => value.number === peerNumber)?.id
 }
 
 /** Small numbers of the peers that are up and not of this process. */

@@ -88,6 +88,7 @@ class DaemonReplication implements Replication {
       server: options.server,
       config: { ...REPLICATION_DEFAULTS, ...options.config },
       tellEvent: options.tellEvent,
+      peerName: options.peerName ?? String,
       counters: { takeovers: 0, ejections: 0, regionsReconciled: 0, blocksRepaired: 0 },
       damping: new RejoinDamping(timers),
       planner: options.planner ?? NOTHING_WANTED,

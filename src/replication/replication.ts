@@ -58,6 +58,9 @@ export interface ReplicationLog {
 /** Enters the event log of the cluster, in its own time: volume.takeover, replica.left, replica.joined ... */
 export type TellEvent = (kind: string, subject: string, message: string) => void
 
+/** What people call the peer of a small number, for what they read. */
+export type PeerName = (peerNumber: number) => string
+
 export interface ReplicationConfig {
   /** A member with an unacknowledged operation, or no connection, for longer leaves. PROTOCOL rule 22. */
   readonly ejectAfterMs: number
@@ -84,6 +87,8 @@ export interface ReplicationOptions {
   readonly server: VolumeServer
   readonly log: ReplicationLog
   readonly tellEvent: TellEvent
+  /** The number itself unless given. */
+  readonly peerName?: PeerName
   readonly config?: Partial<ReplicationConfig>
   /** Drains, rebalancing, changes of R; without it only bricks that are out come back. */
   readonly planner?: CopyPlanner

@@ -2,7 +2,7 @@ import type { MetadataStore } from '../../metadata/metadata-store.ts'
 import type { PeerNetwork } from '../peer-network.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { ReplicaStore } from '../replica-store.ts'
-import type { ReplicationConfig, ReplicationLog, TellEvent, VolumeServer } from '../replication.ts'
+import type { PeerName, ReplicationConfig, ReplicationLog, TellEvent, VolumeServer } from '../replication.ts'
 import type { CopyBudget, CopyPlanner } from '../resync/resync-ports.ts'
 import type { Timers } from '../timers.ts'
 import type { Links } from './links.ts'
@@ -29,6 +29,7 @@ export interface OwnerNode {
   readonly config: ReplicationConfig
   readonly log: ReplicationLog
   readonly tellEvent: TellEvent
+  readonly peerName: PeerName
   readonly counters: OwnerCounters
   readonly damping: RejoinDamping
   readonly planner: CopyPlanner

@@ -105,6 +105,7 @@ export class Ownership implements OwnedHere, EpochRunner {
       timers: node.timers,
       budget: node.budget,
       tellEvent: node.tellEvent,
+      peerName: node.peerName,
     })
     this.#repairs = new BlockRepairs({
       queue: this.queue,
@@ -360,7 +361,7 @@ export class Ownership implements OwnedHere, EpochRunner {
     this.node.tellEvent(
       'replica.joined',
       this.name,
-      `peer ${peer} is back in the in-sync sets of volume ${this.name}`,
+      `peer ${this.node.peerName(peer)} is back in the in-sync sets of volume ${this.name}`,
     )
   }
 
@@ -378,7 +379,7 @@ export class Ownership implements OwnedHere, EpochRunner {
       node.tellEvent(
         'replica.left',
         this.name,
-        `peer ${member.peerNumber} left the in-sync sets of volume ${this.name}`,
+        `peer ${node.peerName(member.peerNumber)} left the in-sync sets of volume ${this.name}`,
       )
     }
     if (!this.served) return

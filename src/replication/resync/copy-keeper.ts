@@ -1,4 +1,4 @@
-import type { TellEvent } from '../replication.ts'
+import type { PeerName, TellEvent } from '../replication.ts'
 import type { Timer, Timers } from '../timers.ts'
 import { Copy, type CopyOrder } from './copy.ts'
 import { type LeaveOrder, nextChange } from './copy-plan.ts'
@@ -21,6 +21,7 @@ export interface CopyKeeperOptions {
   readonly timers: Timers
   readonly budget: CopyBudget
   readonly tellEvent: TellEvent
+  readonly peerName: PeerName
 }
 
 /**
@@ -109,7 +110,7 @@ export class CopyKeeper {
     } catch (error) {
       this.#rest(order.joins)
       if (owner.ended || this.#stopped) return
-      tellEvent('copy.ended', volume, `${nameOf(order)} ended early: ${messageOf(error)}`)
+      tellEvent('copy.ended', volume, `${this.#say(order)} ended early: ${messageOf(error)}`)
       return
     }
     this.#failures.delete(order.joins)
@@ -118,7 +119,7 @@ export class CopyKeeper {
     tellEvent(
       'copy.done',
       volume,
-      `${nameOf(order)} is done: ${regionsTotal} regions compared, ${copiedBytes} bytes copied`,
+      `${this.#say(order)} is done: ${regionsTotal} regions compared, ${copiedBytes} bytes copied`,
     )
   }
 
@@ -161,8 +162,18 @@ export class CopyKeeper {
   }
 
   #tellUnswept(peer: number, error: unknown): void {
-    const { tellEvent, volume } = this.#options
-    tellEvent('copy.unswept', volume, `peer ${peer} keeps what it is not placed on: ${messageOf(error)}`)
+    const { tellEvent, peerName, volume } = this.#options
+    tellEvent(
+      'copy.unswept',
+      volume,
+      `peer ${peerName(peer)} keeps what it is not placed on: ${messageOf(error)}`,
+    )
+  }
+
+  #say({ kind, joins, leaves, ranges }: CopyOrder): string {
+    const { peerName } = this.#options
+    const from = leaves === null ? '' : ` in place of peer ${peerName(leaves)}`
+    return `${kind} onto peer ${peerName(joins)}${from}, ${ranges.length} range${ranges.length === 1 ? '' : 's'}`
   }
 
   #rest(peer: number): void {
@@ -171,11 +182,6 @@ export class CopyKeeper {
     const restMs = Math.min(REST_MS_MAX, REST_MS_MIN * 2 ** (failures - 1))
     this.#restsUntilMs.set(peer, this.#options.timers.bootMs() + restMs)
   }
-}
-
-function nameOf({ kind, joins, leaves, ranges }: CopyOrder): string {
-  const from = leaves === null ? '' : ` in place of peer ${leaves}`
-  return `${kind} onto peer ${joins}${from}, ${ranges.length} ranges`
 }
 
 function messageOf(error: unknown): string {

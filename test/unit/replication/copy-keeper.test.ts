@@ -22,6 +22,7 @@ function aKeeper() {
     timers,
     budget: { take: () => Promise.resolve() },
     tellEvent: (kind, _subject, message) => events.push(`${kind}: ${message}`),
+    peerName: peer => `p${peer}`,
   })
   return { bricks, owner, timers, events, wanted, keeper }
 }
@@ -34,7 +35,7 @@ test('keeper: a brick that answers is brought back at once, and there is nothing
   keeper.look()
   await settled()
   expect(owner.changes).toEqual([{ ranges: [0], joins: 3, leaves: null }])
-  expect(events).toEqual([expect.stringMatching(/^copy.done: resync onto peer 3/)])
+  expect(events).toEqual([expect.stringMatching(/^copy.done: resync onto peer p3, 1 range is done/)])
   expect(keeper.progress).toBeNull()
 })
 
