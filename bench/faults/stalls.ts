@@ -61,6 +61,8 @@ export const STALL_CASES: readonly StallCase[] = [
   },
 ]
 
+let measured = 0
+
 /** The longest stall of a client that writes all the time, from the fault on. */
 export async function measureStall(
   world: FaultWorld,
@@ -71,7 +73,9 @@ export async function measureStall(
   await world.whole(volume)
   const owner = await world.ownerOf(volume)
   const others = HOSTS.filter(host => host !== owner)
-  const hurtHost = victim === 'owner' ? owner : (others[0] as string)
+  // One that leaves again and again is let in less and less often.
+  const replica = others[measured++ % others.length] as string
+  const hurtHost = victim === 'owner' ? owner : replica
   const healthy = HOSTS.filter(host => host !== hurtHost)
   // A replica's death is seen from the owner's portal, an owner's from another one.
   const first = portal === 'victim' ? hurtHost : victim === 'owner' ? (healthy[0] as string) : owner
