@@ -42,6 +42,7 @@ export class Connection implements PduSink, SessionLink, ByteIntake, TurnTaker {
   readonly #onClosed: (connection: Connection) => void
   readonly #turn: Turn
   #receivedBytes = 0
+  #receivedPdus = 0
   #phase: ConnectionPhase | null = null
   #direct: Buffer | null = null
   #inPass = false
@@ -105,6 +106,7 @@ export class Connection implements PduSink, SessionLink, ByteIntake, TurnTaker {
     else this.receiver.receive(buffer, lengthBytes)
     this.#inPass = false
     this.flush()
+    if (lengthBytes < buffer.length) this.#turn.passEnded()
     const { busyPoll } = this.#surroundings
     if (this.#isInitiatorsTurn) busyPoll.passEnded()
     else busyPoll.passLeftWaiting()
@@ -120,6 +122,7 @@ export class Connection implements PduSink, SessionLink, ByteIntake, TurnTaker {
   }
 
   pduReceived(pdu: Buffer, at: number, data: Buffer, dataAt: number, dataLength: number): void {
+    this.#receivedPdus++
     this.#phase!.pduReceived(pdu, at, data, dataAt, dataLength)
   }
 
@@ -139,6 +142,10 @@ export class Connection implements PduSink, SessionLink, ByteIntake, TurnTaker {
 
   get movedBytes(): number {
     return this.#receivedBytes + this.output.gatheredBytes
+  }
+
+  get operations(): number {
+    return this.#receivedPdus
   }
 
   turnBegins(): void {

@@ -126,6 +126,7 @@ export class NbdConnection implements ByteIntake, TurnTaker {
     else this.transmission.reader.receive(buffer, lengthBytes)
     this.#inPass = false
     this.flush()
+    if (lengthBytes < buffer.length) this.#turn.passEnded()
     const { busyPoll } = this.#surroundings
     if (this.#isClientsTurn) busyPoll.passEnded()
     else busyPoll.passLeftWaiting()
@@ -140,6 +141,11 @@ export class NbdConnection implements ByteIntake, TurnTaker {
   /** Holes are read and looked through, though hardly anything is sent for them. */
   get movedBytes(): number {
     return this.#receivedBytes + (this.transmission?.stats.readBytes ?? 0)
+  }
+
+  get operations(): number {
+    const stats = this.transmission?.stats
+    return stats === undefined ? 0 : stats.reads + stats.writes + stats.others
   }
 
   turnBegins(): void {
