@@ -379,7 +379,7 @@ export class Ownership implements OwnedHere, EpochRunner {
       node.tellEvent(
         'replica.left',
         this.name,
-        `peer ${node.peerName(member.peerNumber)} left the in-sync sets of volume ${this.name}`,
+        `peer ${node.peerName(member.peerNumber)} left the in-sync sets of volume ${this.name}${restOf(node, member)}`,
       )
     }
     if (!this.served) return
@@ -419,4 +419,10 @@ export class Ownership implements OwnedHere, EpochRunner {
       this.end('the metadata has been silent for too long')
     }
   }
+}
+
+/** What keeps a member that has left before out, for people who wonder why it does not come back. */
+function restOf({ damping, timers }: OwnerNode, { peerNumber }: Member): string {
+  const seconds = Math.round((damping.notBeforeMs(peerNumber) - timers.bootMs()) / 1000)
+  return seconds > 0 ? `; it has left before, so that it may come back in ${seconds} s` : ''
 }
