@@ -358,6 +358,7 @@ export class Ownership implements OwnedHere, EpochRunner {
   #joined(peer: number, ranges: readonly number[]): void {
     this.#resync.setGate(peer, null)
     this.#opening.joined(peer, ranges)
+    this.node.damping.joined(peer)
     this.node.tellEvent(
       'replica.joined',
       this.name,

@@ -4,20 +4,34 @@ import type { Timers } from '../timers.ts'
 const REST_MS_MIN = 10_000
 const REST_MS_MAX = 600_000
 
+interface Ejection {
+  readonly count: number
+  readonly atMs: number
+  /** It has joined a set since. */
+  isBack: boolean
+}
+
 /** When a brick that was ejected may come back: one that leaves again and again is let in less and less often. */
 export class RejoinDamping {
   readonly #timers: Timers
-  readonly #ejections = new Map<number, { count: number; atMs: number }>()
+  readonly #ejections = new Map<number, Ejection>()
 
   constructor(timers: Timers) {
     this.#timers = timers
   }
 
+  /** Of a set of any volume. A peer that dies leaves all of them at once, which counts as one time. */
   ejected(peerNumber: number): void {
     const now = this.#timers.bootMs()
     const before = this.#ejections.get(peerNumber)
     const calm = before === undefined || now - before.atMs > REST_MS_MAX
-    this.#ejections.set(peerNumber, { count: calm ? 1 : before.count + 1, atMs: now })
+    if (!calm && !before.isBack) return
+    this.#ejections.set(peerNumber, { count: calm ? 1 : before.count + 1, atMs: now, isBack: false })
+  }
+
+  joined(peerNumber: number): void {
+    const ejection = this.#ejections.get(peerNumber)
+    if (ejection !== undefined) ejection.isBack = true
   }
 
   /** bootMs; 0 for one that never was ejected from here. The first return is never kept waiting. */
