@@ -40,7 +40,7 @@ export class TurnQueue {
 export interface TurnTaker {
   /** Received and answered so far; only rises. */
   readonly movedBytes: number
-  /** Begun so far; only rises. */
+  /** So far; only rises. */
   readonly operations: number
   /** Goes on with what was left when the turn was over. */
   turnBegins(): void
