@@ -9,7 +9,7 @@ import { table } from '../report.ts'
 import { type ConditionResult, saveResult } from '../results.ts'
 import { type Spread, spread } from '../statistics.ts'
 import { SCENARIOS, type Scenario } from './scenarios.ts'
-import { askApi, CLIENT_CPU, Stage } from './stage.ts'
+import { askApi, CLIENT_CPU, SERVER_CPU, Stage } from './stage.ts'
 
 /** The noise is there before the measurement begins, and after it has ended. */
 const NOISE_BEFORE_SECONDS = 0.5
@@ -41,9 +41,10 @@ interface Results {
   readonly failed: string[]
 }
 
-function quiet(stage: Stage, { quiet }: Scenario, seed: number): Promise<LoadResult> {
+function quiet(stage: Stage, { quiet, quietBesideServer }: Scenario, seed: number): Promise<LoadResult> {
   const timing = ['--seconds', String(seconds), '--warm-up', String(WARM_UP_SECONDS), '--seed', String(seed)]
-  return load(stage.url('quiet', quiet.protocol), CLIENT_CPU, [...quiet.args, ...timing], seconds)
+  const cpu = quietBesideServer === true ? SERVER_CPU : CLIENT_CPU
+  return load(stage.url('quiet', quiet.protocol), cpu, [...quiet.args, ...timing], seconds)
 }
 
 async function beside(stage: Stage, scenario: Scenario, seed: number): Promise<Omit<Round, 'alone'>> {

@@ -12,6 +12,11 @@ export interface Scenario {
   readonly name: string
   /** Of the quiet client: what is measured, alone and beside the others. */
   readonly quiet: Load
+  /**
+   * The quiet client runs on the server's core: on the clients' own, the kernel takes its packets behind those that the
+   * noisy one has sent, whichever the server is.
+   */
+  readonly quietBesideServer?: boolean
   /** On a volume of its own; null where the noise is another one. */
   readonly noisy: Load | null
   /** Of the noisy volume, as the API takes them. */
@@ -43,7 +48,12 @@ const SLOW = { readUs: 5_000, syncUs: 20_000 }
 export const SCENARIOS: readonly Scenario[] = [
   { name: 'nbd-read-beside-1m-reads', quiet: READER, noisy: load('nbd', 'read', MIB, 128) },
   { name: 'iscsi-read-beside-1m-reads', quiet: ISCSI_READER, noisy: load('iscsi', 'read', MIB, 128) },
-  { name: 'nbd-read-beside-1m-writes', quiet: READER, noisy: load('nbd', 'write', MIB, 128) },
+  {
+    name: 'nbd-read-beside-1m-writes',
+    quiet: READER,
+    quietBesideServer: true,
+    noisy: load('nbd', 'write', MIB, 128),
+  },
   { name: 'iscsi-read-beside-1m-writes', quiet: ISCSI_READER, noisy: load('iscsi', 'write', MIB, 128) },
   {
     name: 'read-beside-4k-reads',
