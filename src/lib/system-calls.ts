@@ -36,6 +36,15 @@ const native =
         flock: libc.func('flock', 'int', ['int', 'int']),
         posixFadvise: libc.func('posix_fadvise', 'int', ['int', 'int64_t', 'int64_t', 'int']),
         clockGettime: libc.func('clock_gettime', 'int', ['int', 'uintptr_t']),
+        getpagesize: libc.func('getpagesize', 'int', []),
+        // By number: glibc has no name for it.
+        cachestat: libc.func('syscall', 'int64_t', [
+          'int64_t',
+          'int64_t',
+          'uintptr_t',
+          'uintptr_t',
+          'int64_t',
+        ]),
         syncFileRange: libc.func('sync_file_range', 'int', ['int', 'int64_t', 'int64_t', 'uint']),
       }
 
@@ -52,6 +61,14 @@ const CLOCK_BOOTTIME = 7
 const timespec = Buffer.alloc(16)
 const timespecWords = new Uint32Array(timespec.buffer, timespec.byteOffset, 4)
 const timespecAddress = koffi === null ? 0 : Number(koffi.address(timespec))
+
+// struct cachestat_range {u64 offset, length}, and the first of struct cachestat {u64 cached pages, ...}.
+const SYS_CACHESTAT = 451
+const CACHED_PAGES_WORD = 4
+const cacheRange = Buffer.alloc(16 + 40)
+const cacheRangeWords = new Uint32Array(cacheRange.buffer, cacheRange.byteOffset, 14)
+const cacheRangeAddress = koffi === null ? 0 : Number(koffi.address(cacheRange))
+const pageBytes = native === null ? 0 : native.getpagesize()
 
 function resultOf(result: number): number {
   return result >= 0 ? result : -koffi!.errno()
@@ -156,6 +173,16 @@ export function writeBack(fd: number, offsetBytes: number, lengthBytes: number):
   if (native === null) return -ENOSYS
   const flags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER
   return resultOf(native.syncFileRange(fd, offsetBytes, lengthBytes, flags))
+}
+
+/** Whether the page cache has all of a range. cachestat(2), since Linux 6.5; false where it is not there. */
+export function isCached(fd: number, offsetBytes: number, lengthBytes: number): boolean {
+  if (native === null) return false
+  cacheRangeWords[0] = offsetBytes % TWO_TO_32
+  cacheRangeWords[1] = Math.floor(offsetBytes / TWO_TO_32)
+  cacheRangeWords[2] = lengthBytes
+  const result = native.cachestat(SYS_CACHESTAT, fd, cacheRangeAddress, cacheRangeAddress + 16, 0)
+  return result === 0 && cacheRangeWords[CACHED_PAGES_WORD]! * pageBytes >= lengthBytes
 }
 
 /** Drops what is cached and clean of a range, so that the next read asks the disk. posix_fadvise(2); a hint. */

@@ -1,6 +1,6 @@
 import { setImmediate as nextRound } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { OPERATION_TURN_BYTES, TURN_BYTES, Turn, TurnQueue } from './turn.ts'
+import { LONE_TURN_BYTES, OPERATION_TURN_BYTES, TURN_BYTES, Turn, TurnQueue } from './turn.ts'
 
 const MOST_OPERATIONS = TURN_BYTES / OPERATION_TURN_BYTES
 
@@ -31,11 +31,32 @@ class Taker {
 
 test('turn: over when its bytes have moved, and begun again in the next round of the loop', async () => {
   const taker = new Taker(new TurnQueue())
+  taker.turn.passEnded()
+  taker.turn.passEnded()
+  taker.movedBytes = LONE_TURN_BYTES - 1
   expect(taker.turn.isOver()).toBe(false)
-  taker.movedBytes = TURN_BYTES
+  taker.movedBytes = LONE_TURN_BYTES
   expect([taker.turn.isOver(), taker.turn.isOver()]).toEqual([true, true])
   await nextRound()
   expect([taker.turnsBegun, taker.turn.isOver()]).toEqual([1, false])
+})
+
+test('turn: of fewer bytes where somebody else is at work', async () => {
+  const queue = new TurnQueue()
+  const greedy = new Taker(queue)
+  const quiet = new Taker(queue)
+  const overAt = () => {
+    const from = greedy.movedBytes
+    while (!greedy.turn.isOver()) greedy.movedBytes += TURN_BYTES / 4
+    return greedy.movedBytes - from
+  }
+  for (let passes = 0; passes < 2; passes++) greedy.turn.passEnded()
+  expect(overAt()).toBe(LONE_TURN_BYTES)
+  quiet.work(1)
+  await nextRound()
+  expect(overAt()).toBe(TURN_BYTES)
+  await nextRound()
+  expect(overAt()).toBe(LONE_TURN_BYTES)
 })
 
 test('turn: of short operations only where somebody else is at work', async () => {

@@ -3,6 +3,8 @@
  * giving way costs a few microseconds.
  */
 export const TURN_BYTES = 2 ** 20
+/** The same where nobody else was at work of late: what gives way for nobody pays for it a few per cent of 1 MiB. */
+export const LONE_TURN_BYTES = 4 * TURN_BYTES
 /** What each operation costs besides, told as bytes: a short one takes as long as so much more of a long one. */
 export const OPERATION_TURN_BYTES = 16 * 1024
 
@@ -47,8 +49,8 @@ export interface TurnTaker {
 }
 
 /**
- * The turn of one connection: over when it has moved its share, until the others have had theirs. Operations count as
- * well, but only where somebody else was at work since the turn before it began.
+ * The turn of one connection: over when it has moved its share, until the others have had theirs. The share is smaller,
+ * and operations count as well, where somebody else was at work since the turn before it began.
  */
 export class Turn {
   readonly #queue: TurnQueue
@@ -69,8 +71,9 @@ export class Turn {
     if (this.#isOver) return true
     const isAlone = !this.#hadCompany && this.#queue.changesWith(this) === this.#fromChanges
     const { movedBytes, operations } = this.#taker
+    const moved = movedBytes - this.#fromBytes
     const counted = isAlone ? 0 : (operations - this.#fromOperations) * OPERATION_TURN_BYTES
-    if (movedBytes - this.#fromBytes + counted < TURN_BYTES) return false
+    if (moved + counted < (isAlone ? LONE_TURN_BYTES : TURN_BYTES)) return false
     this.#isOver = true
     this.#queue.add(this)
     return true

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest'
-import { TURN_BYTES } from '../../src/net/turn.ts'
+import { LONE_TURN_BYTES } from '../../src/net/turn.ts'
 import { mostInOneRound } from '../lib/most-in-one-round.ts'
 import { FakeServer, MIB, pattern, read10 } from './serve-fake.ts'
 
 const KEYS = { MaxRecvDataSegmentLength: '262144', MaxBurstLength: '1048576' }
 const SEGMENT_BYTES = 262_144
 const READS = 100
-/** What is left of one turn, and the next, each with the Data-In that ends it. */
-const ROUND_BYTES_MAX = 2 * (TURN_BYTES + SEGMENT_BYTES + 1024)
+/** What is left of one turn of a lone one, and the next, each with the Data-In that ends it. */
+const ROUND_BYTES_MAX = 2 * (LONE_TURN_BYTES + SEGMENT_BYTES + 1024)
 
 test('turns: however much one session reads, the event loop comes round after a turn of it', async () => {
   await using server = await FakeServer.start()

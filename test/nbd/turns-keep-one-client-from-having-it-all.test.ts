@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest'
 import { NbdCommand } from '../../src/nbd/wire/constants.ts'
-import { TURN_BYTES } from '../../src/net/turn.ts'
+import { LONE_TURN_BYTES } from '../../src/net/turn.ts'
 import { mostInOneRound } from '../lib/most-in-one-round.ts'
 import { NbdClient } from '../lib/nbd-client/nbd-client.ts'
 import { serveMemory } from './serve-memory.ts'
 
 const REQUEST_BYTES = 256 * 1024
 const REQUESTS = 256
-/** What is left of one turn, and the next, each with the request that ends it. */
-const ROUND_BYTES_MAX = 2 * (TURN_BYTES + REQUEST_BYTES)
+/** What is left of one turn of a lone one, and the next, each with the request that ends it. */
+const ROUND_BYTES_MAX = 2 * (LONE_TURN_BYTES + REQUEST_BYTES)
 
 test.each(['read', 'write'] as const)(
   '%s: however much one client asks for, the event loop comes round after a turn of it',

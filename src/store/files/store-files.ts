@@ -15,6 +15,8 @@ export interface StoreFiles {
   preadNow(fd: number, into: Buffer, at: number, lengthBytes: number, offsetBytes: number): number
   pread(fd: number, into: Buffer, at: number, lengthBytes: number, offsetBytes: number): number
   pwrite(fd: number, from: Buffer, at: number, lengthBytes: number, offsetBytes: number): number
+  /** Whether the page cache has all of it; false when that cannot be told. */
+  isCached(fd: number, offsetBytes: number, lengthBytes: number): boolean
   fallocate(fd: number, mode: number, offsetBytes: number, lengthBytes: number): number
   /** Makes the file longer; never shorter. */
   extend(fd: number, sizeBytes: number): number
@@ -40,6 +42,7 @@ export const realFiles: StoreFiles = {
   preadNow: systemCalls.preadNow,
   pread: systemCalls.pread,
   pwrite: systemCalls.pwrite,
+  isCached: systemCalls.isCached,
   fallocate: systemCalls.fallocate,
   extend(fd, sizeBytes) {
     try {

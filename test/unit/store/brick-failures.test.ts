@@ -184,6 +184,7 @@ test('full: a write cut short by a full disk leaves no block that fails its chec
   const volume = await aVolume(brick)
   await write(volume, 0, Buffer.alloc(128 * 1024, 1))
   let writes = 0
+  files.isCached = () => false
   files.before = call =>
     call.name === 'pwrite' && call.file === 'data-0000' && ++writes > 2 ? -Errno.ENOSPC : 0
   expect(volume.writeNow(0, 128 * 1024, Buffer.alloc(128 * 1024, 2), 0)).toBe(BlockStatus.noSpace)

@@ -47,6 +47,9 @@ export class FaultyFiles implements StoreFiles {
     const said = this.#say('pwrite', fd, offsetBytes, lengthBytes)
     return said < 0 ? said : realFiles.pwrite(fd, from, at, lengthBytes, offsetBytes)
   }
+  isCached(fd: number, offsetBytes: number, lengthBytes: number): boolean {
+    return realFiles.isCached(fd, offsetBytes, lengthBytes)
+  }
   fallocate(fd: number, mode: number, offsetBytes: number, lengthBytes: number): number {
     const said = this.#say('fallocate', fd, offsetBytes, lengthBytes)
     return said < 0 ? said : realFiles.fallocate(fd, mode, offsetBytes, lengthBytes)
