@@ -68,12 +68,15 @@ export interface ReplicationConfig {
   readonly coldWaitMs: number
   /** How long an owner goes on without etcd. PROTOCOL rule 24. */
   readonly etcdGraceMs: number
+  /** A brick that does not answer for longer is taken for lost, and its copies are made anew elsewhere. PROTOCOL rule 21. */
+  readonly recreateAfterMs: number
 }
 
 export const REPLICATION_DEFAULTS: ReplicationConfig = {
   ejectAfterMs: 1_000,
   coldWaitMs: 60_000,
   etcdGraceMs: 900_000,
+  recreateAfterMs: 600_000,
 }
 
 export interface ReplicationOptions {

@@ -1,4 +1,5 @@
 import { ROAMING_KINDS } from './clients/roaming.ts'
+import { ABSENCE_FAULT_KINDS } from './faults/absence.ts'
 import { LAST_MEMBER_FAULT_KINDS } from './faults/aimed-last.ts'
 import { LAYOUT_FAULT_KINDS } from './faults/aimed-moves.ts'
 import { ALL_FAULT_KINDS, DISKS_LOST_KIND, ROLLBACK_KIND } from './faults/nemesis.ts'
@@ -11,6 +12,7 @@ export const UNRECOVERABLE = 'ended: nobody can recover it'
 const FEW_SEEDS_KINDS: readonly string[] = [
   ...LAST_MEMBER_FAULT_KINDS,
   ...LAYOUT_FAULT_KINDS,
+  ...ABSENCE_FAULT_KINDS,
   ROLLBACK_KIND,
   DISKS_LOST_KIND,
 ]
@@ -45,7 +47,12 @@ export const GATEWAY_KINDS: readonly string[] = [
 ]
 
 /** Where operators change the layout. */
-const LAYOUT_RUN_KINDS: readonly string[] = [...LAYOUT_KINDS.map(kind => `layout ${kind}`), 'copy done: move']
+const LAYOUT_RUN_KINDS: readonly string[] = [
+  ...LAYOUT_KINDS.map(kind => `layout ${kind}`),
+  'copy done: move',
+  'copy done: for balance',
+  'copy done: recreate',
+]
 
 /** The same for runs of many seeds. */
 export const RARE_KINDS: readonly string[] = [

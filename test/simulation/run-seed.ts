@@ -6,6 +6,7 @@ import { Roaming } from './clients/roaming.ts'
 import { SimClient, type Workload } from './clients/sim-client.ts'
 import type { StartDaemon } from './cluster/sim-peer.ts'
 import { type Shape, shapeOf, World } from './cluster/world.ts'
+import { ABSENCE_FAULTS } from './faults/absence.ts'
 import { ATOMIC_FAULTS } from './faults/aimed-atomics.ts'
 import { LAST_MEMBER_FAULTS } from './faults/aimed-last.ts'
 import { LAYOUT_FAULTS } from './faults/aimed-moves.ts'
@@ -37,6 +38,8 @@ const ROLLBACK_OPERATIONS = 1_500
 /** Of the layout, where operators change it: slower clients leave them the time. */
 const CHANGES_PER_SEED = 5
 const AIMS_AT_MOVES = 3
+/** Of the operations: early, since it takes half a minute. */
+const ABSENCE_BEGINS = [0.05, 0.3] as const
 const SLOW_THINK_MS = [40, 100, 200] as const
 const MANY_NBD_CHANCE = 0.2
 const CLIENTS = 5
@@ -172,6 +175,10 @@ class Run {
     const random = new Random(this.#world.seed, 'layout changes')
     this.#plan(CHANGES_PER_SEED, random, () => this.#operator.strike())
     this.#plan(AIMS_AT_MOVES, random, () => this.#nemesis.aimOneOf(LAYOUT_FAULTS, random))
+    if (!this.#world.shape.absence) return
+    const absence = new Random(this.#world.seed, 'absence fault')
+    const at = Math.floor(absence.between(...ABSENCE_BEGINS) * this.#operations)
+    this.#strikes.push({ at, strike: () => this.#nemesis.aimOneOf(ABSENCE_FAULTS, absence) })
   }
 
   begin(): void {

@@ -35,13 +35,16 @@ export class BlockRepairs {
 
   async #repair(member: Member, block: number): Promise<void> {
     const { queue, members, port, repaired } = this.#options
+    const range = Math.floor(block / RANGE_BYTES)
     const hold = new SpanHold(queue, block, block + BLOCK_BYTES)
     const buffer = Buffer.allocUnsafe(BLOCK_BYTES)
     try {
       await hold.begun
-      for (const source of members(Math.floor(block / RANGE_BYTES))) {
+      for (const source of members(range)) {
         if (source.peerNumber === member.peerNumber) continue
         if ((await source.read(block, BLOCK_BYTES, buffer, 0)).status !== BlockStatus.ok) continue
+        // One that has left meanwhile may have been freed, and answers zeroes.
+        if (!members(range).some(({ peerNumber }) => peerNumber === source.peerNumber)) continue
         await port(member).repair(block, BLOCK_BYTES, buffer, 0)
         repaired()
         return

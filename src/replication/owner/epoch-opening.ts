@@ -92,6 +92,11 @@ export class EpochOpening {
     return !this.#settled && losesSource(before, after, (peer, range) => this.#fencing.isGood(peer, range))
   }
 
+  /** Members of this range are still being made alike. */
+  isReconciling(range: number): boolean {
+    return this.#reconcile.isWaiting(range)
+  }
+
   isCold(peerNumber: number): boolean {
     return this.#fencing.state(peerNumber) === 'cold'
   }

@@ -25,6 +25,7 @@ import {
   type Removal,
   rangesOf,
   removeMembers,
+  withoutMoved,
 } from './sets.ts'
 
 /** How long a member may take to stamp its active segments before it is asked to leave as well. */
@@ -49,6 +50,8 @@ export interface EpochSetsOptions {
   readonly joined: (peerNumber: number, ranges: readonly number[]) => void
   /** A removal that leads from sets to others must not happen: nobody in them knows what the leavers do. */
   readonly losesSource: (before: Sets, after: Sets) => boolean
+  /** Whoever gives up its place in this range now may be whom others are being made like, and has nothing soon after. */
+  readonly isReconciling: (range: number) => boolean
   /** These members do not answer, and M need them. */
   readonly cannotLeave: (leavers: readonly Leaver[]) => void
   /** After every change: events, statistics, whoever follows the head. */
@@ -143,10 +146,18 @@ export class EpochSets {
     const before = this.#sets
     const placed = this.#placement.map((peers, range) => (ranges.has(range) ? moved(peers, change) : peers))
     const next = (head: VolumeHead) =>
-      joiner === null
-        ? { ...head, setVersion: head.setVersion + 1 }
-        : joined(head, placed, names, joiner.brickUuid, ranges)
-    const isEarned = (head: VolumeHead) => this.#mayBecome(head, inSyncSets(next(head), placed, names))
+      withoutMoved(
+        joiner === null
+          ? { ...head, setVersion: head.setVersion + 1 }
+          : joined(head, placed, names, joiner.brickUuid, ranges),
+        placed,
+        names,
+      )
+    // R may have risen since somebody was to leave because it had fallen.
+    const isTooFew = (head: VolumeHead) =>
+      placed.some((peers, range) => peers.length < Math.min(this.#placement[range]!.length, head.replicas))
+    const isEarned = (head: VolumeHead) =>
+      !isTooFew(head) && this.#mayBecome(head, inSyncSets(next(head), placed, names))
     if (!isEarned(this.head)) return 'unchanged'
     this.#joining = joiner
     this.#become(inSyncSets(next(this.head), placed, names))
@@ -169,15 +180,18 @@ export class EpochSets {
   }
 
   /**
-   * Where somebody leaves with it, M must remain, and somebody who knows what the others have yet to be given. Nor may
-   * the pages be written by who has not heard that the volume has more ranges.
+   * Where somebody leaves with it, M must remain, somebody must know what the others have yet to be given, and nobody
+   * may be in the middle of being given it: what a brick is not placed on any more is freed. Nor may the pages be
+   * written by who has not heard that the volume has more ranges.
    */
   #mayBecome(head: VolumeHead, after: Sets): boolean {
     const before = inSyncSets(head, this.#placement, this.#options.names)
     if (rangesOf(head.sizeBytes) !== after.length) return false
     const isShort = (set: readonly number[], range: number) =>
       set.length < head.minReplicas && set.length < before[range]!.length
-    return !after.some(isShort) && !this.#options.losesSource(before, after)
+    const isInUse = (set: readonly number[], range: number) =>
+      before[range]!.some(peer => !set.includes(peer)) && this.#options.isReconciling(range)
+    return !after.some(isShort) && !after.some(isInUse) && !this.#options.losesSource(before, after)
   }
 
   /** Whoever does not hear of it leaves at once, the one that has just joined included. */

@@ -46,6 +46,12 @@ export class Reconcile {
     return left
   }
 
+  /** Some of it is still to be made alike: any member of it may be the one that the others are made like. */
+  isWaiting(range: number): boolean {
+    const [startBytes, endBytes] = [range * RANGE_BYTES, (range + 1) * RANGE_BYTES]
+    return this.#waiting.some(hold => hold.startBytes < endBytes && hold.endBytes > startBytes)
+  }
+
   add(holds: readonly SpanHold[]): void {
     this.#waiting.push(...holds)
   }

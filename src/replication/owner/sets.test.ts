@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { VolumeHead } from '../../control/layout.ts'
 import { isInSync, RANGE_BYTES } from '../../control/layout.ts'
-import { addMember, encodeInSync, inSyncSets, removeMembers } from './sets.ts'
+import { addMember, encodeInSync, inSyncSets, removeMembers, withoutMoved } from './sets.ts'
 
 const names = {
   peerOf: (uuid: string) => Number(uuid.slice(1)),
@@ -90,6 +90,20 @@ test('sets: a brick that joined everywhere is out no more', () => {
   const whole = addMember(half, placement, names, 'b3', new Set([0]))
   expect(whole.out).toEqual([])
   expect(whole.setVersion).toBe(without.setVersion + 2)
+})
+
+test('sets: a brick whose missing ranges have all moved away is out no more', () => {
+  const placement = [
+    [1, 2, 3],
+    [1, 2, 3],
+  ]
+  const { head: without } = removeMembers(head, placement, names, [leaver(3)])!
+  const half = addMember(without, placement, names, 'b3', new Set([1]))
+  expect(withoutMoved(half, placement, names)).toBe(half)
+  expect(withoutMoved(half, [[1, 2, 4], placement[1]!], names).out).toEqual([])
+  expect(withoutMoved(without, [[1, 2, 4], placement[1]!], names)).toBe(without)
+  const nobodys = { ...names, peerOf: () => null }
+  expect(withoutMoved(half, [[1, 2, 4]], nobodys)).toBe(half)
 })
 
 test('sets: a bitmap of many ranges reads as it was written', () => {

@@ -77,6 +77,15 @@ export function removeMembers(
   return { head: changed, since, left }
 }
 
+/** The head without the entries of bricks that are out of no range that they are placed on: such ranges have moved away. */
+export function withoutMoved(head: VolumeHead, placement: Placement, names: BrickNames): VolumeHead {
+  const out = head.out.filter(entry => {
+    const peer = names.peerOf(entry.uuid)
+    return peer === null || placement.some((peers, range) => peers.includes(peer) && !isInSync(entry, range))
+  })
+  return out.length === head.out.length ? head : { ...head, out }
+}
+
 /** The head after a brick joined these ranges; its entry goes when it is in sync wherever it is placed. */
 export function addMember(
   head: VolumeHead,

@@ -18,6 +18,7 @@ export interface CopyKeeperOptions {
   /** Name of the volume, as the subject of events. */
   readonly volume: string
   readonly planner: CopyPlanner
+  readonly recreateAfterMs: number
   readonly timers: Timers
   readonly budget: CopyBudget
   readonly tellEvent: TellEvent
@@ -87,12 +88,13 @@ export class CopyKeeper {
   }
 
   #nextStep(): (() => Promise<void>) | null {
-    const { owner, planner, timers } = this.#options
+    const { owner, planner, timers, recreateAfterMs } = this.#options
     const order = nextChange({
       volumeUuid: owner.volumeUuid,
       nowMs: timers.bootMs(),
       outs: owner.outMembers(),
       planner,
+      recreateAfterMs,
       isPlaced: (peer, range) => owner.isPlaced(peer, range),
       restsUntilMs: this.#restsUntilMs,
     })

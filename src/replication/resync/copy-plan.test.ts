@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
-import { type CopyPlanFacts, nextChange, RANGES_PER_COPY, RECREATE_AFTER_MS } from './copy-plan.ts'
+import { type CopyPlanFacts, nextChange, RANGES_PER_COPY } from './copy-plan.ts'
 import type { CopyPlanner, OutMember, WantedChange } from './resync-ports.ts'
 
+const RECREATE_AFTER_MS = 600_000
 const AWAY: OutMember = { peerNumber: 3, since: 5, ranges: [4, 2], answers: false, awayMs: 0, notBeforeMs: 0 }
 const BACK: OutMember = { ...AWAY, answers: true }
 const MOVE: WantedChange = { range: 7, joins: 4, leaves: 1 }
@@ -11,6 +12,7 @@ function facts(change: Partial<CopyPlanFacts> & Partial<CopyPlanner>): CopyPlanF
   return {
     volumeUuid: 'v',
     nowMs: 1000,
+    recreateAfterMs: RECREATE_AFTER_MS,
     outs: [],
     restsUntilMs: new Map(),
     isPlaced: peer => peer <= 3,

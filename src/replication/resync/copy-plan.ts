@@ -1,8 +1,6 @@
 import type { CopyOrder } from './copy.ts'
 import type { CopyPlanner, OutMember, WantedChange } from './resync-ports.ts'
 
-/** After this a brick that does not answer is taken for lost, and its copies are made anew elsewhere. Rule 21. */
-export const RECREATE_AFTER_MS = 600_000
 /** Of one copy and its transaction: 256 GiB at most that are lost work when it fails. */
 export const RANGES_PER_COPY = 64
 
@@ -16,6 +14,8 @@ export interface LeaveOrder {
 export interface CopyPlanFacts {
   readonly volumeUuid: string
   readonly nowMs: number
+  /** A brick that does not answer for longer is taken for lost. */
+  readonly recreateAfterMs: number
   readonly outs: readonly OutMember[]
   readonly planner: CopyPlanner
   readonly isPlaced: (peerNumber: number, range: number) => boolean
@@ -39,9 +39,9 @@ function nextReturn({ outs, nowMs, restsUntilMs }: CopyPlanFacts): CopyOrder | n
 }
 
 function nextRecreation(facts: CopyPlanFacts): CopyOrder | null {
-  const { outs, planner, volumeUuid, nowMs, restsUntilMs, isPlaced } = facts
+  const { outs, planner, volumeUuid, nowMs, recreateAfterMs, restsUntilMs, isPlaced } = facts
   for (const { peerNumber: leaves, awayMs, ranges } of outs) {
-    if (awayMs < RECREATE_AFTER_MS) continue
+    if (awayMs < recreateAfterMs) continue
     let joins: number | null = null
     const some: number[] = []
     for (const range of ranges) {

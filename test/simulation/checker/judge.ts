@@ -260,12 +260,18 @@ export class Judge implements BrickWitness {
     }
   }
 
+  #outsOf({ head, placed }: LayoutView): string {
+    const nameOf = (uuid: string) => this.#world.peers.find(({ disk }) => disk.uuid === uuid)?.number ?? uuid
+    const bricks = head.out.map(({ uuid, inSync }) => `peer ${nameOf(uuid)} but for ${inSync}`)
+    return `${bricks.join(', ')}; placed on ${placed.map(uuids => uuids.map(nameOf).join('+')).join(' ')}`
+  }
+
   /** Everything is healed and still: all members of all ranges hold the same, and nobody is out. */
   settled(): string | null {
     for (const volume of this.#world.volumes) {
       const view = this.#views.get(volume.name)
       if (view === undefined) return `${volume.name} has no head`
-      if (view.head.out.length > 0) return `${volume.name}: a brick is still out`
+      if (view.head.out.length > 0) return `${volume.name}: still out: ${this.#outsOf(view)}`
       for (const block of volume.blocks) {
         const range = Math.floor((block * BLOCK_BYTES) / RANGE_BYTES)
         const copies = (view.members[range] ?? []).map(

@@ -20,6 +20,8 @@ import { SimLease } from './sim-lease.ts'
 import type { ClientConnection, Daemon, DaemonParts } from './sim-peer.ts'
 
 const START_AGAIN_MS = 300
+/** Ten minutes in the daemon: more than any fault but one keeps a peer away. */
+export const RECREATE_AFTER_MS = 12_000
 const COPIED_BYTES_PER_SECOND = 32 * 2 ** 20
 const STATISTICS_EVERY_MS = 5_000
 
@@ -51,6 +53,7 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
       metadata: new GroupedStore(etcd),
       timers: process,
       lease,
+      config: { recreateAfterMs: RECREATE_AFTER_MS },
       ...(this.control === null ? {} : { planner: this.control }),
       budget: new SharedBudget(COPIED_BYTES_PER_SECOND, process),
       randomBytes: length => process.random.bytes(length),
@@ -58,7 +61,7 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
       log,
       tellEvent: (kind, subject, message) => {
         this.#count(`event ${kind}`)
-        if (kind === 'copy.done') this.#count(`copy done: ${message.split(' ')[0]}`)
+        if (kind === 'copy.done') this.#countCopy(message)
         if (world.trace.enabled) world.trace.say(process.name, `${kind} ${subject}: ${message}`)
       },
     })
@@ -161,6 +164,14 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
     world.loop.after(STATISTICS_EVERY_MS, () => {
       if (process.alive) this.#tellStatistics()
     })
+  }
+
+  #countCopy(message: string): void {
+    const [kind] = message.split(' ')
+    this.#count(`copy done: ${kind}`)
+    const isReplaced = message.includes('in place of')
+    if (kind === 'move' && isReplaced && this.control?.someoneDrains === false)
+      this.#count('copy done: for balance')
   }
 
   #count(kind: string): void {

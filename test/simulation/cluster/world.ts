@@ -39,6 +39,10 @@ export interface Shape {
   readonly layout: boolean
   /** Peers that were not there when the cluster was founded. */
   readonly latePeers: number
+  /** Volumes lie on so many of the peers, and must come to lie on all. */
+  readonly homes: number
+  /** A peer is away for longer than owners wait for it. */
+  readonly absence: boolean
 }
 
 const MIB = 2 ** 20
@@ -54,6 +58,17 @@ const ONE_IS_ENOUGH_CHANCE = 0.08
 const ROLLBACK_CHANCE = 0.03
 
 const LAYOUT_CHANCE = 0.1
+/** The same where the layout changes. */
+const ABSENCE_CHANCE = 0.3
+const CROWDED_CHANCE = 0.3
+/** So many ranges that some must move when there are two more peers, or one: shares may differ by four. */
+const CROWDED_RANGES = 16
+const CROWDED = {
+  peers: 5,
+  replicas: 3,
+  homes: 3,
+  sizeBytes: (CROWDED_RANGES - 1) * RANGE_BYTES + 16 * MIB,
+} satisfies Partial<Shape>
 /** Of joining the cluster. */
 export const CLUSTER_TOKEN = 'a token'
 
@@ -72,6 +87,8 @@ export function shapeOf(seed: number, instead: Partial<Shape> = {}): Shape {
     atomics: new Random(seed, 'atomics').chance(ATOMICS_CHANCE),
     layout: new Random(seed, 'layout').chance(LAYOUT_CHANCE),
     latePeers: 0,
+    homes: peers,
+    absence: false,
   }
   return { ...drawn, ...((instead.layout ?? drawn.layout) ? changingShape(seed) : {}), ...instead }
 }
@@ -80,7 +97,9 @@ export function shapeOf(seed: number, instead: Partial<Shape> = {}): Shape {
 function changingShape(seed: number): Partial<Shape> {
   const random = new Random(seed, 'changing shape')
   const [peers, latePeers, replicas] = [random.pick([4, 5]), random.below(2), random.pick([2, 3, 3])]
-  return { peers, latePeers, replicas, rollback: false }
+  const absence = new Random(seed, 'absence').chance(ABSENCE_CHANCE)
+  const drawn = { peers, latePeers, replicas, homes: peers - latePeers, absence, rollback: false }
+  return new Random(seed, 'crowded').chance(CROWDED_CHANCE) ? { ...drawn, ...CROWDED } : drawn
 }
 
 /** One cluster, its clients and the eye that sees all of it. */
@@ -178,8 +197,13 @@ export class World {
       Math.min(RANGE_BYTES / BLOCK_BYTES, last - CLUSTER_OF_BLOCKS),
       last - CLUSTER_OF_BLOCKS / 2,
     ]
+    const borders = Array.from(
+      { length: CROWDED_RANGES - 2 },
+      (_, i) => ((i + 2) * RANGE_BYTES) / BLOCK_BYTES,
+    )
+    const inner = [...edges.slice(0, 6), ...borders.filter(border => border < last)]
     const clusters = (layout ? BLOCKS_AT_FIRST : BLOCKS_IN_USE) / volumes / CLUSTER_OF_BLOCKS
-    const chosen = this.random.shuffled(edges.slice(0, 6)).slice(0, clusters - 2)
+    const chosen = this.random.shuffled(inner).slice(0, clusters - 2)
     const blocks = [...chosen, ...edges.slice(6)].flatMap(edge =>
       Array.from({ length: CLUSTER_OF_BLOCKS }, (_, i) => edge - CLUSTER_OF_BLOCKS / 2 + i),
     )
@@ -202,7 +226,7 @@ export class World {
   }
 
   placementOf(volume: TestedVolume): number[][] {
-    const numbers = Array.from({ length: this.#founders }, (_, i) => i + 1)
+    const numbers = Array.from({ length: Math.min(this.shape.homes, this.#founders) }, (_, i) => i + 1)
     const ranges = Math.ceil(volume.sizeBytes / RANGE_BYTES)
     const random = new Random(this.seed, `placement ${volume.index}`)
     return Array.from({ length: ranges }, () => random.shuffled(numbers).slice(0, this.shape.replicas))

@@ -1,4 +1,4 @@
-import { decodeValue, keys } from '../../../src/control/layout.ts'
+import { decodeValue, keys, RANGE_BYTES } from '../../../src/control/layout.ts'
 import { BLOCK_BYTES } from '../brick/volume-image.ts'
 import type { SimPeer } from '../cluster/sim-peer.ts'
 import type { World } from '../cluster/world.ts'
@@ -198,7 +198,9 @@ export const FAULTS = {
     if (present.length === 0) return null
     const block = random.pick(present)
     // Where nobody else verifies, the block is lost: that is no bug, and tells nothing. Who is away may come back cold.
-    const others = world.peers.filter(other => other.isReachable)
+    const range = Math.floor((block * BLOCK_BYTES) / RANGE_BYTES)
+    const placed = world.judge.view(volume)?.placed[range] ?? []
+    const others = world.peers.filter(other => other.isReachable && placed.includes(other.disk.uuid))
     const copies = others.map(other => other.disk.images.get(volume.uuid)?.verified(block) ?? null)
     if (copies.filter(copy => copy !== null).length < 3) return null
     if (!image.rot(block, random.below(BLOCK_BYTES * 8))) return null

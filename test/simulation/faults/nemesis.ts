@@ -1,5 +1,6 @@
 import type { World } from '../cluster/world.ts'
 import { Random } from '../world/random.ts'
+import { ABSENCE_FAULT_KINDS, type AbsenceFaultKind } from './absence.ts'
 import { AIMED_FAULT_KINDS, AIMED_FAULTS, type AimedFault, type AimedFaultKind, aimFault } from './aimed.ts'
 import { ATOMIC_FAULT_KINDS, type AtomicFaultKind } from './aimed-atomics.ts'
 import { LAST_MEMBER_FAULT_KINDS, type LastMemberFaultKind } from './aimed-last.ts'
@@ -19,12 +20,14 @@ export type AnyFaultKind =
   | AtomicFaultKind
   | LastMemberFaultKind
   | LayoutFaultKind
+  | AbsenceFaultKind
 export const ALL_FAULT_KINDS: readonly AnyFaultKind[] = [
   ...FAULT_KINDS,
   ...AIMED_FAULT_KINDS,
   ...ATOMIC_FAULT_KINDS,
   ...LAST_MEMBER_FAULT_KINDS,
   ...LAYOUT_FAULT_KINDS,
+  ...ABSENCE_FAULT_KINDS,
   ROLLBACK_KIND,
   DISKS_LOST_KIND,
 ]

@@ -1,6 +1,7 @@
 import { admitPeer } from '../../../src/cluster/admission.ts'
 import { CataloguePlanner } from '../../../src/cluster/catalogue-planner.ts'
 import { Catalogue } from '../../../src/control/catalogue.ts'
+import { currentPlan } from '../../../src/control/cluster-view.ts'
 import { EventSource } from '../../../src/control/events.ts'
 import { keys, type VolumeHead } from '../../../src/control/layout.ts'
 import { MinimumRaiser } from '../../../src/control/minimum-raiser.ts'
@@ -19,6 +20,7 @@ import { CLUSTER_TOKEN } from '../cluster/world.ts'
 const OPEN_AGAIN_MS = 300
 
 interface Opened {
+  readonly catalogue: Catalogue
   readonly planner: CataloguePlanner
   readonly peers: PeerOperations
   readonly replicas: ReplicaOperations
@@ -55,6 +57,16 @@ export class DaemonControl implements CopyPlanner {
   /** An operator's commands are answered. */
   get isOpen(): boolean {
     return this.#opened !== null
+  }
+
+  /** As far as this daemon knows. */
+  get someoneDrains(): boolean {
+    return this.#opened?.catalogue.model.peers.some(({ value }) => value.draining === true) ?? false
+  }
+
+  /** Of ranges, as this daemon plans them. */
+  get movesLeft(): number {
+    return this.#opened === null ? 0 : currentPlan(this.#opened.catalogue).moves.length
   }
 
   async begin(): Promise<void> {
@@ -102,6 +114,7 @@ export class DaemonControl implements CopyPlanner {
     const replicas = new ReplicaOperations({ ...common, host, awayMs: () => 0 })
     const { peerId } = peer
     this.#opened = {
+      catalogue,
       planner: new CataloguePlanner(catalogue, () => process.bootMs()),
       peers: new PeerOperations(common),
       replicas,

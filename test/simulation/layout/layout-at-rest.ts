@@ -11,6 +11,10 @@ export function layoutAtRest(world: World): string | null {
     const peer = decodeValue('peer', key, value)
     if (peer.draining === true) draining.add(peer.number)
   }
+  for (const { daemon, number } of world.peers) {
+    const moves = daemon?.control?.movesLeft ?? 0
+    if (moves > 0) return `peer ${number} plans ${moves} more moves`
+  }
   for (const volume of world.volumes) {
     const { name } = volume
     const view = world.judge.view(volume)

@@ -102,7 +102,8 @@ export class Operator {
 
   #grow(): Command | null {
     const able = this.#world.volumes.filter(({ index }) => this.#growths[index]! < GROWTHS_MAX)
-    if (able.length === 0 || this.#waiting.length > 0) return null
+    // The size that it has then is what is known now.
+    if (able.length === 0 || this.#waiting.length > 0 || this.#isBusy) return null
     const volume = this.#random.pick(able)
     this.#growths[volume.index]!++
     const sizeBytes = this.#largerThan(volume)

@@ -19,6 +19,7 @@ function aKeeper() {
     owner,
     volume: 'disk',
     planner: { wanted: () => wanted, substitute: () => null },
+    recreateAfterMs: 600_000,
     timers,
     budget: { take: () => Promise.resolve() },
     tellEvent: (kind, _subject, message) => events.push(`${kind}: ${message}`),

@@ -2,9 +2,10 @@ import { expect, test } from 'vitest'
 import { BlockStatus } from '../../../src/block/block-status.ts'
 import type { ByteSpan } from '../../../src/replication/messages.ts'
 import { giveWhole, type WholePort } from '../../../src/replication/owner/give-whole.ts'
-import { Reconcile } from '../../../src/replication/owner/reconcile.ts'
+import { Reconcile, type ReconcileOptions } from '../../../src/replication/owner/reconcile.ts'
 import { SpanHold } from '../../../src/replication/owner/span-hold.ts'
 import { heldSpans } from '../../../src/replication/owner/whole-spans.ts'
+import { RANGE_BYTES } from '../../../src/store/layout.ts'
 import { OperationQueue } from '../../../src/volume/operation-queue.ts'
 import { ManualTimers } from '../../lib/manual-timers.ts'
 import { BLOCK, FakeBrick, REGION } from './fake-bricks.ts'
@@ -64,12 +65,12 @@ test('give whole: with nobody who is beyond suspicion nothing is given', async (
   expect(bricks.map(({ given }) => given)).toEqual([[], [], []])
 })
 
-function reconcileOf(
+function optionsOf(
   members: () => readonly WholeBrick[],
-  atomics: readonly ByteSpan[],
+  atomics: readonly ByteSpan[] = [],
   timers = new ManualTimers(),
-): Promise<void> {
-  const options = {
+): ReconcileOptions {
+  return {
     sizeBytes: 4 * REGION,
     timers,
     generation: () => 1,
@@ -79,6 +80,10 @@ function reconcileOf(
     isSuspect: () => false,
     reconciled: () => {},
   }
+}
+
+function reconcileOf(...[members, atomics, timers]: Parameters<typeof optionsOf>): Promise<void> {
+  const options = optionsOf(members, atomics, timers)
   return new Reconcile(options, [new SpanHold(new OperationQueue(), 0, 2 * REGION, true)]).run()
 }
 
@@ -95,6 +100,28 @@ test('reconcile: atomic writes that overlap are given as one, so that the older 
   expect([first, second].map(valuesOf)).toEqual(Array.from({ length: 2 }, () => [7, 9, 9, 9]))
   expect(first.given).toEqual([[62 * BLOCK, 4 * BLOCK]])
   expect(second.given).toEqual([])
+})
+
+test('reconcile: a range is in use until the last of its spans is reconciled', async () => {
+  const [first, second] = threeBricks()
+  const queue = new OperationQueue()
+  const holds = [0, RANGE_BYTES].map(at => new SpanHold(queue, at, at + REGION, true))
+  const waiting: boolean[][] = []
+  const rangesWaiting = () => [0, 1, 2].map(range => reconcile.isWaiting(range))
+  const reconcile: Reconcile = new Reconcile(
+    {
+      ...optionsOf(() => [first, second]),
+      sizeBytes: 2 * RANGE_BYTES,
+      reconciled: () => waiting.push(rangesWaiting()),
+    },
+    holds,
+  )
+  expect(rangesWaiting()).toEqual([true, true, false])
+  await reconcile.run()
+  expect(waiting).toEqual([
+    [false, true, false],
+    [false, false, false],
+  ])
 })
 
 test('held spans: what has been let go of parts a span', () => {
