@@ -65,6 +65,8 @@ export interface VolumeHead {
   readonly minReplicas: number
   /** What minReplicas becomes once every range has so many in sync; absent when it is that already. */
   readonly minReplicasWanted?: number
+  /** M before it fell, until an owner has seen to it that nobody reads by that any more. Absent: nobody can. */
+  readonly minReplicasBefore?: number
   readonly generation: number
   readonly setVersion: number
   readonly lossGeneration: number
@@ -83,6 +85,17 @@ export interface VolumeHead {
   readonly nbd?: NbdAccess
   /** Rises whenever an initiator loses its right to the volume; absent: 0. PROTOCOL rule 17. */
   readonly rightsVersion?: number
+}
+
+/**
+ * How many of a set of `members` a new owner has to fence: any that are so many include one of those whose grants a former
+ * owner needs to read, also where that one has not heard yet that M has fallen. PROTOCOL rules 4 and 7.
+ */
+export function fencesNeeded(
+  head: Pick<VolumeHead, 'minReplicas' | 'minReplicasBefore'>,
+  members: number,
+): number {
+  return Math.max(head.minReplicas, Math.min(head.minReplicasBefore ?? 0, members))
 }
 
 /** v/<vol>/r/<page>: per range the small numbers of the peers that hold it, R of them, one more during a move. */

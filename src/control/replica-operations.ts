@@ -31,7 +31,9 @@ export class ReplicaOperations {
 
   /**
    * Enters what is wanted; copies are made and freed afterwards. M falls at once, and rises when every range has so
-   * many in sync: until then no write would be acknowledged. Throws as chooseReplication does.
+   * many in sync: until then no write would be acknowledged. Whoever comes to own the volume next has to reach as many
+   * members as before all the same, unless M is said and some peers are away: that is for going on without them. Throws as
+   * chooseReplication does.
    */
   async set(name: string, wanted: { replicas?: number; minReplicas?: number }): Promise<void> {
     const hosts = hostsOf(takingPeers(this.#options.catalogue.model.peers))
@@ -41,13 +43,17 @@ export class ReplicaOperations {
       // M of a volume that lacks peers already can be set; lowering it is said, never done by the way.
       const allowDegraded = wanted.minReplicas !== undefined && replicas <= head.replicas
       const chosen = chooseReplication(hosts, { ...wanted, replicas, allowDegraded })
-      const { minReplicasWanted: _, ...rest } = head
+      const { minReplicasWanted: _, minReplicasBefore = 0, ...rest } = head
       const rises = chosen.minReplicas > head.minReplicas
+      const falls = chosen.minReplicas < head.minReplicas
+      const goesOnWithout = falls && wanted.minReplicas !== undefined && this.#someAreAway(name)
+      const before = falls ? Math.max(minReplicasBefore, head.minReplicas) : minReplicasBefore
       const changed: VolumeHead = {
         ...rest,
         replicas,
         minReplicas: Math.min(head.minReplicas, chosen.minReplicas),
         ...(rises ? { minReplicasWanted: chosen.minReplicas } : {}),
+        ...(before > 0 && !goesOnWithout ? { minReplicasBefore: before } : {}),
       }
       if (JSON.stringify(changed) === JSON.stringify(head)) return
       draft.put('volume', keys.head(name), changed)
@@ -83,6 +89,13 @@ export class ReplicaOperations {
       const message = `volume ${name} goes on without ${off.join(', ')}: loss generation ${recovered.lossGeneration}`
       draft.event('volume.recovered', name, message)
     })
+  }
+
+  /** Of the peers that the volume lies on. */
+  #someAreAway(name: string): boolean {
+    const { catalogue, awayMs } = this.#options
+    const placed = new Set(catalogue.model.placement(name).flat())
+    return catalogue.model.peers.some(({ id, value }) => placed.has(value.number) && awayMs(id) > 0)
   }
 
   /** Brick uuids of a peer that is off, with its small number. */

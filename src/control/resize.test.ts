@@ -1,7 +1,14 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { ControlWorld } from '../../test/lib/control-world.ts'
 import { joinCluster } from './cluster.ts'
-import { decodeValue, encodeValue, keys, type VolumeHead } from './layout.ts'
+import {
+  decodeValue,
+  encodeValue,
+  fencesNeeded,
+  keys,
+  type RegistrationValue,
+  type VolumeHead,
+} from './layout.ts'
 
 const GIB = 2 ** 30
 /** So many that each peer is chosen for some of them. */
@@ -84,4 +91,43 @@ test('minimum: M rises at the owner, when every range has so many in sync', asyn
   await change({ ...(await head()), setVersion: 2 }, [[1, 2]])
   while ((await head()).minReplicasWanted !== undefined) await new Promise(resolve => setTimeout(resolve, 2))
   expect((await head()).minReplicas).toBe(2)
+})
+
+/** So that it counts as up. */
+async function register(id: string): Promise<void> {
+  const registration = { number: 0, capacityBytes: 0, usedBytes: 0 } as unknown as RegistrationValue
+  const value = encodeValue('registration', registration)
+  await world.store.transact({ compare: [], success: [{ do: 'put', key: keys.registration(id), value }] })
+}
+
+test('minimum: M falls at once, and what it was before stays known to whoever takes over', async () => {
+  await world.control.createVolume({ name: 'demo', sizeBytes: GIB, replicas: 3 })
+  for (const id of ['b', 'c', 'd']) await register(id)
+  await world.control.setVolume('demo', { replicas: 1 })
+  expect(await head()).toMatchObject({ minReplicas: 1, minReplicasBefore: 2 })
+  await world.control.setVolume('demo', { replicas: 3 })
+  expect(await head()).toMatchObject({ minReplicas: 1, minReplicasWanted: 2, minReplicasBefore: 2 })
+})
+
+test('minimum: said while peers are away, it is for going on without them', async () => {
+  await world.control.createVolume({ name: 'demo', sizeBytes: GIB, replicas: 4, minReplicas: 2 })
+  for (const id of ['b', 'c', 'd']) await register(id)
+  await world.control.setVolume('demo', { minReplicas: 1 })
+  expect(await head()).toMatchObject({ minReplicas: 1, minReplicasBefore: 2 })
+  const { minReplicasBefore: _, ...rest } = await head()
+  await change({ ...rest, minReplicas: 2 }, await ranges())
+  const gone = { do: 'delete', key: keys.registration('c') } as const
+  await world.store.transact({ compare: [], success: [gone] })
+  await world.control.setVolume('demo', { minReplicas: 1 })
+  expect(await head()).not.toHaveProperty('minReplicasBefore')
+})
+
+test.each([
+  [{ minReplicas: 2 }, 3, 2],
+  [{ minReplicas: 1, minReplicasBefore: 2 }, 3, 2],
+  [{ minReplicas: 1, minReplicasBefore: 2 }, 1, 1],
+  [{ minReplicas: 3, minReplicasBefore: 2 }, 3, 3],
+  [{ minReplicas: 2, minReplicasBefore: 3 }, 1, 2],
+])('minimum: with %o a new owner of %i members fences %i', (head, members, needed) => {
+  expect(fencesNeeded(head, members)).toBe(needed)
 })

@@ -35,8 +35,9 @@ export function recoveredHead(
   const inSync = '00'.repeat(Math.ceil(placement.length / 8))
   // What they did after the last that we know of them is unknown: they are compared whole when they come back.
   const tombstones = [...off.keys()].map((uuid): OutBrick => ({ uuid, since: 0, inSync }))
+  const { minReplicasBefore: _, ...rest } = head
   return {
-    ...head,
+    ...rest,
     epoch,
     generation: head.generation + epoch - head.epoch,
     setVersion: Math.max(head.setVersion, known.setVersion) + RECOVERY_STEP,

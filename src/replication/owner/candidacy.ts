@@ -1,4 +1,5 @@
 import { BlockStatus } from '../../block/block-status.ts'
+import { fencesNeeded } from '../../control/layout.ts'
 import type { MetadataStore } from '../../metadata/metadata-store.ts'
 import type { LapsedAnswer } from '../messages.ts'
 import type { PeerIdentity } from '../peer-network.ts'
@@ -166,7 +167,9 @@ export class Candidacy {
         return status === BlockStatus.ok && (body as LapsedAnswer).lapsed
       }),
     )
-    const enough = sets.every(set => set.filter(peer => lapsed.has(peer)).length >= headValue.minReplicas)
+    const enough = sets.every(
+      set => set.filter(peer => lapsed.has(peer)).length >= fencesNeeded(headValue, set.length),
+    )
     return enough ? owner.modRevision : 0n
   }
 

@@ -1,4 +1,4 @@
-import { RANGE_BYTES } from '../../control/layout.ts'
+import { fencesNeeded, RANGE_BYTES } from '../../control/layout.ts'
 import { fateOf, type LoggedOperation, type OperationFate } from '../operation-log.ts'
 import type { MemberPort } from '../resync/resync-ports.ts'
 import { doubtfulSpans } from './doubts.ts'
@@ -152,7 +152,8 @@ export class EpochOpening {
     let onlyCold = false
     for (const [range, set] of sets.current.entries()) {
       if (sets.isServed(range)) continue
-      const verdict = servingVerdict(set, head.minReplicas, peer => this.#stateIn(range, peer))
+      const needed = fencesNeeded(head, set.length)
+      const verdict = servingVerdict(set, needed, peer => this.#stateIn(range, peer))
       if (verdict.may === 'serve') ready.push(range)
       else if (verdict.may === 'remove' && this.#areHopeless(verdict.peers)) {
         for (const peer of verdict.peers)
@@ -257,6 +258,7 @@ export class EpochOpening {
       await this.#reconcile.run()
       // Until every range is served there may be more to come.
       if (!this.#ownership.ended && extents.classes.every(isServed)) {
+        this.#ownership.forgetFormerMinimum()
         this.#settled = await this.#tellSettled(sets.everybody)
       }
       if (!this.#settled) await new Promise<void>(resolve => node.timers.after(SETTLE_RETRY_MS, resolve))

@@ -180,6 +180,19 @@ export class EpochSets {
   }
 
   /**
+   * Once every range is served here nobody reads under a former epoch any more, and under this one by no other M than is
+   * known here.
+   */
+  forgetFormerMinimum(): Promise<ChangeOutcome> {
+    return this.#options.keeper.change(head => {
+      const { minReplicasBefore, ...rest } = head
+      const isHere =
+        head.minReplicas === this.minReplicas && this.#placement.every((_, range) => this.isServed(range))
+      return minReplicasBefore !== undefined && isHere ? { head: rest } : null
+    })
+  }
+
+  /**
    * Where somebody leaves with it, M must remain, somebody must know what the others have yet to be given, and nobody
    * may be in the middle of being given it: what a brick is not placed on any more is freed. Nor may the pages be
    * written by who has not heard that the volume has more ranges.

@@ -253,7 +253,15 @@ export class Ownership implements OwnedHere, EpochRunner {
     if (this.head.minReplicas !== this.sets.minReplicas) {
       void this.serially(async () => this.sets.replaced(this.sets.placement))
     }
+    this.forgetFormerMinimum()
     if (this.served) this.node.server.changed(this)
+  }
+
+  forgetFormerMinimum(): void {
+    if (this.head.minReplicasBefore === undefined) return
+    void this.serially(async () => {
+      if ((await this.sets.forgetFormerMinimum()) === 'superseded') this.superseded()
+    })
   }
 
   /**
