@@ -1,0 +1,76 @@
+import { expect, test } from 'vitest'
+import { ManualTimers } from '../../../test/lib/manual-timers.ts'
+import type { VolumeHead } from '../../control/layout.ts'
+import { EpochSets, type EpochSetsOptions } from './epoch-sets.ts'
+import type { HeadChange } from './head-keeper.ts'
+import type { Member } from './member.ts'
+
+const names = { peerOf: (uuid: string) => Number(uuid.slice(1)), brickOf: (peer: number) => `b${peer}` }
+const HEAD = { replicas: 1, minReplicas: 1, out: [], generation: 1, setVersion: 1, sizeBytes: 1 }
+
+class World {
+  head = HEAD as unknown as VolumeHead
+  reconciling = false
+  readonly sets: EpochSets
+
+  constructor() {
+    const members = new Map<number, Member>()
+    const keeper = {
+      change: async (wanted: (head: VolumeHead) => HeadChange | null) => {
+        const change = wanted(this.head)
+        if (change === null) return 'unchanged'
+        this.head = change.head
+        return 'changed'
+      },
+    }
+    Object.defineProperty(keeper, 'head', { get: () => this.head })
+    const options = {
+      name: 'demo',
+      keeper,
+      placement: [[1, 2]],
+      names,
+      extents: { reserved: new Set(), setClasses: () => {} },
+      timers: new ManualTimers(),
+      member: (peerNumber: number) => {
+        const member = members.get(peerNumber) ?? ({ peerNumber, brickUuid: `b${peerNumber}` } as Member)
+        members.set(peerNumber, member)
+        return member
+      },
+      ended: () => false,
+      losesSource: () => false,
+      isReconciling: () => this.reconciling,
+      changed: () => {},
+    }
+    this.sets = new EpochSets(options as unknown as EpochSetsOptions)
+  }
+
+  leave(): Promise<string> {
+    return this.sets.earn({ ranges: [0], joins: null, leaves: 2 })
+  }
+}
+
+test('sets: one gives up its place when R has fallen, and nothing is made alike any more', async () => {
+  const world = new World()
+  world.reconciling = true
+  expect([await world.leave(), world.sets.current]).toEqual(['unchanged', [[1, 2]]])
+  world.reconciling = false
+  expect([await world.leave(), world.sets.current, world.sets.placement]).toEqual(['changed', [[1]], [[1]]])
+})
+
+test('sets: nobody gives up its place without a successor while R says that there are to be so many', async () => {
+  const world = new World()
+  world.head = { ...world.head, replicas: 2 }
+  expect([await world.leave(), world.sets.placement]).toEqual(['unchanged', [[1, 2]]])
+})
+
+test('sets: what M was is forgotten once every range is served by what it is', async () => {
+  const world = new World()
+  world.head = { ...world.head, minReplicasBefore: 2 }
+  expect(await world.sets.forgetFormerMinimum()).toBe('unchanged')
+  world.sets.serve([0])
+  world.head = { ...world.head, minReplicas: 2 }
+  expect(await world.sets.forgetFormerMinimum()).toBe('unchanged')
+  world.head = { ...world.head, minReplicas: 1 }
+  expect(await world.sets.forgetFormerMinimum()).toBe('changed')
+  expect(world.head).not.toHaveProperty('minReplicasBefore')
+})
