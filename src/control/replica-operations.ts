@@ -46,7 +46,8 @@ export class ReplicaOperations {
       const { minReplicasWanted: _, minReplicasBefore = 0, ...rest } = head
       const rises = chosen.minReplicas > head.minReplicas
       const falls = chosen.minReplicas < head.minReplicas
-      const goesOnWithout = falls && wanted.minReplicas !== undefined && this.#someAreAway(name)
+      // Also where M has fallen already, by R: then this is how it is said.
+      const goesOnWithout = !rises && wanted.minReplicas !== undefined && this.#someAreAway(name)
       const before = falls ? Math.max(minReplicasBefore, head.minReplicas) : minReplicasBefore
       const changed: VolumeHead = {
         ...rest,

@@ -122,6 +122,18 @@ test('minimum: said while peers are away, it is for going on without them', asyn
   expect(await head()).not.toHaveProperty('minReplicasBefore')
 })
 
+test('minimum: what fell with R while peers are away is said afterwards', async () => {
+  await world.control.createVolume({ name: 'demo', sizeBytes: GIB, replicas: 4, minReplicas: 2 })
+  for (const id of ['b', 'c', 'd']) await register(id)
+  const gone = { do: 'delete', key: keys.registration('c') } as const
+  await world.store.transact({ compare: [], success: [gone] })
+  await world.control.setVolume('demo', { replicas: 1 })
+  expect(await head()).toMatchObject({ minReplicas: 1, minReplicasBefore: 2 })
+  await world.control.setVolume('demo', { minReplicas: 1 })
+  expect(await head()).toMatchObject({ minReplicas: 1 })
+  expect(await head()).not.toHaveProperty('minReplicasBefore')
+})
+
 test.each([
   [{ minReplicas: 2 }, 3, 2],
   [{ minReplicas: 1, minReplicasBefore: 2 }, 3, 2],
