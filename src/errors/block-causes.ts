@@ -1,5 +1,6 @@
 import { BlockStatus } from '../block/block-status.ts'
 import { type Cause, type CauseCode, causes } from './causes.ts'
+import { HoldfastError } from './holdfast-error.ts'
 
 const CAUSE_OF: Partial<Record<BlockStatus, CauseCode>> = {
   [BlockStatus.outOfRange]: 'ERR_BLOCK_OUT_OF_RANGE',
@@ -25,4 +26,11 @@ export function causeOfBlockStatus(status: BlockStatus): Cause {
 /** Its code; the brick's failure for a status that has no row. */
 export function causeCodeOfBlockStatus(status: BlockStatus): CauseCode {
   return CAUSE_OF[status] ?? 'ERR_BLOCK_IO'
+}
+
+/** How a block operation of which `error` is the end says it; ioError for what is in no row. */
+export function blockStatusOf(error: unknown): BlockStatus {
+  if (!(error instanceof HoldfastError)) return BlockStatus.ioError
+  const row = Object.entries(CAUSE_OF).find(([, code]) => code === error.code)
+  return row === undefined ? BlockStatus.ioError : (Number(row[0]) as BlockStatus)
 }

@@ -59,6 +59,22 @@ test('routing: operations wait for an owner, and fail when none comes in time', 
   expect(await write(handle, 0, 2)).toBe(unavailable)
 })
 
+test('extents: whoever asks waits for an owner as a read does, and hears what cannot be answered at once', async () => {
+  await using world = new GatewayWorld(2, { ownerWaitMs: 1_500 })
+  const handle = world.open(1, initiator('host'))
+  const early = handle.extents(0, 4096)
+  await new Promise(resolve => setTimeout(resolve, 30))
+  await world.takeOver(2)
+  expect(await early).toEqual([{ offsetBytes: 0, lengthBytes: 4096, mapped: true }])
+  await expect(handle.extents(SIZE, 4096)).rejects.toThrow('the range ends past the end of the volume')
+  await world.release()
+  const late = handle.extents(0, 4096)
+  await world.takeOver(1)
+  expect(await late).toEqual([{ offsetBytes: 0, lengthBytes: 4096, mapped: true }])
+  await world.release()
+  await expect(handle.extents(0, 4096)).rejects.toMatchObject({ code: 'ERR_BLOCK_UNAVAILABLE' })
+})
+
 test('users: each gateway tells the others who has the volume open there, and one that is gone is no answer', async () => {
   await using world = new GatewayWorld(3)
   const { volume } = world.peer(1)

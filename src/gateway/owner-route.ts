@@ -86,11 +86,17 @@ export class OwnerRoute {
     }
   }
 
-  /** The answer of whoever is the owner, in the end. Rejects with ERR_BLOCK_UNAVAILABLE after `ownerWaitMs`. */
-  async ask<T>(question: (port: OwnerPort) => Promise<T>): Promise<T> {
+  /**
+   * The answer of whoever is the owner, in the end. Rejects with what `isFinal` says no other answer will come after,
+   * and with ERR_BLOCK_UNAVAILABLE after `ownerWaitMs`.
+   */
+  async ask<T>(
+    question: (port: OwnerPort) => Promise<T>,
+    isFinal: (error: unknown) => boolean = () => false,
+  ): Promise<T> {
     const { timers, limits } = this.#options
     let isOver = false
-    const answer = this.#askAgain(question, () => isOver)
+    const answer = this.#askAgain(question, error => isOver || isFinal(error))
     return inTime(answer, timers, limits.ownerWaitMs).finally(() => {
       isOver = true
     })
@@ -106,13 +112,16 @@ export class OwnerRoute {
     this.#detach()
   }
 
-  async #askAgain<T>(question: (port: OwnerPort) => Promise<T>, isOver: () => boolean): Promise<T> {
+  async #askAgain<T>(
+    question: (port: OwnerPort) => Promise<T>,
+    isOver: (error: unknown) => boolean,
+  ): Promise<T> {
     for (;;) {
       const port = await this.whenAttached()
       try {
         return await question(port)
       } catch (error) {
-        if (isOver()) throw error
+        if (isOver(error)) throw error
         await this.pause()
       }
     }

@@ -193,19 +193,12 @@ export class RoutedVolume implements Volume, RoutedHandleOwner, StreamKeeperVolu
     this.#router.abort(routed)
   }
 
-  async extents(handle: RoutedHandle, offsetBytes: number, lengthBytes: number): Promise<BlockExtent[]> {
-    if (handle.local !== null) return handle.local.extents(offsetBytes, lengthBytes)
-    const port = await this.whenAttached()
-    const found: BlockExtent[] = []
-    const endBytes = offsetBytes + lengthBytes
-    for (let at = offsetBytes; at < endBytes; ) {
-      const some = await port.extents(at, endBytes - at)
-      const last = some.at(-1)
-      if (last === undefined) throw new HoldfastError('ERR_BLOCK_UNAVAILABLE')
-      found.push(...some)
-      at = last.offsetBytes + last.lengthBytes
-    }
-    return found
+  /** Asks the next owner when this one goes, for `ownerWaitMs`. */
+  extents(handle: RoutedHandle, offsetBytes: number, lengthBytes: number): Promise<BlockExtent[]> {
+    return this.#owner.ask(
+      port => handle.local?.extents(offsetBytes, lengthBytes) ?? extentsOf(port, offsetBytes, lengthBytes),
+      error => error instanceof HoldfastError && error.code !== 'ERR_BLOCK_UNAVAILABLE',
+    )
   }
 
   async closed(handle: RoutedHandle): Promise<void> {
@@ -338,4 +331,18 @@ export class RoutedVolume implements Volume, RoutedHandleOwner, StreamKeeperVolu
   #tell(change: VolumeChange): void {
     for (const listener of this.#listeners) listener(change)
   }
+}
+
+/** The owner tells as many at a time as fit into one answer. */
+async function extentsOf(port: OwnerPort, offsetBytes: number, lengthBytes: number): Promise<BlockExtent[]> {
+  const found: BlockExtent[] = []
+  const endBytes = offsetBytes + lengthBytes
+  for (let at = offsetBytes; at < endBytes; ) {
+    const some = await port.extents(at, endBytes - at)
+    const last = some.at(-1)
+    if (last === undefined) throw new HoldfastError('ERR_BLOCK_UNAVAILABLE')
+    found.push(...some)
+    at = last.offsetBytes + last.lengthBytes
+  }
+  return found
 }

@@ -1,6 +1,6 @@
 import { BlockKind } from '../../block/block-operation.ts'
 import { BlockStatus } from '../../block/block-status.ts'
-import { causeOfBlockStatus } from '../../errors/block-causes.ts'
+import { blockStatusOf, causeOfBlockStatus } from '../../errors/block-causes.ts'
 import { type Cause, causes } from '../../errors/causes.ts'
 import { HoldfastError } from '../../errors/holdfast-error.ts'
 import { IoStats } from '../../lib/io-stats.ts'
@@ -298,8 +298,8 @@ export class Transmission implements RequestSink, SlotOwner, RequestContext {
       this.#replies.sendAllocation(slot, extents)
       this.stats.others++
       this.#timer.end(this.stats, slot.startedAtMs)
-    } catch {
-      if (this.#isOpen) this.#blockFailed(slot, slot.startedAtMs, BlockStatus.ioError, 0)
+    } catch (error) {
+      if (this.#isOpen) this.#blockFailed(slot, slot.startedAtMs, blockStatusOf(error), 0)
     } finally {
       this.#release(slot)
     }

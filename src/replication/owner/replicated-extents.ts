@@ -65,6 +65,8 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
   #flushesWait = false
   #failedAtBytes = 0
   #whenEmpty: (() => void)[] = []
+  /** Who waits for grants without an operation: looks again whenever those that are parked do, and at each tick. */
+  #whenLooking: (() => void)[] = []
 
   constructor(options: ReplicatedExtentsOptions) {
     this.volumeUuid = options.volumeUuid
@@ -150,14 +152,21 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
     slot.start(operation)
   }
 
-  /** As the own brick knows them; elsewhere everything counts as mapped. */
+  /**
+   * As the own brick knows them; elsewhere everything counts as mapped. Waits for grants as a read does; rejects
+   * with ERR_BLOCK_UNAVAILABLE when that takes too long or the epoch is over.
+   */
   async extents(offsetBytes: number, lengthBytes: number): Promise<BlockExtent[]> {
-    const cls = this.#classOfSpan(offsetBytes, lengthBytes)
-    if (cls?.local == null) return [{ offsetBytes, lengthBytes, mapped: true }]
-    const found = await cls.local.local!.replica.volume.extents(offsetBytes, lengthBytes)
-    if (this.#timers.bootMs() >= cls.readUntilMs || this.#ended)
-      throw new HoldfastError('ERR_BLOCK_UNAVAILABLE')
-    return found
+    const sinceMs = this.#timers.bootMs()
+    while (!this.#ended && this.#timers.bootMs() - sinceMs <= WAIT_MS_MAX) {
+      const cls = this.#classOfSpan(offsetBytes, lengthBytes)
+      if (cls?.local == null) return [{ offsetBytes, lengthBytes, mapped: true }]
+      const found = await cls.local.local!.replica.volume.extents(offsetBytes, lengthBytes)
+      // Sampled first, checked after: PROTOCOL rule 4.
+      if (this.#timers.bootMs() < cls.readUntilMs && !this.#ended) return found
+      await new Promise<void>(resolve => this.#whenLooking.push(resolve))
+    }
+    throw new HoldfastError('ERR_BLOCK_UNAVAILABLE')
   }
 
   /** Of the ranges in whose sets the own brick is: what is active elsewhere on it is what it must be asked about. */
@@ -234,6 +243,7 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
 
   /** Grants have come, or sets have changed. */
   resumeParked(): void {
+    this.#lookAgain()
     if (this.#parked.length === 0) return
     const parked = this.#parked
     this.#parked = []
@@ -259,6 +269,7 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
 
   /** Sends again what connections lost; ends what has waited too long to begin. */
   tick(now: number): void {
+    this.#lookAgain()
     if (this.#active.size === 0) return
     for (const slot of [...this.#active]) {
       if (slot.parked && now - slot.sinceMs > WAIT_MS_MAX) slot.stop()
@@ -288,6 +299,7 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
   end(): void {
     if (this.#ended) return
     this.#ended = true
+    this.#lookAgain()
     queueMicrotask(() => {
       for (const slot of [...this.#active]) slot.stop()
     })
@@ -295,6 +307,13 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
 
   get #ownVolume(): VolumeExtents | null {
     return this.#own?.fenced === true ? this.#own.local!.replica.volume : null
+  }
+
+  #lookAgain(): void {
+    if (this.#whenLooking.length === 0) return
+    const looking = this.#whenLooking
+    this.#whenLooking = []
+    for (const look of looking) look()
   }
 
   #nextEnd(): Promise<void> {

@@ -1,5 +1,5 @@
 import type { BlockExtent } from '../../block/block-device.ts'
-import { BlockStatus } from '../../block/block-status.ts'
+import { blockStatusOf } from '../../errors/block-causes.ts'
 import { setRange } from '../block-range.ts'
 import { readLba64, USAGE_8, USAGE_32, USAGE_64 } from '../cdb.ts'
 import type { CommandDefinition } from '../command-definition.ts'
@@ -37,7 +37,7 @@ export const getLbaStatus16: CommandDefinition = {
     const lengthBytes = Math.min(handle.sizeBytes - task.offsetBytes, LOOKED_AT_BYTES_MAX)
     handle.extents(task.offsetBytes, lengthBytes).then(
       extents => answer(task, extents),
-      () => task.failBlock(BlockStatus.ioError, 0),
+      error => task.failBlock(blockStatusOf(error), 0),
     )
   },
 }

@@ -1,5 +1,6 @@
 import { BlockKind, BlockOperation } from '../../block/block-operation.ts'
 import { BlockStatus } from '../../block/block-status.ts'
+import { blockStatusOf } from '../../errors/block-causes.ts'
 import type { VolumeHandle } from '../../volume/volume.ts'
 import { COPY_PIECE_BYTES } from './copy-limits.ts'
 import type { CopyRange } from './copy-plan.ts'
@@ -38,8 +39,8 @@ export class CopyRun {
 
   async #copyPiece(range: CopyRange, at: number, lengthBytes: number): Promise<BlockStatus> {
     const { source, destination, sourceBytes, destinationBytes } = range
-    const extents = await source.extents(sourceBytes + at, lengthBytes).catch(() => null)
-    if (extents === null) return BlockStatus.ioError
+    const extents = await source.extents(sourceBytes + at, lengthBytes).catch(blockStatusOf)
+    if (!Array.isArray(extents)) return extents
     const to = destinationBytes + at
     if (extents.every(({ mapped }) => !mapped)) {
       // Reading is what proves the right to read, and that there is nothing.

@@ -2,8 +2,8 @@ import { expect, test } from 'vitest'
 import { BlockKind, BlockOperation } from '../../../src/block/block-operation.ts'
 import { BlockStatus } from '../../../src/block/block-status.ts'
 import { RANGE_BYTES } from '../../../src/control/layout.ts'
-import { Member } from '../../../src/replication/owner/member.ts'
-import { ReplicatedExtents } from '../../../src/replication/owner/replicated-extents.ts'
+import { type LocalBrick, Member } from '../../../src/replication/owner/member.ts'
+import { ReplicatedExtents, WAIT_MS_MAX } from '../../../src/replication/owner/replicated-extents.ts'
 import { classifyRanges } from '../../../src/replication/owner/set-class.ts'
 import {
   type PeerLink,
@@ -50,10 +50,11 @@ function aVolume() {
     member.fenced = true
     return member
   }) as [Member, Member, Member]
+  const timers = new ManualTimers()
   const extents = new ReplicatedExtents({
     volumeUuid: 'v',
     epoch: 2,
-    timers: new ManualTimers(),
+    timers,
     own: null,
     runner: {
       setVersion: 1,
@@ -84,7 +85,7 @@ function aVolume() {
     extents.submit(operation)
     return ended
   }
-  return { links, one, two, joiner, extents, install, submit, refusals, failed }
+  return { links, one, two, joiner, extents, install, submit, refusals, failed, timers }
 }
 
 test('flush: one that fails at a joiner ends the joining, and is acknowledged without it', () => {
@@ -141,4 +142,44 @@ test('flush: a member that is not fenced yet is sent nothing, and nothing while 
   extents.tick(0)
   links[1]!.answer(BlockStatus.ok)
   expect(ended).toEqual([BlockStatus.ok])
+})
+
+test('extents: what is mapped is told once enough members grant, as a read is answered', async () => {
+  const { one, two, extents, install, timers } = aVolume()
+  const [hole] = [{ offsetBytes: 0, lengthBytes: 4096, mapped: false }]
+  const local = { replica: { volume: { extents: async () => [hole] } } } as unknown as LocalBrick
+  const own = new Member(4, 'b4', null, local)
+  own.fenced = true
+  own.grantedUntilMs = Number.POSITIVE_INFINITY
+  install([own, one, two], [])
+  let answer: unknown = null
+  const ask = () => {
+    answer = null
+    const told = (what: unknown) => {
+      answer = what
+    }
+    extents.extents(0, 4096).then(told, error => told(error.code))
+  }
+  const turn = () => new Promise(resolve => setImmediate(resolve))
+  ask()
+  await turn()
+  expect(answer).toBe(null)
+  one.grantedUntilMs = timers.bootMs() + 1_000
+  extents.refreshGrants()
+  await turn()
+  expect(answer).toEqual([hole])
+  // The grant has run out, and nobody brings another.
+  timers.pass(2_000)
+  ask()
+  timers.pass(WAIT_MS_MAX + 1)
+  await turn()
+  expect(answer).toBe(null)
+  extents.tick(timers.bootMs())
+  await turn()
+  expect(answer).toBe('ERR_BLOCK_UNAVAILABLE')
+  ask()
+  await turn()
+  extents.end()
+  await turn()
+  expect(answer).toBe('ERR_BLOCK_UNAVAILABLE')
 })
