@@ -2,7 +2,7 @@ import { BlockKind, BlockOperation } from '../block/block-operation.ts'
 import { BlockStatus } from '../block/block-status.ts'
 import { type IncomingRequest, NO_PAYLOAD, type PeerAnswer, PeerStatus } from '../replication/peer-network.ts'
 import type { ClientIdentity } from '../volume/client-identity.ts'
-import type { VolumeHandle } from '../volume/volume.ts'
+import type { OwnedVolumeHandle } from '../volume/volume-handle.ts'
 import { ForwardFlag } from './messages.ts'
 import type { OwnedService } from './owned-service.ts'
 import type { OwnerStream } from './owner-stream.ts'
@@ -40,7 +40,7 @@ export class ForwardTask {
   #request!: IncomingRequest
   #service!: OwnedService
   #gateway!: ServedGateway
-  #handle!: VolumeHandle
+  #handle!: OwnedVolumeHandle
   #stream: OwnerStream | null = null
   #sequence = 0
   #waiting: (() => void)[] = []
@@ -112,9 +112,16 @@ export class ForwardTask {
   #submit(kind: BlockKind): void {
     const request = this.#request
     if (kind === BlockKind.write && (request.flags & ForwardFlag.fua) === 0) {
-      const { offsetBytes, lengthBytes, payload, payloadAt } = request
+      const { offsetBytes, lengthBytes, payload, payloadAt, stream } = request
       this.#stream!.begin(this.#sequence)
-      const status = this.#handle.writeNow(offsetBytes, lengthBytes, payload, payloadAt)
+      const status = this.#handle.writeNow(
+        offsetBytes,
+        lengthBytes,
+        payload,
+        payloadAt,
+        stream,
+        this.#sequence,
+      )
       if (status !== BlockStatus.wouldBlock) {
         this.#stream!.ended(this.#sequence, status, this.#handle.failedAtBytes)
         return this.#end(status, this.#handle.failedAtBytes)

@@ -126,6 +126,49 @@ test('owner killed: writes in doubt are repeated before anything new and answere
   expect(await read(one, 0)).toBe(3)
 })
 
+test('owner gone: a write that it carried out in place, and that others have overwritten, is not repeated', async () => {
+  await using world = new GatewayWorld(3)
+  world.bricks.neverInline = false
+  await world.takeOver(2)
+  const [far, near] = [world.open(1, initiator('a')), world.open(2, initiator('b'))]
+  expect([await write(far, 0, 1), await write(near, 4096, 1)]).toEqual([ok, ok])
+  let takeover = null as Promise<void> | null
+  world.carriedOut = () => {
+    world.carriedOut = () => {}
+    // Its answer is lost with the connection, and the owner goes before it can be asked.
+    world.peer(1).network.link(2).reset()
+    expect(near.writeNow(0, 4096, Buffer.alloc(4096, 3), 0)).toBe(ok)
+    takeover = world.takeOver(3)
+  }
+  expect(await write(far, 0, 2)).toBe(ok)
+  await takeover
+  expect(await read(near, 0)).toBe(3)
+})
+
+test.each([
+  ['absent', aborted],
+  ['begun', inDoubt],
+] as const)(
+  'abort: what is in doubt, and was %s at the former owner, is not repeated, and said to be what it is',
+  async (fate, said) => {
+    await using world = new GatewayWorld(3)
+    await world.takeOver(3)
+    const handle = world.open(1, NBD)
+    expect(await write(handle, 0, 1)).toBe(ok)
+    world.bricks.holdBack = true
+    const doubtful = io(handle, BlockKind.write, 0, 4096)
+    await expect.poll(() => world.bricks.held.length).toBe(1)
+    await world.killOwner()
+    world.fateInstead = fate
+    // Its connection ends: nobody has to look, and other connections of the client go on.
+    void handle.close()
+    world.bricks.holdBack = false
+    await world.takeOver(2)
+    expect([(await doubtful.done).status, world.peer(1).dropped]).toEqual([said, []])
+    expect(world.bricks.bytes[0]).toBe(1)
+  },
+)
+
 test('owner killed: COMPARE AND WRITE is done if the replicas remember it, and in doubt if not', async () => {
   await using world = new GatewayWorld(3)
   await world.takeOver(3)

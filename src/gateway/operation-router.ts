@@ -87,9 +87,11 @@ export class OperationRouter implements RoutedOwner {
   end(routed: RoutedOperation, status: BlockStatus, failedAtBytes: number): void {
     const { operation, handle, isRepeat } = routed
     invariant(routed.state !== RoutedState.ended, 'an operation ends once')
+    const said = routed.isBegun && REFUSALS.has(status) ? BlockStatus.inDoubt : status
     // NBD has no word for it: only the end of its connection tells a client to look for itself.
-    if (status === BlockStatus.inDoubt && handle.client.protocol === 'nbd') this.#options.drop(handle.client)
-    operation.status = status
+    const mustLook = said === BlockStatus.inDoubt && handle.client.protocol === 'nbd' && !handle.isClosed
+    if (mustLook) this.#options.drop(handle.client)
+    operation.status = said
     operation.failedAtBytes = failedAtBytes
     if (status === BlockStatus.ok) handle.acknowledged(routed)
     routed.state = RoutedState.ended
@@ -251,6 +253,14 @@ export class OperationRouter implements RoutedOwner {
     this.end(routed, isUndecided ? BlockStatus.inDoubt : BlockStatus.unavailable, 0)
   }
 }
+
+/** They say that nothing was touched: not of what a former owner had begun with. */
+const REFUSALS: ReadonlySet<BlockStatus> = new Set([
+  BlockStatus.aborted,
+  BlockStatus.reservationConflict,
+  BlockStatus.writeProtected,
+  BlockStatus.noSpace,
+])
 
 /** Why an operation is not even tried. */
 function refusalOf(handle: RoutedHandle, operation: BlockOperation): BlockStatus {

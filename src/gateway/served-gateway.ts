@@ -1,13 +1,13 @@
 import type { ClientIdentity } from '../volume/client-identity.ts'
 import type { OwnedVolume } from '../volume/owned-volume.ts'
 import { type RegistrantName, registrantNames } from '../volume/reservations/reservation-state.ts'
-import type { VolumeHandle } from '../volume/volume.ts'
+import type { OwnedVolumeHandle } from '../volume/volume-handle.ts'
 import { clientKeyOf } from './client-key.ts'
 import type { ForwardTask } from './forward-task.ts'
 
 export interface OpenClient {
   readonly identity: ClientIdentity
-  readonly handle: VolumeHandle
+  readonly handle: OwnedVolumeHandle
 }
 
 /** What one gateway has open at the owner of a volume. */

@@ -175,6 +175,7 @@ export class StreamKeeper {
     if (fate === 'unknown' || (isCompared && fate === 'absent'))
       return this.#volume.end(routed, BlockStatus.inDoubt, 0)
     if (isCompared) routed.isRedo = true
+    if (fate === 'begun') routed.isBegun = true
     this.#repeat(routed)
   }
 

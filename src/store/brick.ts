@@ -19,6 +19,9 @@ export interface VolumeExtents {
     at: number,
     /** CRC32C of each block of it, from 0 on, where the caller has them. */
     checksums?: Uint32Array | null,
+    /** As BlockOperation's; 0: of no client's stream. */
+    stream?: number,
+    sequence?: number,
   ): BlockStatus
   readonly failedAtBytes: number
   /** Kinds read, write, writeAtomic, trim, zero and flush. Once submitted it is applied; there is no taking back. */

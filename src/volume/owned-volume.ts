@@ -178,6 +178,8 @@ export class OwnedVolume implements Volume {
     lengthBytes: number,
     from: Buffer,
     at: number,
+    stream: number,
+    sequence: number,
   ): BlockStatus {
     const refusal = this.#refusalOf(handle, BlockKind.write, offsetBytes, lengthBytes)
     if (refusal !== BlockStatus.ok) return refusal
@@ -185,7 +187,7 @@ export class OwnedVolume implements Volume {
     if (!this.#queue.isEmpty && this.#blocked(offsetBytes, lengthBytes, RangeHold.write))
       return BlockStatus.wouldBlock
     const io = isAligned(offsetBytes, lengthBytes) ? this.#extents : this.#subBlock
-    const status = io.writeNow(offsetBytes, lengthBytes, from, at)
+    const status = io.writeNow(offsetBytes, lengthBytes, from, at, null, stream, sequence)
     if (status === BlockStatus.mediumError) this.#failedAtBytes = io.failedAtBytes
     if (this.#throttle !== null && status === BlockStatus.ok) this.#spend(handle, lengthBytes)
     return status

@@ -32,7 +32,15 @@ export class SubBlockIo {
     return status
   }
 
-  writeNow(offsetBytes: number, lengthBytes: number, from: Buffer, at: number): BlockStatus {
+  writeNow(
+    offsetBytes: number,
+    lengthBytes: number,
+    from: Buffer,
+    at: number,
+    checksums: null,
+    stream: number,
+    sequence: number,
+  ): BlockStatus {
     if (lengthBytes > SUB_BLOCK_INLINE_BYTES_MAX) return BlockStatus.wouldBlock
     const start = alignDown(offsetBytes)
     const end = alignUp(offsetBytes + lengthBytes)
@@ -47,6 +55,6 @@ export class SubBlockIo {
       if (status !== BlockStatus.ok) return status
     }
     from.copy(scratch, offsetBytes - start, at, at + lengthBytes)
-    return this.#extents.writeNow(start, end - start, scratch, 0)
+    return this.#extents.writeNow(start, end - start, scratch, 0, checksums, stream, sequence)
   }
 }

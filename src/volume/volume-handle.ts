@@ -42,8 +42,16 @@ export class OwnedVolumeHandle implements VolumeHandle {
     return this.#volume.readNow(this, offsetBytes, lengthBytes, into, at)
   }
 
-  writeNow(offsetBytes: number, lengthBytes: number, from: Buffer, at: number): BlockStatus {
-    return this.#volume.writeNow(this, offsetBytes, lengthBytes, from, at)
+  /** `stream` and `sequence`: as BlockOperation's. */
+  writeNow(
+    offsetBytes: number,
+    lengthBytes: number,
+    from: Buffer,
+    at: number,
+    stream = 0,
+    sequence = 0,
+  ): BlockStatus {
+    return this.#volume.writeNow(this, offsetBytes, lengthBytes, from, at, stream, sequence)
   }
 
   submit(operation: BlockOperation): void {

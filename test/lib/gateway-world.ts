@@ -5,7 +5,12 @@ import type { OwnerValue, VolumeHead } from '../../src/control/layout.ts'
 import { Gateway, type Ownerships } from '../../src/gateway/gateway.ts'
 import type { GatewayLimits } from '../../src/gateway/limits.ts'
 import type { RoutedVolume } from '../../src/gateway/routed-volume.ts'
-import { fateOf, type LoggedOperation, packOperations } from '../../src/replication/operation-log.ts'
+import {
+  fateOf,
+  type LoggedOperation,
+  type OperationFate,
+  packOperations,
+} from '../../src/replication/operation-log.ts'
 import type { PeerNetwork } from '../../src/replication/peer-network.ts'
 import type { OwnedHere } from '../../src/replication/replication.ts'
 import type { Timers } from '../../src/replication/timers.ts'
@@ -32,6 +37,8 @@ const realTimers: Timers = {
   },
 }
 
+type Noted = Pick<BlockOperation, 'stream' | 'sequence' | 'offsetBytes' | 'lengthBytes'>
+
 /** What the bricks hold, as the owner of one epoch reaches it: refuses once the epoch is over. */
 class EpochExtents implements VolumeExtents {
   ended = false
@@ -41,9 +48,9 @@ class EpochExtents implements VolumeExtents {
   readonly #inFlight = new Set<BlockOperation>()
   /** What the bricks still have: a fence waits for it. */
   readonly #atBricks = new Set<BlockOperation>()
-  readonly #note: (operation: BlockOperation) => void
+  readonly #note: (operation: Noted) => void
 
-  constructor(bricks: MemoryExtents, note: (operation: BlockOperation) => void) {
+  constructor(bricks: MemoryExtents, note: (operation: Noted) => void) {
     this.#bricks = bricks
     this.#note = note
   }
@@ -56,8 +63,19 @@ class EpochExtents implements VolumeExtents {
     return BlockStatus.wouldBlock
   }
 
-  writeNow(): BlockStatus {
-    return BlockStatus.wouldBlock
+  writeNow(
+    offsetBytes: number,
+    lengthBytes: number,
+    from: Buffer,
+    at: number,
+    _checksums: Uint32Array | null = null,
+    stream = 0,
+    sequence = 0,
+  ): BlockStatus {
+    if (this.ended) return BlockStatus.wouldBlock
+    const status = this.#bricks.writeNow(offsetBytes, lengthBytes, from, at)
+    if (status === BlockStatus.ok) this.#note({ stream, sequence, offsetBytes, lengthBytes })
+    return status
   }
 
   submit(operation: BlockOperation): void {
@@ -135,8 +153,12 @@ export class GatewayWorld implements AsyncDisposable {
   readonly bricks = new MemoryExtents(SIZE)
   readonly storage = new MemoryStateStorage()
   readonly peers: GatewayPeer[] = []
-  /** What reached the bricks with a stream, in order: kept as replicas keep it. */
+  /** What reached the bricks, in order: kept as replicas keep it. */
   readonly recent: LoggedOperation[] = []
+  /** Told when something has reached the bricks. */
+  carriedOut: () => void = () => {}
+  /** What the next owners believe of everything in doubt, instead of what `recent` says. */
+  fateInstead: OperationFate | null = null
   lossGeneration = 0
   rightsVersion = 0
   readonly #hub = new LocalPeerHub()
@@ -165,7 +187,8 @@ export class GatewayWorld implements AsyncDisposable {
     this.#epoch++
     const peer = this.peer(number)
     const extents = new EpochExtents(this.bricks, ({ stream, sequence, offsetBytes, lengthBytes }) => {
-      if (stream > 0) this.recent.push({ stream, sequence, offsetBytes, lengthBytes })
+      this.recent.push({ stream, sequence, offsetBytes, lengthBytes })
+      this.carriedOut()
     })
     const log = { complete: true, operations: packOperations(this.recent), forgotten: [] }
     const owned: OwnedThere = {
@@ -177,7 +200,7 @@ export class GatewayWorld implements AsyncDisposable {
       sizeBytes: this.head().sizeBytes,
       extents,
       queue: new OperationQueue(),
-      fate: operation => fateOf(operation, [[log]]),
+      fate: operation => this.fateInstead ?? fateOf(operation, [[log]]),
       get ended() {
         return extents.ended
       },

@@ -22,6 +22,7 @@ function run(seed: number, bug: PlantedBug): Promise<SeedResult> {
     atomics: false,
     rollback: false,
     layout: false,
+    reservations: false,
   }
   const options = {
     seed,

@@ -2,6 +2,7 @@ import type { ClientIdentity } from '../../src/volume/client-identity.ts'
 import { Atomicity, describeTorn } from './checker/atomicity.ts'
 import { AtomicWrites } from './clients/atomic-writes.ts'
 import { OperationMaker, OperationNumbers } from './clients/operation-maker.ts'
+import { Registrant } from './clients/registrant.ts'
 import { Roaming } from './clients/roaming.ts'
 import { SimClient, type Workload } from './clients/sim-client.ts'
 import type { StartDaemon } from './cluster/sim-peer.ts'
@@ -98,7 +99,10 @@ export function runSeed(options: SeedOptions): SeedResult {
     const end = world.loop.run({ untilMs: RUN_MS_MAX, events: EVENTS_MAX })
     if (violation === null && end !== 'stopped')
       throw new Violation('I15', `the run never came to rest (${end})`)
-    if (violation === null) checkHistory(world)
+    if (violation === null) {
+      world.reservations?.closeWhatWasFenced()
+      checkHistory(world)
+    }
   } catch (error) {
     failed(error)
   } finally {
@@ -202,9 +206,22 @@ class Run {
       const identity = identityOf(name, i % 2 === 1 && (i === 1 || nbdClients > 1))
       world.clients.push(new SimClient(world, name, identity, volume, maker, workload, random))
     }
+    if (world.shape.reservations) this.#letHostsFence()
     for (const client of world.clients) client.begin()
     this.#nemesis.operate()
     this.#look()
+  }
+
+  #letHostsFence(): void {
+    const world = this.#world
+    const judge = world.reservations!
+    for (const client of world.clients) {
+      const hosts = world.clients.filter(other => other.volume === client.volume)
+      const keys = hosts.filter(isInitiator).map(other => keyOf(world, other))
+      if (!isInitiator(client)) continue
+      const random = new Random(world.seed, `registrant ${client.name}`)
+      client.registrant = new Registrant(world, client, random, judge, keyOf(world, client), keys)
+    }
   }
 
   #plan(count: number, random: Random, strike: () => void): void {
@@ -291,6 +308,14 @@ class Run {
   #end(): void {
     this.#world.loop.stop()
   }
+}
+
+function isInitiator({ identity }: SimClient): boolean {
+  return identity.protocol === 'iscsi'
+}
+
+function keyOf({ clients }: World, client: SimClient): bigint {
+  return BigInt(clients.indexOf(client) + 1)
 }
 
 function identityOf(name: string, isNbd: boolean): ClientIdentity {

@@ -31,6 +31,7 @@ const { values } = parseArgs({
     minimum: { type: 'string' },
     rollback: { type: 'string' },
     layout: { type: 'string' },
+    reservations: { type: 'string' },
   },
 })
 
@@ -47,6 +48,7 @@ async function optionsOfModel(): Promise<Omit<SeedOptions, 'seed' | 'print'>> {
         atomics: false,
         rollback: false,
         layout: false,
+        reservations: false,
       },
       mustSettle: false,
     }
@@ -59,6 +61,7 @@ async function optionsOfModel(): Promise<Omit<SeedOptions, 'seed' | 'print'>> {
     ...(values.minimum === undefined ? {} : { minReplicas: Number(values.minimum) }),
     ...(values.rollback === undefined ? {} : { rollback: values.rollback === 'always' }),
     ...(values.layout === undefined ? {} : { layout: values.layout === 'always' }),
+    ...(values.reservations === undefined ? {} : { reservations: values.reservations === 'always' }),
     ...(values.atomics === undefined ? {} : { atomics: values.atomics === 'always' }),
   }
   return { start: replicatedDaemon, faults: ALL_FAULT_KINDS, shape, mustSettle: true }

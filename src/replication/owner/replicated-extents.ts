@@ -38,6 +38,9 @@ export interface ReplicatedExtentsOptions {
   readonly own: Member | null
 }
 
+/** Of what nobody else has to carry out: no member can have missed it. */
+const NO_NUMBER = 0
+
 export const SEGMENTS_PER_RANGE = RANGE_BYTES / SEGMENT_BYTES
 
 const NOBODY = new SetClass([], 1, false)
@@ -135,7 +138,15 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
     return this.#timers.bootMs() < cls.readUntilMs ? status : BlockStatus.wouldBlock
   }
 
-  writeNow(offsetBytes: number, lengthBytes: number, from: Buffer, at: number): BlockStatus {
+  writeNow(
+    offsetBytes: number,
+    lengthBytes: number,
+    from: Buffer,
+    at: number,
+    checksums: Uint32Array | null = null,
+    stream = 0,
+    sequence = 0,
+  ): BlockStatus {
     const cls = this.#classOfSpan(offsetBytes, lengthBytes)
     if (cls?.local == null || cls.members.length !== 1 || !cls.served || cls.frozen)
       return BlockStatus.wouldBlock
@@ -143,7 +154,11 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
     const { replica } = cls.local.local!
     if (replica.admit(this.epoch, this.setVersion) !== BlockStatus.ok) return BlockStatus.wouldBlock
     cls.local.changes++
-    return replica.volume.writeNow(offsetBytes, lengthBytes, from, at)
+    const status = replica.volume.writeNow(offsetBytes, lengthBytes, from, at, checksums)
+    // The next owner asks for it: its answer may be lost, or it overwrote what is asked for. PROTOCOL rule 18.
+    if (status === BlockStatus.ok)
+      replica.note(NO_NUMBER, 0, BlockKind.write, offsetBytes, lengthBytes, stream, sequence)
+    return status
   }
 
   submit(operation: BlockOperation): void {

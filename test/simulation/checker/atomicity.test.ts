@@ -5,6 +5,7 @@ import type { ClientOperation } from './history.ts'
 const operation = (part: Partial<ClientOperation> & { id: number }): ClientOperation => ({
   kind: 'write',
   client: 'c',
+  nexus: '',
   volume: 0,
   firstSector: 0,
   sectors: 4,

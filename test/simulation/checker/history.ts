@@ -17,6 +17,8 @@ export interface ClientOperation {
   readonly id: number
   readonly kind: ClientOperationKind
   readonly client: string
+  /** The I_T nexus that it went by, as reservations name it; empty for what cannot be registered. */
+  nexus: string
   readonly volume: number
   readonly firstSector: number
   readonly sectors: number
@@ -29,7 +31,7 @@ export interface ClientOperation {
   readonly invokedMs: number
   respondedMs: number
   outcome: 'pending' | 'ok' | 'refused' | 'unknown'
-  /** For what is unknown: since then it must not begin to count any more. */
+  /** Since then it must not begin to count any more: its client was fenced, or has logged in anew. */
   closedMs: number
   /** Read: the values found. */
   found: readonly number[]
@@ -156,6 +158,20 @@ export class History {
     return null
   }
 
+  /** What came by this nexus has taken effect at this moment, or never will, where `isClosed` says so. */
+  closeChanges(
+    volume: number,
+    nexus: string,
+    atMs: number,
+    isClosed: (operation: ClientOperation) => boolean,
+  ): void {
+    for (const operation of this.operations) {
+      if (operation.volume !== volume || operation.nexus !== nexus || !isChange(operation.kind)) continue
+      if (operation.invokedMs >= atMs || operation.respondedMs <= atMs || operation.closedMs <= atMs) continue
+      if (operation.outcome !== 'refused' && isClosed(operation)) operation.closedMs = atMs
+    }
+  }
+
   #couldHold(volume: number, sector: number, value: number): boolean {
     if (value === 0) return true
     return this.#cell(volume, sector).writes.some(
@@ -178,7 +194,7 @@ export class History {
       result.push({
         kind: isCompare ? 'compareAndWrite' : 'write',
         invokedMs: write.invokedMs,
-        respondedMs: write.outcome === 'ok' ? write.respondedMs : NEVER,
+        respondedMs: write.outcome === 'ok' ? Math.min(write.respondedMs, write.closedMs) : NEVER,
         isMaybe: write.outcome !== 'ok',
         closedMs: write.closedMs,
         value: write.value,
@@ -249,6 +265,10 @@ export class History {
     }
     return cell
   }
+}
+
+export function isChange(kind: ClientOperationKind): boolean {
+  return kind !== 'read' && kind !== 'flush'
 }
 
 function labelOf(operation: ClientOperation, value: number): string {

@@ -46,6 +46,8 @@ export class OperationNumbers {
 export class OperationMaker {
   /** It changes nothing for a while. */
   readsOnly = false
+  /** It may not change anything: its host is not registered. */
+  isFenced = false
   readonly #volume: TestedVolume
   readonly #random: Random
   readonly #numbers: OperationNumbers
@@ -63,7 +65,7 @@ export class OperationMaker {
   make(client: string, nowMs: number): { operation: ClientOperation; block: BlockOperation } {
     const random = this.#random
     const drawn = MIX[random.weighted(MIX.map(([, weight]) => weight))]![0]
-    const asDrawn = this.readsOnly ? 'read' : drawn
+    const asDrawn = this.readsOnly || this.isFenced ? 'read' : drawn
     const id = this.#numbers.next()
     const place = this.#place(asDrawn)
     const instead = this.#atomics?.instead(asDrawn) ?? null
@@ -76,6 +78,7 @@ export class OperationMaker {
       id,
       kind,
       client,
+      nexus: '',
       volume: this.#volume.index,
       firstSector,
       sectors,

@@ -1,15 +1,21 @@
 import { BlockKind, type BlockOperation } from '../../../src/block/block-operation.ts'
 import { BlockStatus } from '../../../src/block/block-status.ts'
 import type { ClientIdentity } from '../../../src/volume/client-identity.ts'
+import { registrantName } from '../../../src/volume/reservations/reservation-state.ts'
+import type {
+  ReservationAction,
+  ReservationRefusal,
+} from '../../../src/volume/reservations/step-reservations.ts'
 import type { VolumeHandle } from '../../../src/volume/volume.ts'
-import type { ClientOperation } from '../checker/history.ts'
+import { type ClientOperation, isChange } from '../checker/history.ts'
 import type { TestedVolume } from '../checker/judge.ts'
-import type { SimPeer } from '../cluster/sim-peer.ts'
+import type { Daemon, SimPeer } from '../cluster/sim-peer.ts'
 import type { World } from '../cluster/world.ts'
 import type { Random } from '../world/random.ts'
 import type { SimProcess } from '../world/sim-process.ts'
 import { Violation } from '../world/violation.ts'
 import type { OperationMaker } from './operation-maker.ts'
+import type { Registrant } from './registrant.ts'
 
 const WIRE_MS_MIN = 0.05
 const WIRE_MS_MAX = 0.5
@@ -25,6 +31,12 @@ const READER_THINKS_MS = 100
 interface Session {
   readonly peer: SimPeer
   readonly process: SimProcess
+  readonly daemon: Daemon
+  readonly identity: ClientIdentity
+  /** As reservations name it. */
+  readonly nexus: string
+  /** What the daemon has of it, and whom to tell when it ends. */
+  readonly atDaemon: Map<BlockOperation, (() => void)[]>
   /** Null until the login is answered. */
   handle: VolumeHandle | null
   open: boolean
@@ -56,6 +68,8 @@ export class SimClient {
   readonly volume: TestedVolume
   /** A gateway that it cannot reach at present. */
   avoids: SimPeer | null = null
+  /** Where hosts fence each other. */
+  registrant: Registrant | null = null
   readonly #world: World
   readonly #random: Random
   readonly #maker: OperationMaker
@@ -96,6 +110,10 @@ export class SimClient {
     return (this.#session?.inFlight.size ?? 0) > 0
   }
 
+  get changesInFlight(): number {
+    return [...(this.#session?.inFlight ?? [])].filter(({ kind }) => isChange(kind)).length
+  }
+
   /** Whether its connection is to this daemon. */
   isAt(peer: SimPeer): boolean {
     return this.#session?.peer === peer
@@ -107,8 +125,27 @@ export class SimClient {
     this.#readerThinksMs = thinkMs
   }
 
+  /** While it is fenced it only reads. */
+  fence(isFenced: boolean): void {
+    this.#maker.isFenced = isFenced
+  }
+
   begin(): void {
     this.#logIn()
+  }
+
+  /** PERSISTENT RESERVE OUT by the connection that it has. Never answered if that ends first. */
+  reserve(
+    action: ReservationAction,
+    answered: (outcome: 'done' | ReservationRefusal | 'unknown') => void,
+  ): void {
+    const session = this.#session!
+    const told = (outcome: 'done' | ReservationRefusal | 'unknown') =>
+      this.#fromDaemon(session, () => answered(outcome))
+    this.#toDaemon(session, () => {
+      if (session.isDropped) return
+      session.daemon.reserve(this.volume.name, session.identity, action).then(told, () => told('unknown'))
+    })
   }
 
   stop(): void {
@@ -150,9 +187,14 @@ export class SimClient {
     const { parts, daemon } = peer
     if (parts === null || daemon === null) return again()
     const { process } = parts
+    const identity = throughPeer(this.identity, peer)
     const session: Session = {
       peer,
       process,
+      daemon,
+      identity,
+      nexus: identity.protocol === 'iscsi' ? registrantName(identity, identity.targetPortalGroupTag) : '',
+      atDaemon: new Map(),
       handle: null,
       open: true,
       isDropped: false,
@@ -186,7 +228,8 @@ export class SimClient {
     }
     this.#toDaemon(session, () => {
       const drop = () => this.#dropped(session)
-      daemon.login(this.volume.name, this.identity, { drop }).then(accepted, refused)
+      const abortTasks = () => abortTasksOf(session)
+      daemon.login(this.volume.name, identity, { drop, abortTasks }).then(accepted, refused)
     })
   }
 
@@ -197,6 +240,7 @@ export class SimClient {
     this.#avoided = null
     // An owner has just been found by a new one; a gateway has just ended the former session here.
     this.#end(({ session: { process } }) => !this.#world.shape.gateways || process === session.process)
+    this.registrant?.loggedIn(session.nexus)
     const idle = this.#idle
     this.#idle = 0
     for (let i = 0; i < idle; i++) this.#later()
@@ -205,7 +249,8 @@ export class SimClient {
   /** What is unknown can have no effect from now on. */
   #end(isOver: (unknown: Unknown) => boolean): void {
     const over = this.#unknown.filter(isOver)
-    for (const { operation } of over) operation.closedMs = this.#world.loop.nowMs
+    const { nowMs } = this.#world.loop
+    for (const { operation } of over) operation.closedMs = Math.min(operation.closedMs, nowMs)
     this.#unknown = this.#unknown.filter(unknown => !over.includes(unknown))
   }
 
@@ -219,7 +264,10 @@ export class SimClient {
   }
 
   #close(session: Session): void {
-    if (this.#session === session) this.#session = null
+    if (this.#session === session) {
+      this.#session = null
+      this.registrant?.loggedOut()
+    }
     session.open = false
     for (const operation of session.inFlight) this.#neverAnswered(operation, session)
     session.inFlight.clear()
@@ -253,6 +301,7 @@ export class SimClient {
     }
     const made = this.#maker.make(this.name, this.#world.loop.nowMs)
     const { operation, block } = made
+    operation.nexus = session.nexus
     this.#world.history.began(operation)
     session.inFlight.add(operation)
     this.#world.tally.add(`client ${operation.kind}`)
@@ -269,9 +318,13 @@ export class SimClient {
   #arrived(session: Session, operation: ClientOperation, block: BlockOperation): void {
     const { handle } = session
     if (handle === null || session.isDropped) return
+    const whenEnded: (() => void)[] = []
+    session.atDaemon.set(block, whenEnded)
     block.completion = {
       blockDone: () => {
         const { status, failedAtBytes } = block
+        session.atDaemon.delete(block)
+        for (const tell of whenEnded) tell()
         this.#fromDaemon(session, () => this.#answered(session, operation, block, status, failedAtBytes))
       },
     }
@@ -305,7 +358,7 @@ export class SimClient {
       operation.outcome = 'ok'
       this.#accepted(operation, block)
       // PROTOCOL rule 17: what came by other connections of this client ends before a change by this one begins.
-      if (isChange(operation)) this.#end(unknown => unknown.session !== session)
+      if (isChange(operation.kind)) this.#end(unknown => unknown.session !== session)
     } else {
       operation.outcome = isUntouched(operation, status) ? 'refused' : 'unknown'
       if (operation.outcome === 'unknown') this.#unknown.push({ operation, session })
@@ -313,6 +366,8 @@ export class SimClient {
         judge.mediumError(operation, failedAtBytes)
     }
     this.#maker.ended(operation)
+    this.#world.reservations?.answered(operation, status)
+    this.registrant?.answered(status)
     this.#world.tally.add(
       status === BlockStatus.ok ? 'operation done' : `operation refused ${nameOf(status)}`,
     )
@@ -360,12 +415,23 @@ export class SimClient {
 function isUntouched(operation: ClientOperation, status: BlockStatus): boolean {
   if (operation.kind === 'read' || operation.kind === 'flush') return true
   if (status === BlockStatus.aborted || status === BlockStatus.miscompare) return true
-  if (status === BlockStatus.outOfRange) return true
+  if (status === BlockStatus.outOfRange || status === BlockStatus.reservationConflict) return true
   return status === BlockStatus.noSpace && (operation.kind === 'write' || operation.kind === 'writeAtomic')
 }
 
-function isChange({ kind }: ClientOperation): boolean {
-  return kind !== 'read' && kind !== 'flush'
+/** Each daemon has a target portal group of its own: nexuses through two of them are two registrants. */
+function throughPeer(identity: ClientIdentity, { number }: SimPeer): ClientIdentity {
+  return identity.protocol === 'iscsi' ? { ...identity, targetPortalGroupTag: number } : identity
+}
+
+/** In the daemon, as a SCSI target does it: ABORT TASK SET of what came by this connection. */
+async function abortTasksOf({ handle, atDaemon }: Session): Promise<void> {
+  const ends: Promise<void>[] = []
+  for (const [block, whenEnded] of atDaemon) {
+    ends.push(new Promise(resolve => void whenEnded.push(resolve)))
+    handle?.abort(block)
+  }
+  await Promise.all(ends)
 }
 
 function nameOf(status: BlockStatus): string {

@@ -4,10 +4,15 @@ import type { RoutedVolume } from '../../../src/gateway/routed-volume.ts'
 import type { OwnedHere, Replication, ReplicationLog } from '../../../src/replication/replication.ts'
 import type { ClientIdentity } from '../../../src/volume/client-identity.ts'
 import type { OwnedVolume } from '../../../src/volume/owned-volume.ts'
+import { type RegistrantName, registrantNames } from '../../../src/volume/reservations/reservation-state.ts'
+import type {
+  ReservationAction,
+  ReservationRefusal,
+} from '../../../src/volume/reservations/step-reservations.ts'
 import type { VolumeHandle } from '../../../src/volume/volume.ts'
 import type { Front } from './front.ts'
 import type { ClientConnection, DaemonParts } from './sim-peer.ts'
-import { plainVolumeState } from './volume-state.ts'
+import { plainVolumeState, reservedVolumeState } from './volume-state.ts'
 
 interface Session {
   readonly volume: string
@@ -31,7 +36,8 @@ export class GatewayFront implements Front {
       timers: parts.process,
       log,
       connections: { drop: (volume, client) => this.#drop(volume, client) },
-      openState: async () => plainVolumeState(),
+      openState: async owned =>
+        parts.world.shape.reservations ? reservedVolumeState(parts.etcd, owned) : plainVolumeState(),
       otherGateways: () => parts.world.peers.filter(peer => peer !== parts.peer).map(peer => peer.number),
       rightsVersion: () => 0,
     })
@@ -42,7 +48,12 @@ export class GatewayFront implements Front {
     const handler = this.#gateway.start(replication)
     for (const tested of world.volumes) {
       const description = { ...world.headOf(tested), name: tested.name, naa: Buffer.alloc(16) }
-      this.#volumes.set(tested.name, this.#gateway.open(description))
+      const volume = this.#gateway.open(description)
+      this.#volumes.set(tested.name, volume)
+      volume.reservations.listen({
+        reservationNotice() {},
+        abortTasksOf: registrants => this.#abortTasksOf(tested.name, registrants),
+      })
     }
     return handler
   }
@@ -59,6 +70,14 @@ export class GatewayFront implements Front {
     const handle = this.#volumes.get(name)!.open(client)
     this.#sessions.set(key, { volume: name, client, handle, connection })
     return handle
+  }
+
+  reserve(
+    name: string,
+    client: ClientIdentity,
+    action: ReservationAction,
+  ): Promise<'done' | ReservationRefusal> {
+    return this.#volumes.get(name)!.reservations.change(client, action)
   }
 
   follow(name: string, head: VolumeHead): void {
@@ -83,6 +102,14 @@ export class GatewayFront implements Front {
 
   end(owned: OwnedHere): Promise<void> {
     return this.#gateway.end(owned)
+  }
+
+  async #abortTasksOf(volume: string, registrants: readonly RegistrantName[]): Promise<void> {
+    const victims = [...this.#sessions.values()].filter(
+      session =>
+        session.volume === volume && registrantNames(session.client).some(name => registrants.includes(name)),
+    )
+    await Promise.all(victims.map(({ connection }) => connection.abortTasks()))
   }
 
   #drop(volume: string, client: ClientIdentity): void {

@@ -36,6 +36,11 @@ export class OwnerFront implements Front {
     return handle
   }
 
+  /** Only where clients come to gateways: Shape. */
+  reserve(): Promise<never> {
+    return Promise.reject(new HoldfastError('ERR_BLOCK_UNAVAILABLE'))
+  }
+
   ownedVolume(name: string): OwnedVolume | null {
     return this.#served.get(name)?.volume ?? null
   }

@@ -10,6 +10,10 @@ import type {
 } from '../../../src/replication/replication.ts'
 import { SharedBudget } from '../../../src/replication/resync/shared-budget.ts'
 import type { ClientIdentity } from '../../../src/volume/client-identity.ts'
+import type {
+  ReservationAction,
+  ReservationRefusal,
+} from '../../../src/volume/reservations/step-reservations.ts'
 import type { VolumeHandle } from '../../../src/volume/volume.ts'
 import { DaemonControl } from '../layout/daemon-control.ts'
 import { SimRegistration } from '../layout/sim-registration.ts'
@@ -89,6 +93,14 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
 
   login(name: string, client: ClientIdentity, connection: ClientConnection): Promise<VolumeHandle> {
     return this.#front.login(name, client, connection)
+  }
+
+  reserve(
+    name: string,
+    client: ClientIdentity,
+    action: ReservationAction,
+  ): Promise<'done' | ReservationRefusal> {
+    return this.#front.reserve(name, client, action)
   }
 
   async clearSegments(name: string, quietMs: number): Promise<void> {

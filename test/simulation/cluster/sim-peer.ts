@@ -1,5 +1,9 @@
 import type { PeerIdentity } from '../../../src/replication/peer-network.ts'
 import type { ClientIdentity } from '../../../src/volume/client-identity.ts'
+import type {
+  ReservationAction,
+  ReservationRefusal,
+} from '../../../src/volume/reservations/step-reservations.ts'
 import type { VolumeHandle } from '../../../src/volume/volume.ts'
 import { SimBrick } from '../brick/sim-brick.ts'
 import { healthy, SimDisk } from '../brick/sim-disk.ts'
@@ -24,12 +28,20 @@ export interface DaemonParts {
 export interface ClientConnection {
   /** The daemon closes it, and reads nothing more of what the client sent. */
   drop(): void
+  /** Takes back what the client has sent; resolves when none of it can have an effect any more. */
+  abortTasks(): Promise<void>
 }
 
 /** A running daemon, as clients and the nemesis use it. */
 export interface Daemon {
   /** A client's way to a volume; rejects when this daemon does not serve it now. */
   login(volume: string, client: ClientIdentity, connection: ClientConnection): Promise<VolumeHandle>
+  /** PERSISTENT RESERVE OUT. Rejects when whether it was carried out is unknown. */
+  reserve(
+    volume: string,
+    client: ClientIdentity,
+    action: ReservationAction,
+  ): Promise<'done' | ReservationRefusal>
   /** Orders segments without a write for so long to be cleared, where this daemon may. */
   clearSegments(volume: string, quietMs: number): Promise<void>
   /** Gives up what it owns, as before an upgrade. */

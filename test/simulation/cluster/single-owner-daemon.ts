@@ -56,6 +56,10 @@ class SingleOwnerDaemon implements Daemon {
     return handle
   }
 
+  reserve(): Promise<never> {
+    return Promise.reject(new HoldfastError('ERR_BLOCK_UNAVAILABLE'))
+  }
+
   async clearSegments(name: string, quietMs: number): Promise<void> {
     const volume = await this.#volumes.get(name)
     await volume?.segments.clearQuiet(this.#parts.process.bootMs() - quietMs)

@@ -11,6 +11,7 @@ import type { Operation } from '../../../src/metadata/metadata-store.ts'
 import { BLOCK_BYTES, BLOCKS_PER_REGION, BLOCKS_PER_SEGMENT, VolumeImage } from '../brick/volume-image.ts'
 import { History } from '../checker/history.ts'
 import { Judge, type JudgedPeer, type TestedVolume } from '../checker/judge.ts'
+import { ReservationJudge } from '../checker/reservation-judge.ts'
 import type { SimClient } from '../clients/sim-client.ts'
 import { SimEtcd } from '../etcd/sim-etcd.ts'
 import { SimNetwork } from '../network/sim-network.ts'
@@ -35,6 +36,8 @@ export interface Shape {
   readonly atomics: boolean
   /** Somebody restores a backup of etcd. */
   readonly rollback: boolean
+  /** Hosts fence each other by persistent reservations; only where clients come to gateways. */
+  readonly reservations: boolean
   /** Operators drain and add peers, change R, and let volumes grow. */
   readonly layout: boolean
   /** Peers that were not there when the cluster was founded. */
@@ -56,6 +59,7 @@ const CLUSTER_OF_BLOCKS = 8
 const ATOMICS_CHANCE = 0.25
 const ONE_IS_ENOUGH_CHANCE = 0.08
 const ROLLBACK_CHANCE = 0.03
+const RESERVATIONS_CHANCE = 0.3
 
 const LAYOUT_CHANCE = 0.1
 /** The same where the layout changes. */
@@ -86,11 +90,15 @@ export function shapeOf(seed: number, instead: Partial<Shape> = {}): Shape {
     rollback: new Random(seed, 'rolled back').chance(ROLLBACK_CHANCE),
     atomics: new Random(seed, 'atomics').chance(ATOMICS_CHANCE),
     layout: new Random(seed, 'layout').chance(LAYOUT_CHANCE),
+    reservations: false,
     latePeers: 0,
     homes: peers,
     absence: false,
   }
-  return { ...drawn, ...((instead.layout ?? drawn.layout) ? changingShape(seed) : {}), ...instead }
+  const shape = { ...drawn, ...((instead.layout ?? drawn.layout) ? changingShape(seed) : {}), ...instead }
+  const fences = instead.reservations ?? new Random(seed, 'reservations').chance(RESERVATIONS_CHANCE)
+  // A backup of etcd brings back who was registered then.
+  return shape.gateways && fences ? { ...shape, reservations: true, rollback: false } : shape
 }
 
 /** Room for a drain, at once or when the late one has come. */
@@ -115,6 +123,8 @@ export class World {
   readonly clusterId: string
   readonly history = new History()
   readonly judge: Judge
+  /** Null where nobody reserves anything. */
+  readonly reservations: ReservationJudge | null
   readonly peers: SimPeer[] = []
   readonly volumes: TestedVolume[] = []
   readonly clients: SimClient[] = []
@@ -143,6 +153,7 @@ export class World {
       broken: (violation: Violation) => this.broken(violation),
     }
     this.judge = new Judge(judged, this.history)
+    this.reservations = shape.reservations ? new ReservationJudge(this.loop, this.history) : null
     for (let number = 1; number <= shape.peers; number++)
       this.#add(new SimPeer(this, number, number <= this.#founders, start))
     this.#writeMetadata()

@@ -218,6 +218,7 @@ class SimIncoming implements IncomingRequest {
     this.#connection.replied(this, status)
     const request = this.#request
     const body = throughJson(answer.body)
+    const { failedAtBytes = 0 } = answer
     const at = answer.dataAt ?? 0
     const length = answer.dataLengthBytes ?? (answer.data === undefined ? 0 : answer.data.length - at)
     const data = answer.data === undefined ? NO_PAYLOAD : Buffer.from(answer.data.subarray(at, at + length))
@@ -225,7 +226,7 @@ class SimIncoming implements IncomingRequest {
     this.#connection.answer(request, () => {
       if (data.length > request.intoLengthBytes) return false
       request.status = status
-      request.failedAtBytes = answer.failedAtBytes ?? 0
+      request.failedAtBytes = failedAtBytes
       request.replyBody = body
       data.copy(request.into, request.intoAt)
       return true

@@ -144,6 +144,30 @@ test('flush: a member that is not fenced yet is sent nothing, and nothing while 
   expect(ended).toEqual([BlockStatus.ok])
 })
 
+test('write in place: where nobody else is in the set the own brick remembers it for the next owner', () => {
+  const { extents, install } = aVolume()
+  const noted: number[][] = []
+  let status: BlockStatus = BlockStatus.ok
+  const replica = {
+    admit: () => BlockStatus.ok,
+    volume: { writeNow: () => status },
+    note: (...numbers: number[]) => noted.push(numbers),
+  }
+  const own = new Member(4, 'b4', null, { replica } as unknown as LocalBrick)
+  own.fenced = true
+  extents.setGates([])
+  install([own], [])
+  const data = Buffer.alloc(4096)
+  expect(extents.writeNow(8192, 4096, data, 0, null, 5, 17)).toBe(BlockStatus.ok)
+  expect(extents.writeNow(0, 4096, data, 0)).toBe(BlockStatus.ok)
+  status = BlockStatus.wouldBlock
+  extents.writeNow(0, 4096, data, 0, null, 5, 18)
+  expect(noted).toEqual([
+    [0, 0, BlockKind.write, 8192, 4096, 5, 17],
+    [0, 0, BlockKind.write, 0, 4096, 0, 0],
+  ])
+})
+
 test('extents: what is mapped is told once enough members grant, as a read is answered', async () => {
   const { one, two, extents, install, timers } = aVolume()
   const [hole] = [{ offsetBytes: 0, lengthBytes: 4096, mapped: false }]
