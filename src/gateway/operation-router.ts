@@ -87,7 +87,7 @@ export class OperationRouter implements RoutedOwner {
   end(routed: RoutedOperation, status: BlockStatus, failedAtBytes: number): void {
     const { operation, handle, isRepeat } = routed
     invariant(routed.state !== RoutedState.ended, 'an operation ends once')
-    const said = routed.isBegun && REFUSALS.has(status) ? BlockStatus.inDoubt : status
+    const said = routed.mayBeBegun && REFUSALS.has(status) ? BlockStatus.inDoubt : status
     // NBD has no word for it: only the end of its connection tells a client to look for itself.
     const mustLook = said === BlockStatus.inDoubt && handle.client.protocol === 'nbd' && !handle.isClosed
     if (mustLook) this.#options.drop(handle.client)
@@ -254,7 +254,7 @@ export class OperationRouter implements RoutedOwner {
   }
 }
 
-/** They say that nothing was touched: not of what a former owner had begun with. */
+/** They say that nothing was touched: not of what a former owner may have begun with. */
 const REFUSALS: ReadonlySet<BlockStatus> = new Set([
   BlockStatus.aborted,
   BlockStatus.reservationConflict,

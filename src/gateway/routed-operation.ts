@@ -33,8 +33,8 @@ export class RoutedOperation {
   isCancelled = false
   /** It was in doubt: goes before everything new of its stream. */
   isRepeat = false
-  /** Some members have it, of a former owner: it may come to count, whatever becomes of its repetition. */
-  isBegun = false
+  /** Some members may have it, of a former owner: it may come to count, whatever becomes of its repetition. */
+  mayBeBegun = false
   /** A COMPARE AND WRITE whose compare has succeeded: only the write half is repeated. */
   isRedo = false
   /** Under which it was sent last. */
@@ -68,7 +68,7 @@ export class RoutedOperation {
     this.handle = handle
     this.state = RoutedState.waiting
     this.isChange = changes(operation.kind)
-    this.isCancelled = this.isRepeat = this.isBegun = this.isRedo = false
+    this.isCancelled = this.isRepeat = this.mayBeBegun = this.isRedo = false
     this.stream = this.sequence = this.epoch = 0
     this.waitsSinceMs = 0
     this.coversWrites = handle.writes

@@ -175,7 +175,8 @@ export class StreamKeeper {
     if (fate === 'unknown' || (isCompared && fate === 'absent'))
       return this.#volume.end(routed, BlockStatus.inDoubt, 0)
     if (isCompared) routed.isRedo = true
-    if (fate === 'begun') routed.isBegun = true
+    // 'absent' too: of a member that has forgotten its log nobody knows.
+    routed.mayBeBegun = true
     this.#repeat(routed)
   }
 

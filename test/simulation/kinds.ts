@@ -1,6 +1,6 @@
 import { ROAMING_KINDS } from './clients/roaming.ts'
 import { ABSENCE_FAULT_KINDS } from './faults/absence.ts'
-import { LAST_MEMBER_FAULT_KINDS } from './faults/aimed-last.ts'
+import { LAST_MEMBER_FAULT_KINDS, LAST_OWNER_FAULT_KINDS } from './faults/aimed-last.ts'
 import { LAYOUT_FAULT_KINDS } from './faults/aimed-moves.ts'
 import { ALL_FAULT_KINDS, DISKS_LOST_KIND, ROLLBACK_KIND } from './faults/nemesis.ts'
 import { LAYOUT_KINDS } from './layout/operator.ts'
@@ -17,9 +17,14 @@ const FEW_SEEDS_KINDS: readonly string[] = [
   DISKS_LOST_KIND,
 ]
 
+/** Only where clients come by gateways. */
+const NOT_WITHOUT_GATEWAYS: readonly string[] = LAST_OWNER_FAULT_KINDS
+
 /** What a run of some seeds must have seen: one that is missing was not tested. */
 export const KINDS_OF_A_RUN: readonly string[] = [
-  ...ALL_FAULT_KINDS.filter(kind => !FEW_SEEDS_KINDS.includes(kind)).map(kind => `fault ${kind}`),
+  ...ALL_FAULT_KINDS.filter(
+    kind => !FEW_SEEDS_KINDS.includes(kind) && !NOT_WITHOUT_GATEWAYS.includes(kind),
+  ).map(kind => `fault ${kind}`),
   'takeovers',
   'ejections',
   'regions reconciled',
@@ -42,7 +47,11 @@ export const GATEWAY_KINDS: readonly string[] = [
   ...ROAMING_KINDS.map(kind => `fault ${kind}`),
   'login at a gateway that is not the owner',
   'client connection closed by its gateway',
+  ...LAST_OWNER_FAULT_KINDS.map(kind => `fault ${kind}`),
   'operation refused inDoubt',
+  'operation refused reservationConflict',
+  'reservation reserve done',
+  'reservation preemptAndAbort done',
   'takeovers',
 ]
 

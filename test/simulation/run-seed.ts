@@ -9,7 +9,7 @@ import type { StartDaemon } from './cluster/sim-peer.ts'
 import { type Shape, shapeOf, World } from './cluster/world.ts'
 import { ABSENCE_FAULTS } from './faults/absence.ts'
 import { ATOMIC_FAULTS } from './faults/aimed-atomics.ts'
-import { LAST_MEMBER_FAULTS } from './faults/aimed-last.ts'
+import { LAST_MEMBER_FAULTS, LAST_OWNER_FAULTS } from './faults/aimed-last.ts'
 import { LAYOUT_FAULTS } from './faults/aimed-moves.ts'
 import { type AnyFaultKind, DISKS_LOST_KIND, Nemesis, ROLLBACK_KIND } from './faults/nemesis.ts'
 import { recoverVolume } from './faults/operator.ts'
@@ -162,6 +162,9 @@ class Run {
     if (world.shape.minReplicas === 1 && world.shape.replicas > 1) {
       const last = new Random(world.seed, 'last members')
       this.#plan(LAST_MEMBERS_PER_SEED, last, () => this.#nemesis.aimOneOf(LAST_MEMBER_FAULTS, last))
+      const lone = new Random(world.seed, 'last owners')
+      if (world.shape.gateways)
+        this.#plan(LAST_MEMBERS_PER_SEED, lone, () => this.#nemesis.aimOneOf(LAST_OWNER_FAULTS, lone))
     }
     const lost = new Random(world.seed, 'disks lost')
     if (!world.shape.layout && lost.chance(DISKS_LOST_CHANCE) && options.faults.includes(DISKS_LOST_KIND))

@@ -1,5 +1,5 @@
 import type { AimedFault } from './aimed.ts'
-import { atNextSetChange } from './moments.ts'
+import { atNextForwarded, atNextSetChange, cut, revokeOwner } from './moments.ts'
 
 const EJECTED_MS = 1_300
 /** What was sent has ended, on members that are well. */
@@ -76,6 +76,28 @@ export const LAST_MEMBER_FAULTS = {
     })
   },
 } satisfies Record<string, AimedFault>
+
+/** The same where clients come by gateways. */
+export const LAST_OWNER_FAULTS = {
+  /** All other bricks fail; the owner carries a write out alone, its answer is lost, and others write on. */
+  loneAnswerLost: (aim, target) => {
+    const { random, later, world } = aim
+    const { owner, others, volume } = target
+    for (const { disk } of others) disk.trouble.failsNextWrite = true
+    later(random.between(600, 2_000), () =>
+      atNextForwarded(aim, target, gateway => {
+        aim.struck(`from ${owner.machine.name} to ${gateway.machine.name}`)
+        cut(world, owner, gateway)
+        // The daemon lives and owns the volume anew, or another does: its brick remembers.
+        later(random.between(50, 600), () => revokeOwner(world, volume, random.between(0, 300)))
+        later(random.between(700, 2_500), () => world.network.heal())
+      }),
+    )
+  },
+} satisfies Record<string, AimedFault>
+
+export type LastOwnerFaultKind = keyof typeof LAST_OWNER_FAULTS
+export const LAST_OWNER_FAULT_KINDS = Object.keys(LAST_OWNER_FAULTS) as LastOwnerFaultKind[]
 
 export type LastMemberFaultKind = keyof typeof LAST_MEMBER_FAULTS
 export const LAST_MEMBER_FAULT_KINDS = Object.keys(LAST_MEMBER_FAULTS) as LastMemberFaultKind[]

@@ -1,9 +1,11 @@
+import { BlockStatus } from '../../../src/block/block-status.ts'
 import { decodeValue, keys, type VolumeHead } from '../../../src/control/layout.ts'
 import type { Transaction } from '../../../src/metadata/metadata-store.ts'
 import {
   type IncomingRequest,
   type PeerRequest,
   PeerRequestKind,
+  type PeerStatus,
 } from '../../../src/replication/peer-network.ts'
 import type { TestedVolume } from '../checker/judge.ts'
 import type { SimPeer } from '../cluster/sim-peer.ts'
@@ -128,6 +130,27 @@ export function atNextCopy(
   }
   network.taps.add(tap)
   loop.after(2 * PATIENCE_MS, () => network.taps.delete(tap))
+}
+
+/** Strikes when a daemon has carried out a client's write that came by the gateway of another, which does not know yet. */
+export function atNextForwarded(
+  aim: Aim,
+  { volume, owner }: Target,
+  strike: (gateway: SimPeer) => void,
+): void {
+  const { network, loop, peers } = aim.world
+  const tap = {
+    answered: (connection: SimConnection, request: IncomingRequest, status: PeerStatus) => {
+      if (aim.isOver() || request.kind !== PeerRequestKind.forward || request.volume !== volume.uuid) return
+      if (status !== BlockStatus.ok || request.payloadLengthBytes === 0) return
+      const gateway = peers.find(({ parts }) => parts !== null && parts.node === connection.link.node)
+      if (gateway === undefined || connection.target !== owner.parts?.node) return
+      network.taps.delete(tap)
+      strike(gateway)
+    },
+  }
+  network.taps.add(tap)
+  loop.after(PATIENCE_MS, () => network.taps.delete(tap))
 }
 
 export function isBetween(connection: SimConnection, from: SimPeer, to: SimPeer): boolean {

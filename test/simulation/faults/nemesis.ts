@@ -3,7 +3,12 @@ import { Random } from '../world/random.ts'
 import { ABSENCE_FAULT_KINDS, type AbsenceFaultKind } from './absence.ts'
 import { AIMED_FAULT_KINDS, AIMED_FAULTS, type AimedFault, type AimedFaultKind, aimFault } from './aimed.ts'
 import { ATOMIC_FAULT_KINDS, type AtomicFaultKind } from './aimed-atomics.ts'
-import { LAST_MEMBER_FAULT_KINDS, type LastMemberFaultKind } from './aimed-last.ts'
+import {
+  LAST_MEMBER_FAULT_KINDS,
+  LAST_OWNER_FAULT_KINDS,
+  type LastMemberFaultKind,
+  type LastOwnerFaultKind,
+} from './aimed-last.ts'
 import { LAYOUT_FAULT_KINDS, type LayoutFaultKind } from './aimed-moves.ts'
 import { FAULT_KINDS, FAULTS, type FaultKind } from './faults.ts'
 
@@ -19,6 +24,7 @@ export type AnyFaultKind =
   | AimedFaultKind
   | AtomicFaultKind
   | LastMemberFaultKind
+  | LastOwnerFaultKind
   | LayoutFaultKind
   | AbsenceFaultKind
 export const ALL_FAULT_KINDS: readonly AnyFaultKind[] = [
@@ -26,6 +32,7 @@ export const ALL_FAULT_KINDS: readonly AnyFaultKind[] = [
   ...AIMED_FAULT_KINDS,
   ...ATOMIC_FAULT_KINDS,
   ...LAST_MEMBER_FAULT_KINDS,
+  ...LAST_OWNER_FAULT_KINDS,
   ...LAYOUT_FAULT_KINDS,
   ...ABSENCE_FAULT_KINDS,
   ROLLBACK_KIND,
