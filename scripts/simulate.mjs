@@ -13,6 +13,7 @@ const USAGE = `npm run simulate -- [--seed N [--trace]] [--seeds FROM-TO] [--bug
   --rollback WHEN  the same: etcd is restored from a backup
   --layout WHEN    the same: peers are drained and added, R changes, volumes grow
   --reservations WHEN  the same, where clients come to any daemon: hosts fence each other
+  --looks WHEN     the same: clients ask what is mapped
   --model NAME     replicated (default), or single-owner: what the checker itself is tried on
   --bugs A,B       seeded bugs, or all of them: each must be found within ${SEEDS_PER_BUG} seeds
   --jobs N         processes at a time`
@@ -31,6 +32,7 @@ function readOptions() {
         rollback: { type: 'string' },
         layout: { type: 'string' },
         reservations: { type: 'string' },
+        looks: { type: 'string' },
         model: { type: 'string', default: 'replicated' },
         bugs: { type: 'string' },
         jobs: { type: 'string' },
@@ -88,7 +90,16 @@ async function runBugs(names, args, jobs) {
 const options = readOptions()
 const jobs = options.jobs === undefined ? undefined : Number(options.jobs)
 const args = ['--model', options.model]
-for (const name of ['faults', 'gateways', 'atomics', 'minimum', 'rollback', 'layout', 'reservations'])
+for (const name of [
+  'faults',
+  'gateways',
+  'atomics',
+  'minimum',
+  'rollback',
+  'layout',
+  'reservations',
+  'looks',
+])
   if (options[name] !== undefined) args.push(`--${name}`, options[name])
 if (options.bugs !== undefined) {
   process.exitCode = await runBugs(options.bugs === 'all' ? bugNames() : options.bugs.split(','), args, jobs)

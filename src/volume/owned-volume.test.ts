@@ -171,6 +171,27 @@ describe('owner of a volume', () => {
     expect(extents.bytes.subarray(3584, 4608).equals(Buffer.alloc(1024, 0xff))).toBe(true)
   })
 
+  test('extents: what is being changed is no hole, nor what was until the look was over', async () => {
+    const extents = new MemoryExtents(SIZE)
+    extents.holdBack = true
+    extents.holes.push({ startBytes: 0, endBytes: SIZE })
+    const device = volumeOn(extents).open(client)
+    const trimmed = start(device, { kind: BlockKind.trim, offset: 8192, length: 4096 })
+    const runs = async () =>
+      (await device.extents(0, SIZE)).map(({ lengthBytes, mapped }) => [lengthBytes, mapped])
+    const around = [
+      [8192, false],
+      [4096, true],
+      [SIZE - 12288, false],
+    ]
+    expect(await runs()).toEqual(around)
+    const looking = runs()
+    extents.release()
+    await trimmed.done
+    expect(await looking).toEqual(around)
+    expect(await runs()).toEqual([[SIZE, false]])
+  })
+
   test('an operation taken back while it waits never reaches the extents', async () => {
     const extents = new MemoryExtents(SIZE)
     extents.holdBack = true

@@ -6,6 +6,7 @@ import { invariant } from '../lib/invariant.ts'
 import type { VolumeExtents } from '../store/brick.ts'
 import { alignDown, alignUp, isAligned } from './block-alignment.ts'
 import type { ClientIdentity } from './client-identity.ts'
+import { changingSpans, mappedWhereHeld } from './held-extents.ts'
 import { OperationQueue, RangeHold } from './operation-queue.ts'
 import type { Reservations } from './reservations.ts'
 import { SANITIZER, type Sanitization } from './sanitize/sanitization.ts'
@@ -219,14 +220,20 @@ export class OwnedVolume implements Volume {
     this.#cancelThrottled(task => task.origin === handle)
   }
 
-  /** Rejects with ERR_BLOCK_SANITIZING while nobody may look, whoever asks. */
+  /**
+   * A hole is one for whoever reads it: what is being changed, or made alike after a takeover, counts as mapped. Rejects
+   * with ERR_BLOCK_SANITIZING while nobody may look, whoever asks.
+   */
   async extents(offsetBytes: number, lengthBytes: number): Promise<BlockExtent[]> {
     if (this.sanitization.refusal !== BlockStatus.ok) {
       throw new HoldfastError('ERR_BLOCK_SANITIZING', `volume '${this.name}' is being sanitized`)
     }
     const start = alignDown(offsetBytes)
     const end = offsetBytes + lengthBytes
-    const whole = await this.#extents.extents(start, alignUp(end) - start)
+    const before = changingSpans(this.#queue, start, alignUp(end))
+    const found = await this.#extents.extents(start, alignUp(end) - start)
+    // What began and ended meanwhile came before or after.
+    const whole = mappedWhereHeld(found, [...before, ...changingSpans(this.#queue, start, alignUp(end))])
     return whole.map(extent => {
       const from = Math.max(extent.offsetBytes, offsetBytes)
       const to = Math.min(extent.offsetBytes + extent.lengthBytes, end)

@@ -19,6 +19,8 @@ export class MemoryExtents implements VolumeExtents {
   failure: BlockStatus | null = null
   /** Byte offsets of blocks that fail their checksum. */
   readonly badBlocks = new Set<number>()
+  /** Told of as holes; whole extents that are asked for. */
+  readonly holes: { readonly startBytes: number; readonly endBytes: number }[] = []
   quiet: number[] = []
   readonly cleared: number[] = []
 
@@ -50,7 +52,9 @@ export class MemoryExtents implements VolumeExtents {
   }
 
   extents(offsetBytes: number, lengthBytes: number): Promise<BlockExtent[]> {
-    return Promise.resolve([{ offsetBytes, lengthBytes, mapped: true }])
+    const endBytes = offsetBytes + lengthBytes
+    const isHole = this.holes.some(hole => hole.startBytes <= offsetBytes && hole.endBytes >= endBytes)
+    return Promise.resolve([{ offsetBytes, lengthBytes, mapped: !isHole }])
   }
 
   quietSegments(_quietSinceMs: number, atMost: number): number[] {

@@ -40,6 +40,7 @@ export const KINDS_OF_A_RUN: readonly string[] = [
   'torn write',
   'unsynced page lost',
   'segment cleared',
+  'look answered',
 ]
 
 /** The same where clients come by gateways. */

@@ -23,6 +23,7 @@ function run(seed: number, bug: PlantedBug): Promise<SeedResult> {
     rollback: false,
     layout: false,
     reservations: false,
+    looks: false,
   }
   const options = {
     seed,

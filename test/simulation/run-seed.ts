@@ -204,8 +204,9 @@ class Run {
     for (let i = 0; i < CLIENTS; i++) {
       const volume = world.volumes[i % world.volumes.length]!
       const random = new Random(world.seed, `client ${i}`)
-      const maker = new OperationMaker(volume, random, numbers, atomics[volume.index]!)
       const name = `c${i}`
+      const looks = world.shape.looks ? new Random(world.seed, `looks of ${name}`) : null
+      const maker = new OperationMaker(volume, random, numbers, atomics[volume.index]!, looks)
       const identity = identityOf(name, i % 2 === 1 && (i === 1 || nbdClients > 1))
       world.clients.push(new SimClient(world, name, identity, volume, maker, workload, random))
     }

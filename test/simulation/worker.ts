@@ -32,6 +32,7 @@ const { values } = parseArgs({
     rollback: { type: 'string' },
     layout: { type: 'string' },
     reservations: { type: 'string' },
+    looks: { type: 'string' },
   },
 })
 
@@ -49,6 +50,7 @@ async function optionsOfModel(): Promise<Omit<SeedOptions, 'seed' | 'print'>> {
         rollback: false,
         layout: false,
         reservations: false,
+        looks: false,
       },
       mustSettle: false,
     }
@@ -61,6 +63,7 @@ async function optionsOfModel(): Promise<Omit<SeedOptions, 'seed' | 'print'>> {
     ...(values.minimum === undefined ? {} : { minReplicas: Number(values.minimum) }),
     ...(values.rollback === undefined ? {} : { rollback: values.rollback === 'always' }),
     ...(values.layout === undefined ? {} : { layout: values.layout === 'always' }),
+    ...(values.looks === undefined ? {} : { looks: values.looks === 'always' }),
     ...(values.reservations === undefined ? {} : { reservations: values.reservations === 'always' }),
     ...(values.atomics === undefined ? {} : { atomics: values.atomics === 'always' }),
   }

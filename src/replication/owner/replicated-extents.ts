@@ -176,9 +176,12 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
     while (!this.#ended && this.#timers.bootMs() - sinceMs <= WAIT_MS_MAX) {
       const cls = this.#classOfSpan(offsetBytes, lengthBytes)
       if (cls?.local == null) return [{ offsetBytes, lengthBytes, mapped: true }]
-      const found = await cls.local.local!.replica.volume.extents(offsetBytes, lengthBytes)
-      // Sampled first, checked after: PROTOCOL rule 4.
-      if (this.#timers.bootMs() < cls.readUntilMs && !this.#ended) return found
+      if (cls.served) {
+        const found = await cls.local.local!.replica.volume.extents(offsetBytes, lengthBytes)
+        // Sampled first, checked after: PROTOCOL rule 4.
+        const { local, readUntilMs } = this.#classOfSpan(offsetBytes, lengthBytes) ?? NOBODY
+        if (local === cls.local && this.#timers.bootMs() < readUntilMs && !this.#ended) return found
+      }
       await new Promise<void>(resolve => this.#whenLooking.push(resolve))
     }
     throw new HoldfastError('ERR_BLOCK_UNAVAILABLE')

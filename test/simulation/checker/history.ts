@@ -5,6 +5,7 @@ const NEVER = Number.POSITIVE_INFINITY
 
 export type ClientOperationKind =
   | 'read'
+  | 'look'
   | 'write'
   | 'writeAtomic'
   | 'trim'
@@ -33,9 +34,12 @@ export interface ClientOperation {
   outcome: 'pending' | 'ok' | 'refused' | 'unknown'
   /** Since then it must not begin to count any more: its client was fenced, or has logged in anew. */
   closedMs: number
-  /** Read: the values found. */
+  /** Read: the values found. Look: 0 where nothing is mapped, which reads as zeroes, else UNSEEN. */
   found: readonly number[]
 }
+
+/** Of a sector that a look has only found to be mapped. */
+export const UNSEEN = -1
 
 interface MutableCell {
   readonly writes: ClientOperation[]
@@ -63,7 +67,7 @@ export class History {
     }
     for (let i = 0; i < operation.sectors; i++) {
       const cell = this.#cell(operation.volume, operation.firstSector + i)
-      if (operation.kind === 'read') cell.reads.push(operation)
+      if (operation.kind === 'read' || operation.kind === 'look') cell.reads.push(operation)
       else cell.writes.push(operation)
     }
   }
@@ -205,6 +209,7 @@ export class History {
     for (const read of reads) {
       if (read.outcome !== 'ok') continue
       const value = read.found[sector - read.firstSector]!
+      if (value === UNSEEN) continue
       result.push({
         kind: 'read',
         invokedMs: read.invokedMs,
@@ -268,7 +273,7 @@ export class History {
 }
 
 export function isChange(kind: ClientOperationKind): boolean {
-  return kind !== 'read' && kind !== 'flush'
+  return kind !== 'read' && kind !== 'look' && kind !== 'flush'
 }
 
 function labelOf(operation: ClientOperation, value: number): string {

@@ -1,7 +1,7 @@
 import { BlockKind, BlockOperation } from '../../../src/block/block-operation.ts'
 import { BLOCK_BYTES } from '../brick/volume-image.ts'
 import { fillSectors, SECTOR_BYTES } from '../checker/content.ts'
-import type { ClientOperation, ClientOperationKind } from '../checker/history.ts'
+import { type ClientOperation, type ClientOperationKind, isChange } from '../checker/history.ts'
 import type { TestedVolume } from '../checker/judge.ts'
 import type { Random } from '../world/random.ts'
 import type { AtomicWrites } from './atomic-writes.ts'
@@ -23,7 +23,12 @@ const FUA_CHANCE = 0.08
 const HOT_CHANCE = 0.5
 const HOT_BLOCKS = 6
 
+/** Of reads, where there are any: whether there is something is asked instead. */
+const LOOK_CHANCE = 0.5
+
+/** A look is no block operation, and a read to whatever forbids some. */
 const KIND: Record<ClientOperationKind, BlockKind> = {
+  look: BlockKind.read,
   read: BlockKind.read,
   write: BlockKind.write,
   writeAtomic: BlockKind.writeAtomic,
@@ -52,14 +57,22 @@ export class OperationMaker {
   readonly #random: Random
   readonly #numbers: OperationNumbers
   readonly #atomics: AtomicWrites | null
+  readonly #looks: Random | null
   /** What this client last knew of a sector, for comparing. */
   readonly #known = new Map<number, number>()
 
-  constructor(volume: TestedVolume, random: Random, numbers: OperationNumbers, atomics: AtomicWrites | null) {
+  constructor(
+    volume: TestedVolume,
+    random: Random,
+    numbers: OperationNumbers,
+    atomics: AtomicWrites | null,
+    looks: Random | null,
+  ) {
     this.#volume = volume
     this.#random = random
     this.#numbers = numbers
     this.#atomics = atomics
+    this.#looks = looks
   }
 
   make(client: string, nowMs: number): { operation: ClientOperation; block: BlockOperation } {
@@ -69,10 +82,10 @@ export class OperationMaker {
     const id = this.#numbers.next()
     const place = this.#place(asDrawn)
     const instead = this.#atomics?.instead(asDrawn) ?? null
-    const kind = instead !== null && asDrawn === 'write' ? 'writeAtomic' : asDrawn
+    const kind = this.#kind(asDrawn, instead !== null)
     const { firstSector, sectors } = instead ?? place
     const isZero = kind === 'trim' || kind === 'zero'
-    const value = kind === 'read' || kind === 'flush' || isZero ? 0 : id
+    const value = isChange(kind) && !isZero ? id : 0
     const expected = kind === 'compareAndWrite' ? this.#expected(firstSector, sectors) : []
     const operation: ClientOperation = {
       id,
@@ -94,8 +107,13 @@ export class OperationMaker {
     return { operation, block: this.#block(operation) }
   }
 
+  #kind(drawn: ClientOperationKind, isInstead: boolean): ClientOperationKind {
+    if (drawn === 'write' && isInstead) return 'writeAtomic'
+    return drawn === 'read' && !isInstead && this.#looks?.chance(LOOK_CHANCE) === true ? 'look' : drawn
+  }
+
   ended({ kind, outcome, firstSector, sectors, value, found }: ClientOperation): void {
-    if (outcome !== 'ok' || kind === 'flush') return
+    if (outcome !== 'ok' || kind === 'flush' || kind === 'look') return
     for (let i = 0; i < sectors; i++) this.#known.set(firstSector + i, kind === 'read' ? found[i]! : value)
   }
 

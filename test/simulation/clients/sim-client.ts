@@ -1,5 +1,6 @@
 import { BlockKind, type BlockOperation } from '../../../src/block/block-operation.ts'
 import { BlockStatus } from '../../../src/block/block-status.ts'
+import { blockStatusOf } from '../../../src/errors/block-causes.ts'
 import type { ClientIdentity } from '../../../src/volume/client-identity.ts'
 import { registrantName } from '../../../src/volume/reservations/reservation-state.ts'
 import type {
@@ -7,7 +8,8 @@ import type {
   ReservationRefusal,
 } from '../../../src/volume/reservations/step-reservations.ts'
 import type { VolumeHandle } from '../../../src/volume/volume.ts'
-import { type ClientOperation, isChange } from '../checker/history.ts'
+import { SECTOR_BYTES } from '../checker/content.ts'
+import { type ClientOperation, isChange, UNSEEN } from '../checker/history.ts'
 import type { TestedVolume } from '../checker/judge.ts'
 import type { Daemon, SimPeer } from '../cluster/sim-peer.ts'
 import type { World } from '../cluster/world.ts'
@@ -278,7 +280,8 @@ export class SimClient {
 
   #neverAnswered(operation: ClientOperation, session: Session): void {
     operation.outcome = 'unknown'
-    if (operation.value !== 0 || operation.kind !== 'read') this.#unknown.push({ operation, session })
+    if (operation.value !== 0 || (operation.kind !== 'read' && operation.kind !== 'look'))
+      this.#unknown.push({ operation, session })
     this.#idle++
     this.#world.tally.add('operation never answered')
   }
@@ -328,12 +331,31 @@ export class SimClient {
         this.#fromDaemon(session, () => this.#answered(session, operation, block, status, failedAtBytes))
       },
     }
+    if (operation.kind === 'look') return this.#look(handle, operation, block)
     const inline = this.#inline(handle, block)
     if (inline !== BlockStatus.wouldBlock) {
       block.status = inline
       block.failedAtBytes = handle.failedAtBytes
       block.completion.blockDone(block)
     } else handle.submit(block)
+  }
+
+  /** In the daemon: BLOCK STATUS, or GET LBA STATUS. */
+  #look(handle: VolumeHandle, operation: ClientOperation, block: BlockOperation): void {
+    const { offsetBytes, lengthBytes } = block
+    const ended = (status: BlockStatus) => {
+      block.status = status
+      block.completion.blockDone(block)
+    }
+    handle.extents(offsetBytes, lengthBytes).then(
+      runs => {
+        operation.found = runs.flatMap(run =>
+          Array.from({ length: run.lengthBytes / SECTOR_BYTES }, () => (run.mapped ? UNSEEN : 0)),
+        )
+        ended(BlockStatus.ok)
+      },
+      error => ended(blockStatusOf(error)),
+    )
   }
 
   #inline(handle: VolumeHandle, block: BlockOperation): BlockStatus {
@@ -388,7 +410,8 @@ export class SimClient {
           `${this.name} #${operation.id} read in sector ${bad} of ${this.volume.name} what nobody wrote there`,
         )
       }
-    } else if (operation.kind === 'flush') judge.flushAcknowledged(operation)
+    } else if (operation.kind === 'look') this.#world.tally.add('look answered')
+    else if (operation.kind === 'flush') judge.flushAcknowledged(operation)
     else judge.writeAcknowledged(operation)
   }
 
@@ -413,7 +436,7 @@ export class SimClient {
 
 /** Statuses that promise that nothing was touched. What has several steps promises less. */
 function isUntouched(operation: ClientOperation, status: BlockStatus): boolean {
-  if (operation.kind === 'read' || operation.kind === 'flush') return true
+  if (!isChange(operation.kind)) return true
   if (status === BlockStatus.aborted || status === BlockStatus.miscompare) return true
   if (status === BlockStatus.outOfRange || status === BlockStatus.reservationConflict) return true
   return status === BlockStatus.noSpace && (operation.kind === 'write' || operation.kind === 'writeAtomic')

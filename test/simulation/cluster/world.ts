@@ -36,6 +36,8 @@ export interface Shape {
   readonly atomics: boolean
   /** Somebody restores a backup of etcd. */
   readonly rollback: boolean
+  /** Clients ask what is mapped. */
+  readonly looks: boolean
   /** Hosts fence each other by persistent reservations; only where clients come to gateways. */
   readonly reservations: boolean
   /** Operators drain and add peers, change R, and let volumes grow. */
@@ -60,6 +62,7 @@ const ATOMICS_CHANCE = 0.25
 const ONE_IS_ENOUGH_CHANCE = 0.08
 const ROLLBACK_CHANCE = 0.03
 const RESERVATIONS_CHANCE = 0.3
+const LOOKS_CHANCE = 0.15
 
 const LAYOUT_CHANCE = 0.1
 /** The same where the layout changes. */
@@ -90,6 +93,7 @@ export function shapeOf(seed: number, instead: Partial<Shape> = {}): Shape {
     rollback: new Random(seed, 'rolled back').chance(ROLLBACK_CHANCE),
     atomics: new Random(seed, 'atomics').chance(ATOMICS_CHANCE),
     layout: new Random(seed, 'layout').chance(LAYOUT_CHANCE),
+    looks: new Random(seed, 'looks').chance(LOOKS_CHANCE),
     reservations: false,
     latePeers: 0,
     homes: peers,

@@ -175,7 +175,12 @@ test('extents: what is mapped is told once enough members grant, as a read is an
   const own = new Member(4, 'b4', null, local)
   own.fenced = true
   own.grantedUntilMs = Number.POSITIVE_INFINITY
-  install([own, one, two], [])
+  one.grantedUntilMs = two.grantedUntilMs = Number.POSITIVE_INFINITY
+  extents.setClasses(
+    classifyRanges([[own, one, two]], null, 2, () => false),
+    [own, one, two],
+    [],
+  )
   let answer: unknown = null
   const ask = () => {
     answer = null
@@ -185,7 +190,12 @@ test('extents: what is mapped is told once enough members grant, as a read is an
     extents.extents(0, 4096).then(told, error => told(error.code))
   }
   const turn = () => new Promise(resolve => setImmediate(resolve))
+  // Not yet served: it may be cold.
   ask()
+  await turn()
+  expect(answer).toBe(null)
+  one.grantedUntilMs = two.grantedUntilMs = 0
+  install([own, one, two], [])
   await turn()
   expect(answer).toBe(null)
   one.grantedUntilMs = timers.bootMs() + 1_000
