@@ -1,6 +1,5 @@
-import { BlockKind, type BlockOperation } from '../../../src/block/block-operation.ts'
+import type { BlockOperation } from '../../../src/block/block-operation.ts'
 import { BlockStatus } from '../../../src/block/block-status.ts'
-import { blockStatusOf } from '../../../src/errors/block-causes.ts'
 import type { ClientIdentity } from '../../../src/volume/client-identity.ts'
 import { registrantName } from '../../../src/volume/reservations/reservation-state.ts'
 import type {
@@ -8,14 +7,14 @@ import type {
   ReservationRefusal,
 } from '../../../src/volume/reservations/step-reservations.ts'
 import type { VolumeHandle } from '../../../src/volume/volume.ts'
-import { SECTOR_BYTES } from '../checker/content.ts'
-import { type ClientOperation, isChange, UNSEEN } from '../checker/history.ts'
+import { type ClientOperation, isChange } from '../checker/history.ts'
 import type { TestedVolume } from '../checker/judge.ts'
 import type { Daemon, SimPeer } from '../cluster/sim-peer.ts'
 import type { World } from '../cluster/world.ts'
 import type { Random } from '../world/random.ts'
 import type { SimProcess } from '../world/sim-process.ts'
 import { Violation } from '../world/violation.ts'
+import { DaemonSide } from './daemon-side.ts'
 import type { OperationMaker } from './operation-maker.ts'
 import type { Registrant } from './registrant.ts'
 
@@ -37,13 +36,8 @@ interface Session {
   readonly identity: ClientIdentity
   /** As reservations name it. */
   readonly nexus: string
-  /** What the daemon has of it, and whom to tell when it ends. */
-  readonly atDaemon: Map<BlockOperation, (() => void)[]>
-  /** Null until the login is answered. */
-  handle: VolumeHandle | null
+  readonly atDaemon: DaemonSide
   open: boolean
-  /** The daemon has closed it: what is still in it is never read. */
-  isDropped: boolean
   /** Arrival time of the newest byte, each way. */
   lastToMs: number
   lastFromMs: number
@@ -145,7 +139,7 @@ export class SimClient {
     const told = (outcome: 'done' | ReservationRefusal | 'unknown') =>
       this.#fromDaemon(session, () => answered(outcome))
     this.#toDaemon(session, () => {
-      if (session.isDropped) return
+      if (session.atDaemon.isDropped) return
       session.daemon.reserve(this.volume.name, session.identity, action).then(told, () => told('unknown'))
     })
   }
@@ -196,10 +190,8 @@ export class SimClient {
       daemon,
       identity,
       nexus: identity.protocol === 'iscsi' ? registrantName(identity, identity.targetPortalGroupTag) : '',
-      atDaemon: new Map(),
-      handle: null,
+      atDaemon: new DaemonSide(),
       open: true,
-      isDropped: false,
       lastToMs: 0,
       lastFromMs: 0,
       inFlight: new Set(),
@@ -218,7 +210,7 @@ export class SimClient {
         again()
       })
     const accepted = (handle: VolumeHandle) => {
-      session.handle = handle
+      session.atDaemon.handle = handle
       // The client gave up before the daemon was through: it hears of the end of the connection now.
       if (!session.open) void handle.close()
       this.#fromDaemon(session, () => {
@@ -230,7 +222,7 @@ export class SimClient {
     }
     this.#toDaemon(session, () => {
       const drop = () => this.#dropped(session)
-      const abortTasks = () => abortTasksOf(session)
+      const abortTasks = () => session.atDaemon.abortTasks()
       daemon.login(this.volume.name, identity, { drop, abortTasks }).then(accepted, refused)
     })
   }
@@ -258,7 +250,7 @@ export class SimClient {
 
   /** In the daemon. */
   #dropped(session: Session): void {
-    session.isDropped = true
+    session.atDaemon.isDropped = true
     this.#fromDaemon(session, () => {
       this.#close(session)
       this.#logIn()
@@ -274,7 +266,7 @@ export class SimClient {
     for (const operation of session.inFlight) this.#neverAnswered(operation, session)
     session.inFlight.clear()
     session.process.post(Math.max(0, session.lastToMs - this.#world.loop.nowMs) + this.#wireMs(), () => {
-      void session.handle?.close()
+      void session.atDaemon.handle?.close()
     })
   }
 
@@ -308,61 +300,17 @@ export class SimClient {
     this.#world.history.began(operation)
     session.inFlight.add(operation)
     this.#world.tally.add(`client ${operation.kind}`)
-    this.#toDaemon(session, () => this.#arrived(session, operation, block))
+    const ended = () => {
+      const { status, failedAtBytes } = block
+      this.#fromDaemon(session, () => this.#answered(session, operation, block, status, failedAtBytes))
+    }
+    this.#toDaemon(session, () => session.atDaemon.arrived(operation, block, ended))
     this.#world.loop.after(this.#patienceMs, () => {
       if (!session.open || !session.inFlight.has(operation)) return
       this.#world.trace.say(this.name, `${describe(operation)} was not answered in time`)
       this.#close(session)
       this.#logIn()
     })
-  }
-
-  /** In the daemon. */
-  #arrived(session: Session, operation: ClientOperation, block: BlockOperation): void {
-    const { handle } = session
-    if (handle === null || session.isDropped) return
-    const whenEnded: (() => void)[] = []
-    session.atDaemon.set(block, whenEnded)
-    block.completion = {
-      blockDone: () => {
-        const { status, failedAtBytes } = block
-        session.atDaemon.delete(block)
-        for (const tell of whenEnded) tell()
-        this.#fromDaemon(session, () => this.#answered(session, operation, block, status, failedAtBytes))
-      },
-    }
-    if (operation.kind === 'look') return this.#look(handle, operation, block)
-    const inline = this.#inline(handle, block)
-    if (inline !== BlockStatus.wouldBlock) {
-      block.status = inline
-      block.failedAtBytes = handle.failedAtBytes
-      block.completion.blockDone(block)
-    } else handle.submit(block)
-  }
-
-  /** In the daemon: BLOCK STATUS, or GET LBA STATUS. */
-  #look(handle: VolumeHandle, operation: ClientOperation, block: BlockOperation): void {
-    const { offsetBytes, lengthBytes } = block
-    const ended = (status: BlockStatus) => {
-      block.status = status
-      block.completion.blockDone(block)
-    }
-    handle.extents(offsetBytes, lengthBytes).then(
-      runs => {
-        operation.found = runs.flatMap(run =>
-          Array.from({ length: run.lengthBytes / SECTOR_BYTES }, () => (run.mapped ? UNSEEN : 0)),
-        )
-        ended(BlockStatus.ok)
-      },
-      error => ended(blockStatusOf(error)),
-    )
-  }
-
-  #inline(handle: VolumeHandle, block: BlockOperation): BlockStatus {
-    const { kind, offsetBytes, lengthBytes, data, dataAt, fua } = block
-    if (kind === BlockKind.read) return handle.readNow(offsetBytes, lengthBytes, data, dataAt)
-    if (kind === BlockKind.write && !fua) return handle.writeNow(offsetBytes, lengthBytes, data, dataAt)
-    return BlockStatus.wouldBlock
   }
 
   #answered(
@@ -445,16 +393,6 @@ function isUntouched(operation: ClientOperation, status: BlockStatus): boolean {
 /** Each daemon has a target portal group of its own: nexuses through two of them are two registrants. */
 function throughPeer(identity: ClientIdentity, { number }: SimPeer): ClientIdentity {
   return identity.protocol === 'iscsi' ? { ...identity, targetPortalGroupTag: number } : identity
-}
-
-/** In the daemon, as a SCSI target does it: ABORT TASK SET of what came by this connection. */
-async function abortTasksOf({ handle, atDaemon }: Session): Promise<void> {
-  const ends: Promise<void>[] = []
-  for (const [block, whenEnded] of atDaemon) {
-    ends.push(new Promise(resolve => void whenEnded.push(resolve)))
-    handle?.abort(block)
-  }
-  await Promise.all(ends)
 }
 
 function nameOf(status: BlockStatus): string {
