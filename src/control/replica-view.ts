@@ -1,5 +1,5 @@
 import { inSyncSets } from './in-sync.ts'
-import type { VolumeHead } from './layout.ts'
+import { fencesNeeded, type VolumeHead } from './layout.ts'
 import type { Model } from './model.ts'
 import { type ResyncShown, shownResync } from './resync-view.ts'
 
@@ -17,8 +17,8 @@ export interface ReplicasShown {
   /** The peer that orders the volume's writes now. */
   readonly owner: string | null
   /**
-   * ok: every replica is in sync and its peer is up. degraded: some are not, M are. waiting: some range has fewer
-   * than M, and its I/O waits.
+   * ok: every replica is in sync and its peer is up. degraded: some are not, M are. waiting: some range has fewer than M,
+   * or than M was before it fell, and its I/O waits.
    */
   readonly health: 'ok' | 'degraded' | 'waiting'
   readonly members: readonly VolumeMember[]
@@ -36,6 +36,7 @@ export function shownReplicas(name: string, head: VolumeHead, model: Model, here
   const isAlone = model.peers.every(({ id }) => !isRegistered(id))
   const members = new Map<number, { ranges: number; behindRanges: number }>()
   let fewest = Number.POSITIVE_INFINITY
+  let isWaiting = false
   placement.forEach((numbers, range) => {
     for (const number of numbers) {
       const member = members.get(number) ?? { ranges: 0, behindRanges: 0 }
@@ -43,11 +44,14 @@ export function shownReplicas(name: string, head: VolumeHead, model: Model, here
       member.ranges++
       if (!inSync[range]!.includes(number)) member.behindRanges++
     }
-    fewest = Math.min(fewest, inSync[range]!.filter(number => isUp.get(number) === true).length)
+    const set = inSync[range]!
+    const reachable = set.filter(number => isUp.get(number) === true).length
+    fewest = Math.min(fewest, reachable)
+    if (reachable < fencesNeeded(head, set.length)) isWaiting = true
   })
   return {
     owner: model.owner(name)?.peer ?? (isAlone && head.state === 'ready' ? here : null),
-    health: fewest < head.minReplicas ? 'waiting' : fewest < head.replicas ? 'degraded' : 'ok',
+    health: isWaiting ? 'waiting' : fewest < head.replicas ? 'degraded' : 'ok',
     members: [...members].map(([number, counts]) => ({
       peer: peers.get(number) ?? `number ${number}`,
       state: isUp.get(number) !== true ? 'away' : counts.behindRanges > 0 ? 'behind' : 'in sync',

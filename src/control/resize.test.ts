@@ -124,13 +124,21 @@ test('minimum: said while peers are away, it is for going on without them', asyn
 
 test('minimum: what fell with R while peers are away is said afterwards', async () => {
   await world.control.createVolume({ name: 'demo', sizeBytes: GIB, replicas: 4, minReplicas: 2 })
-  for (const id of ['b', 'c', 'd']) await register(id)
-  const gone = { do: 'delete', key: keys.registration('c') } as const
-  await world.store.transact({ compare: [], success: [gone] })
+  for (const id of ['peer-1', 'b', 'c', 'd']) await register(id)
+  const gone = ['b', 'c', 'd'].map(id => ({ do: 'delete', key: keys.registration(id) }) as const)
+  await world.store.transact({ compare: [], success: gone })
+  const shown = async () => {
+    const { replicas, replication } = await world.control.showVolume('demo')
+    return [replicas, replication.health]
+  }
+  await expect.poll(shown).toEqual([4, 'waiting'])
   await world.control.setVolume('demo', { replicas: 1 })
   expect(await head()).toMatchObject({ minReplicas: 1, minReplicasBefore: 2 })
+  // Nobody serves it before so many are reached.
+  await expect.poll(shown).toEqual([1, 'waiting'])
   await world.control.setVolume('demo', { minReplicas: 1 })
   expect(await head()).toMatchObject({ minReplicas: 1 })
+  await expect.poll(shown).toEqual([1, 'ok'])
   expect(await head()).not.toHaveProperty('minReplicasBefore')
 })
 

@@ -32,7 +32,7 @@ function volumes({ volumes: { ok: well, degraded, waiting } }: ClusterOverview):
   if (waiting > 0) {
     return failure(
       'volumes',
-      `${counted(waiting)} too few replicas to be served: bring peers back (volume show)`,
+      `${counted(waiting)} too few replicas to be served: bring peers back (volume show), or go on without (volume recover)`,
     )
   }
   return degraded > 0
