@@ -12,7 +12,7 @@ export const PARTS = [
     name: 'unit',
     config: 'vitest.config.ts',
     packages: [],
-    helpfulPackages: ['libisal2'],
+    helpfulPackages: ['libisal2', 'etcd-server'],
     limitMs: 8 * MINUTE_MS,
     onSecondNode: true,
   },

@@ -97,7 +97,8 @@ export class OwnerRoute {
     const { timers, limits } = this.#options
     let isOver = false
     const answer = this.#askAgain(question, error => isOver || isFinal(error))
-    return inTime(answer, timers, limits.ownerWaitMs).finally(() => {
+    const late = () => new HoldfastError('ERR_BLOCK_UNAVAILABLE')
+    return inTime(answer, timers, limits.ownerWaitMs, late).finally(() => {
       isOver = true
     })
   }
