@@ -423,6 +423,49 @@ test('RESERVE (6): by any gateway, one holder, until it is gone', async () => {
   await expect.poll(() => write(other, 0, 2)).toBe(ok)
 })
 
+test('RESERVE (6): ends with the owner and with a reset, and its holder is told, by whatever gateway', async () => {
+  await using world = new GatewayWorld(3)
+  await world.takeOver(3)
+  const [mine, others] = [initiator('holder'), initiator('other')]
+  const told: string[] = []
+  for (const { number, volume } of world.peers) {
+    volume.reservations.listen({
+      reservationNotice: () => {},
+      abortTasksOf: async () => {},
+      unitReservationChanged: lostBy => {
+        if (lostBy !== null) told.push(`${number} ${lostBy === mine ? 'holder' : 'other'}`)
+      },
+    })
+  }
+  const [first, second] = [world.peer(1).volume.reservations, world.peer(2).volume.reservations]
+  world.open(1, mine)
+  world.open(2, others)
+  // From a remote owner to one in this process, from there to a remote one again.
+  for (const owner of [1, 2]) {
+    expect(await first.reserveUnit(mine)).toBe(true)
+    expect(await second.reserveUnit(others)).toBe(false)
+    await world.takeOver(owner)
+    await expect.poll(() => told.splice(0)).toEqual(['1 holder'])
+    expect(first.isUnitReserved).toBe(false)
+  }
+  // The owner is peer 2: a reset there, one here, and one by a gateway that neither the owner nor the holder is at.
+  for (const resetting of [2, 1, 3]) {
+    expect(await first.reserveUnit(mine)).toBe(true)
+    await expect.poll(() => world.peer(3).volume.reservations.isUnitReserved).toBe(true)
+    world.peer(resetting).volume.reservations.endUnitReservation()
+    await expect.poll(() => told.splice(0)).toEqual(['1 holder'])
+    await expect.poll(() => world.peer(3).volume.reservations.isUnitReserved).toBe(false)
+  }
+  // Giving it back is nobody's loss.
+  expect(await second.reserveUnit(others)).toBe(true)
+  second.releaseUnit(others)
+  await expect.poll(async () => first.reserveUnit(mine)).toBe(true)
+  first.releaseUnit(mine)
+  expect(await first.reserveUnit(mine)).toBe(true)
+  await expect.poll(() => second.isUnitReserved).toBe(true)
+  expect(told).toEqual([])
+})
+
 test('lost writes: the next flush of who had unflushed ones fails, once, and NBD is closed', async () => {
   await using world = new GatewayWorld(2)
   await world.takeOver(2)

@@ -148,6 +148,10 @@ export class OwnedService {
     await Promise.all(waits)
   }
 
+  unitReservationChanged(): void {
+    void this.#tellState()
+  }
+
   get state(): OwnerState {
     const { sizeBytes, readOnly, reservations, sanitization } = this.volume
     return {
@@ -257,20 +261,16 @@ export class OwnedService {
   }
 
   #reserveUnit(gateway: number, client: ClientIdentity): boolean {
-    const isReserved = this.volume.reservations.reserveUnit(this.#served(gateway).identity(client))
-    void this.#tellState()
-    return isReserved
+    return this.volume.reservations.reserveUnit(this.#served(gateway).identity(client))
   }
 
   #releaseUnit(gateway: number, client: ClientIdentity): null {
     this.volume.reservations.releaseUnit(this.#served(gateway).identity(client))
-    void this.#tellState()
     return null
   }
 
   #endUnit(): null {
     this.volume.reservations.endUnitReservation()
-    void this.#tellState()
     return null
   }
 

@@ -31,8 +31,10 @@ export class RoutedReservations implements VolumeReservations {
   #state: ReservationState = NO_RESERVATIONS
   #stored = ''
   #isUnitReserved = false
-  /** The client of this gateway that holds the whole unit at a remote owner. */
+  /** The client of this gateway that holds the whole unit, wherever the owner is. It ends with the owner. */
   #unitHolder: ClientIdentity | null = null
+  /** A remote owner has answered the RESERVE, and not said yet that the unit is reserved: states from before may come. */
+  #isAnswerAhead = false
 
   constructor(route: ReservationsRoute) {
     this.#route = route
@@ -64,20 +66,23 @@ export class RoutedReservations implements VolumeReservations {
 
   /** False for a conflict. At a remote owner that takes a while. */
   reserveUnit(client: ClientIdentity): boolean | Promise<boolean> {
-    if (this.#local !== null) return this.#local.reserveUnit(client)
-    return this.#reserveUnit(client)
+    if (this.#local === null) return this.#reserveUnit(client)
+    return this.#reserved(client, this.#local.reserveUnit(client))
   }
 
   releaseUnit(client: ClientIdentity): void {
-    if (this.#local !== null) return this.#local.releaseUnit(client)
     if (this.#unitHolder !== client) return
     this.#unitHolder = null
-    this.#tellOwner(port => port.releaseUnit(client))
+    this.#isUnitReserved = false
+    if (this.#local !== null) this.#local.releaseUnit(client)
+    else this.#tellOwner(port => port.releaseUnit(client))
   }
 
   endUnitReservation(): void {
-    if (this.#local !== null) return this.#local.endUnitReservation()
-    if (this.#isUnitReserved) this.#tellOwner(port => port.endUnit())
+    const isReserved = this.isUnitReserved
+    this.#lost()
+    if (this.#local !== null) this.#local.endUnitReservation()
+    else if (isReserved) this.#tellOwner(port => port.endUnit())
   }
 
   listen(listener: ReservationListener): () => void {
@@ -94,11 +99,17 @@ export class RoutedReservations implements VolumeReservations {
   /** The owner's own, when it is in this process; null when it is not. */
   routeChanged(local: Reservations | null): void {
     this.#local = local
+    this.#isAnswerAhead = false
   }
 
   become({ reservations, isUnitReserved }: OwnerState): void {
-    this.#isUnitReserved = isUnitReserved
-    if (!isUnitReserved) this.#unitHolder = null
+    if (this.#local?.isUnitReserved ?? isUnitReserved) {
+      this.#isUnitReserved = true
+      this.#isAnswerAhead = false
+    } else if (!this.#isAnswerAhead) {
+      this.#isUnitReserved = false
+      this.#lost()
+    }
     if (reservations === this.#stored) return
     this.#stored = reservations
     this.#state = decodeReservations(Buffer.from(reservations, 'base64'))
@@ -113,17 +124,29 @@ export class RoutedReservations implements VolumeReservations {
   }
 
   clientClosed(client: ClientIdentity): void {
-    if (this.#unitHolder === client) this.releaseUnit(client)
+    this.releaseUnit(client)
   }
 
   async #reserveUnit(client: ClientIdentity): Promise<boolean> {
     const port = await this.#route.whenAttached()
-    const isReserved = await port.reserveUnit(client)
+    return this.#reserved(client, await port.reserveUnit(client))
+  }
+
+  #reserved(client: ClientIdentity, isReserved: boolean): boolean {
     if (isReserved) {
       this.#unitHolder = client
+      this.#isAnswerAhead = this.#local === null && !this.#isUnitReserved
       this.#isUnitReserved = true
     }
     return isReserved
+  }
+
+  /** An owner that knows nothing of it has taken over, or somebody has reset the unit. */
+  #lost(): void {
+    const holder = this.#unitHolder
+    if (holder === null) return
+    this.#unitHolder = null
+    for (const listener of this.#listeners) listener.unitReservationChanged(holder)
   }
 
   #tellOwner(tell: (port: OwnerPort) => Promise<unknown>): void {

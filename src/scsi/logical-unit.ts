@@ -1,4 +1,5 @@
 import { IoStats } from '../lib/io-stats.ts'
+import type { ClientIdentity } from '../volume/client-identity.ts'
 import type { RegistrantName } from '../volume/reservations/reservation-state.ts'
 import type { ReservationNotice } from '../volume/reservations/step-reservations.ts'
 import type { Volume, VolumeChange } from '../volume/volume.ts'
@@ -183,6 +184,11 @@ export class LogicalUnit {
       link.preventsRemoval = false
       link.establish(Attention.commandsClearedByAnotherInitiator)
     }
+  }
+
+  /** As after a reset: it has to reserve anew, and to look at what others have done meanwhile. SPC-2 §5.5.1. */
+  unitReservationChanged(lostBy: ClientIdentity | null): void {
+    for (const link of this.#links) if (link.client === lostBy) link.establish(Attention.busDeviceReset)
   }
 
   /** Takes back every task that `matches`; `done` comes when the last one can have no effect any more. */

@@ -109,6 +109,7 @@ test('listeners hear notices, and preempt and abort waits for the commands to be
       await new Promise(resolve => setImmediate(resolve))
       steps.push('aborted')
     },
+    unitReservationChanged: () => {},
   })
   const action = { do: 'preemptAndAbort', key: 2n, victimKey: 1n, type: exclusiveAccess } as const
   await reservations.change(B, action).then(() => steps.push('status'))
@@ -162,6 +163,12 @@ test('RESERVE (6) and a registration that arrive together: the one that came fir
 
 test('RESERVE (6): the object that stands for the holding nexus is the holder, an equal one is not', () => {
   const reservations = new Reservations(new MemoryStateStorage())
+  const lostBy: unknown[] = []
+  reservations.listen({
+    reservationNotice: () => {},
+    abortTasksOf: async () => {},
+    unitReservationChanged: holder => lostBy.push(holder),
+  })
   reservations.reserveUnit(A)
   expect(reservations.permits({ ...A }, 'read')).toBe(false)
   reservations.releaseUnit({ ...A })
@@ -169,4 +176,8 @@ test('RESERVE (6): the object that stands for the holding nexus is the holder, a
   expect(reservations.permits(B, 'read')).toBe(false)
   reservations.endUnitReservation()
   expect(reservations.permits(B, 'read')).toBe(true)
+  expect(lostBy).toEqual([null, A])
+  reservations.reserveUnit(B)
+  reservations.releaseUnit(B)
+  expect(lostBy.slice(2)).toEqual([null, null])
 })

@@ -19,6 +19,8 @@ export interface ReservationListener {
   reservationNotice(notice: ReservationNotice): void
   /** Takes back the registrants' commands; resolves when none of them can have an effect any more. */
   abortTasksOf(registrants: readonly RegistrantName[]): Promise<void>
+  /** The whole unit's reservation is another. `lostBy`: its holder, when something else than that one's own doing ended it. */
+  unitReservationChanged(lostBy: ClientIdentity | null): void
 }
 
 const READ = 1
@@ -99,18 +101,18 @@ export class Reservations {
     // A registration that is being stored has come before.
     const hasRegistrations = this.#changesUnderWay > 0 || this.#state.registrations.length > 0
     if (hasRegistrations || this.isUnitReservedFrom(client)) return false
-    this.#unitHolder = client
+    this.#holdUnit(client, null)
     return true
   }
 
   /** RELEASE (6), and the loss of a nexus: no effect on what somebody else holds. SPC-2 §7.16. */
   releaseUnit(client: ClientIdentity): void {
-    if (this.#unitHolder === client) this.#unitHolder = null
+    if (this.#unitHolder === client) this.#holdUnit(null, null)
   }
 
   /** A reset ends the unit's reservation, whoever holds it. SPC-2 §5.5.1. */
   endUnitReservation(): void {
-    this.#unitHolder = null
+    if (this.#unitHolder !== null) this.#holdUnit(null, this.#unitHolder)
   }
 
   /** `listener` is told from now on; the answer takes it off again. */
@@ -132,6 +134,11 @@ export class Reservations {
       })
     this.#changes = change.catch(() => {})
     return change
+  }
+
+  #holdUnit(holder: ClientIdentity | null, lostBy: ClientIdentity | null): void {
+    this.#unitHolder = holder
+    for (const listener of this.#listeners) listener.unitReservationChanged(lostBy)
   }
 
   async #change(client: ClientIdentity, action: ReservationAction): Promise<'done' | ReservationRefusal> {

@@ -6,6 +6,7 @@ import { Fencing } from './fencing.ts'
 import type { Member } from './member.ts'
 import type { Ownership } from './ownership.ts'
 import { Reconcile } from './reconcile.ts'
+import { SEGMENTS_PER_RANGE } from './replicated-extents.ts'
 import { type FenceState, losesSource, type Sets, servingVerdict } from './serving-rule.ts'
 import type { SetClass } from './set-class.ts'
 import type { Leaver } from './sets.ts'
@@ -27,6 +28,8 @@ export class EpochOpening {
   #hasServed = false
   #settling = false
   #settled = false
+  /** In sync again since the others were told that the epoch has settled. */
+  readonly #untold = new Set<Member>()
   /** The volume had not this range when the epoch began: nothing was ever written there before. */
   #freshFrom = Number.POSITIVE_INFINITY
 
@@ -85,6 +88,8 @@ export class EpochOpening {
 
   joined(peerNumber: number, ranges: readonly number[]): void {
     this.#fencing.joined(peerNumber, ranges)
+    this.#untold.add(this.#ownership.member(peerNumber))
+    if (this.#settled) this.#tellUntold()
   }
 
   /** Whether nobody of `after` knows what somebody of `before` does, in some range. */
@@ -259,11 +264,19 @@ export class EpochOpening {
       // Until every range is served there may be more to come.
       if (!this.#ownership.ended && extents.classes.every(isServed)) {
         this.#ownership.forgetFormerMinimum()
+        this.#untold.clear()
         this.#settled = await this.#tellSettled(sets.everybody)
       }
       if (!this.#settled) await new Promise<void>(resolve => node.timers.after(SETTLE_RETRY_MS, resolve))
     }
     extents.setFlushesWait(false)
+    this.#tellUntold()
+  }
+
+  /** Copied like the others, it is as good as they are: nothing of it need be asked about at the next takeover. */
+  #tellUntold(): void {
+    if (this.#untold.size > 0) void this.#tellSettled([...this.#untold])
+    this.#untold.clear()
   }
 
   async #tellSettled(members: readonly Member[]): Promise<boolean> {
@@ -278,10 +291,14 @@ export class EpochOpening {
     }
   }
 
+  /** Not with what it has been out of: only a copy makes it like the others there. */
   async #trust(member: Member): Promise<void> {
     const answer = this.#fencing.answer(member.peerNumber)
     if (answer === null || answer.continuous) return
-    const segments = [...new Set([...answer.activeSegments, ...answer.suspectSegments])]
+    const { current } = this.#ownership.sets
+    const isIn = (segment: number) =>
+      current[Math.floor(segment / SEGMENTS_PER_RANGE)]?.includes(member.peerNumber) ?? false
+    const segments = [...new Set([...answer.activeSegments, ...answer.suspectSegments])].filter(isIn)
     if (segments.length > 0) await this.#ownership.port(member).trustSegments(segments)
   }
 }

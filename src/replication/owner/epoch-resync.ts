@@ -13,6 +13,7 @@ import type {
   OutMember,
   ResyncOwner,
 } from '../resync/resync-ports.ts'
+import type { ChangeOutcome } from './head-keeper.ts'
 import type { Ownership } from './ownership.ts'
 import { type BrickNames, rangesOf } from './sets.ts'
 import { SpanHold } from './span-hold.ts'
@@ -106,6 +107,7 @@ export class EpochResync implements ResyncOwner {
     const isNew = answer.status === PeerStatus.unknownVolume
     if (isNew) {
       const { node } = this.#ownership
+      await this.#change(() => this.#ownership.sets.emptied(peerNumber))
       const order = { what: 'createVolume', sizeBytes: this.sizeBytes } as const
       await node.orders.ask(peerNumber, this.#terms(), order)
       answer = await this.#askFence(peerNumber)
@@ -134,14 +136,21 @@ export class EpochResync implements ResyncOwner {
   }
 
   async change(change: EarnedChange, stillEarned: () => boolean = () => true): Promise<boolean> {
-    let outcome = 'ended'
-    await this.#ownership.serially(async () => {
-      outcome = stillEarned() ? await this.#ownership.earn(change) : 'unchanged'
-    })
-    if (this.ended || outcome === 'ended' || outcome === 'superseded') {
-      throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', 'the epoch is over')
-    }
+    const outcome = await this.#change(async () =>
+      stillEarned() ? await this.#ownership.earn(change) : 'unchanged',
+    )
     return outcome === 'changed'
+  }
+
+  /** Rejects when the epoch ends, with which it may or may not have been carried out. */
+  async #change(step: () => Promise<ChangeOutcome>): Promise<ChangeOutcome> {
+    let outcome: ChangeOutcome = 'ended'
+    await this.#ownership.serially(async () => {
+      outcome = await step()
+      if (outcome === 'superseded') this.#ownership.superseded()
+    })
+    if (this.ended || outcome === 'ended') throw unavailable('the epoch is over')
+    return outcome
   }
 
   /** Of old or new sets, while a change of them is on its way. */

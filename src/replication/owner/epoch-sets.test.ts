@@ -74,3 +74,18 @@ test('sets: what M was is forgotten once every range is served by what it is', a
   expect(await world.sets.forgetFormerMinimum()).toBe('changed')
   expect(world.head).not.toHaveProperty('minReplicasBefore')
 })
+
+test('sets: of a brick that lost what it held everything is compared, by whatever epoch it is brought back', async () => {
+  const world = new World()
+  const out = [2, 3].map(peer => ({ uuid: `b${peer}`, since: 4 + peer, inSync: '00' }))
+  world.head = { ...world.head, out }
+  expect(await world.sets.emptied(2)).toBe('changed')
+  expect(world.head).toMatchObject({
+    setVersion: 2,
+    out: [
+      { uuid: 'b2', since: 0 },
+      { uuid: 'b3', since: 7 },
+    ],
+  })
+  expect([await world.sets.emptied(2), world.head.setVersion]).toEqual(['unchanged', 2])
+})

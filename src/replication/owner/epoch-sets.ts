@@ -2,6 +2,7 @@ import { BlockStatus } from '../../block/block-status.ts'
 import {
   encodeValue,
   keys,
+  type OutBrick,
   type PlacementPage,
   RANGES_PER_PAGE,
   type VolumeHead,
@@ -20,6 +21,7 @@ import {
   type BrickNames,
   inSyncSets,
   type Leaver,
+  leftAtLeast,
   type Placement,
   placedPeers,
   type Removal,
@@ -126,10 +128,7 @@ export class EpochSets {
     const before = this.#sets
     this.#become(inSyncSets(plan.head, this.#placement, names))
     this.#install(before, [])
-    const outcome = await keeper.change(head => {
-      const removal = removeMembers(head, this.#placement, names, leavers)
-      return removal === null ? null : { head: removal.head }
-    })
+    const outcome = await keeper.change(head => this.#removed(head, leavers))
     this.#become(inSyncSets(this.head, this.#placement, names))
     if (outcome === 'superseded' || outcome === 'ended') return outcome
     await this.#announce(true)
@@ -180,6 +179,20 @@ export class EpochSets {
   }
 
   /**
+   * What its brick held of the volume is gone: whoever copies to it from now on, in whatever epoch, compares everything.
+   * Told before anything is there again, which would look like what it had.
+   */
+  emptied(peer: number): Promise<ChangeOutcome> {
+    const { keeper, names } = this.#options
+    const isIts = ({ uuid, since }: OutBrick) => since > 0 && names.peerOf(uuid) === peer
+    return keeper.change(head => {
+      if (!head.out.some(isIts)) return null
+      const out = head.out.map(entry => (isIts(entry) ? { ...entry, since: 0 } : entry))
+      return { head: { ...head, out, setVersion: head.setVersion + 1 } }
+    })
+  }
+
+  /**
    * Once every range is served here nobody reads under a former epoch any more, and under this one by no other M than is
    * known here.
    */
@@ -200,8 +213,10 @@ export class EpochSets {
   #mayBecome(head: VolumeHead, after: Sets): boolean {
     const before = inSyncSets(head, this.#placement, this.#options.names)
     if (rangesOf(head.sizeBytes) !== after.length) return false
-    const isShort = (set: readonly number[], range: number) =>
-      set.length < head.minReplicas && set.length < before[range]!.length
+    const isShort = (set: readonly number[], range: number) => {
+      const { length } = before[range]!
+      return set.length < length && set.length < leftAtLeast(head, this.isServed(range), length)
+    }
     const isInUse = (set: readonly number[], range: number) =>
       before[range]!.some(peer => !set.includes(peer)) && this.#options.isReconciling(range)
     return !after.some(isShort) && !after.some(isInUse) && !this.#options.losesSource(before, after)
@@ -229,10 +244,7 @@ export class EpochSets {
       const leavers = silent.map(({ peerNumber }) => ({ peer: peerNumber, full: false }))
       if (this.#planRemoval(leavers) !== null) {
         stampActive = true
-        await keeper.change(head => {
-          const removal = removeMembers(head, this.#placement, names, leavers)
-          return removal === null ? null : { head: removal.head }
-        })
+        await keeper.change(head => this.#removed(head, leavers))
         this.#become(inSyncSets(this.head, this.#placement, names))
       } else this.#options.cannotLeave(leavers)
       if (timers.bootMs() - sinceMs > ANNOUNCE_MS_MAX) return unheard()
@@ -245,9 +257,14 @@ export class EpochSets {
   /** null when none may leave anywhere. */
   #planRemoval(leavers: readonly Leaver[]): Removal | null {
     const { names, losesSource } = this.#options
-    const plan = removeMembers(this.head, this.#placement, names, leavers)
+    const plan = this.#removed(this.head, leavers)
     if (plan === null) return null
     return losesSource(this.#sets, inSyncSets(plan.head, this.#placement, names)) ? null : plan
+  }
+
+  #removed(head: VolumeHead, leavers: readonly Leaver[]): Removal | null {
+    const isServed = (range: number) => this.isServed(range)
+    return removeMembers(head, this.#placement, this.#options.names, leavers, isServed)
   }
 
   /** For a new epoch: members that are out must find what they miss by its stamps. */

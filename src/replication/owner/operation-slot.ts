@@ -7,7 +7,7 @@ import { PeerStatus, UNKNOWN_CHECKSUM } from '../peer-network.ts'
 import type { JoinGate } from '../resync/resync-ports.ts'
 import type { Member } from './member.ts'
 import { MemberOperation, type Piece } from './member-operation.ts'
-import { PIECE_BYTES_MAX, pieceBytes } from './pieces.ts'
+import { isInPieces, PIECE_BYTES_MAX, pieceBytes } from './pieces.ts'
 import { ReadSources } from './read-sources.ts'
 import type { SetClass } from './set-class.ts'
 import type { SlotOwner } from './slot-owner.ts'
@@ -44,6 +44,8 @@ export class OperationSlot implements Piece {
   #sending = false
   #blockwise = false
   #stopped = false
+  /** A first pass over the pieces asks for space alone: of a write that there is none for nothing is done. */
+  #seeksSpace = false
   readonly #sources = new ReadSources()
   readonly #finishNow = () => {
     this.#phase = Phase.idle
@@ -112,13 +114,11 @@ export class OperationSlot implements Piece {
   start(operation: BlockOperation): void {
     this.operation = operation
     this.use++
-    this.offsetBytes = operation.offsetBytes
-    this.lengthBytes = 0
-    this.dataAt = operation.dataAt
     this.number = 0
     this.#blockwise = false
     this.#stopped = false
-    this.#nextPiece()
+    this.#seeksSpace = isInPieces(operation)
+    this.#firstPiece()
   }
 
   /** Looks again at what it was parked for. */
@@ -181,6 +181,13 @@ export class OperationSlot implements Piece {
     return Math.floor(this.offsetBytes / RANGE_BYTES)
   }
 
+  #firstPiece(): void {
+    this.offsetBytes = this.operation.offsetBytes
+    this.lengthBytes = 0
+    this.dataAt = this.operation.dataAt
+    this.#nextPiece()
+  }
+
   #nextPiece(): void {
     this.offsetBytes += this.lengthBytes
     this.dataAt += this.lengthBytes
@@ -209,6 +216,7 @@ export class OperationSlot implements Piece {
     }
     if (kind === BlockKind.trim) owner.reserved.remove(offsetBytes, lengthBytes)
     else if (!owner.reserved.covers(offsetBytes, lengthBytes)) return this.#reserve()
+    if (this.#seeksSpace) return this.#pieceDone()
     this.#change()
   }
 
@@ -344,9 +352,13 @@ export class OperationSlot implements Piece {
 
   #pieceDone(): void {
     const end = this.operation.offsetBytes + this.operation.lengthBytes
-    if (this.offsetBytes + this.lengthBytes >= end) return this.#finish(BlockStatus.ok)
-    this.#sources.forget()
-    this.#nextPiece()
+    if (this.offsetBytes + this.lengthBytes < end) {
+      this.#sources.forget()
+      this.#nextPiece()
+    } else if (this.#seeksSpace) {
+      this.#seeksSpace = false
+      this.#firstPiece()
+    } else this.#finish(BlockStatus.ok)
   }
 
   #finishLater(status: BlockStatus): void {

@@ -1,4 +1,4 @@
-import { BlockKind } from '../../block/block-operation.ts'
+import { BlockKind, type BlockOperation } from '../../block/block-operation.ts'
 import { RANGE_BYTES } from '../../control/layout.ts'
 import { STORE_BLOCK_BYTES } from '../../volume/block-alignment.ts'
 
@@ -20,4 +20,9 @@ export function pieceBytes(
   const inRangeBytes = Math.min(leftBytes, RANGE_BYTES - (offsetBytes % RANGE_BYTES))
   const carriesData = kind !== BlockKind.trim && kind !== BlockKind.zero
   return carriesData ? Math.min(inRangeBytes, PIECE_BYTES_MAX) : inRangeBytes
+}
+
+/** A write in several pieces, which others may have an end put to between two of them. */
+export function isInPieces({ kind, offsetBytes, lengthBytes }: BlockOperation): boolean {
+  return kind === BlockKind.write && pieceBytes(kind, offsetBytes, lengthBytes, false) < lengthBytes
 }

@@ -15,6 +15,7 @@ const head = {
   sizeBytes: 1,
 } as unknown as VolumeHead
 
+const served = () => true
 const leaver = (peer: number, full = false) => ({ peer, full })
 
 test('sets: nobody is out of a new volume', () => {
@@ -27,7 +28,7 @@ test('sets: a member leaves where M remain and stays in sync where they would no
     [2, 3],
     [1, 3],
   ]
-  const removal = removeMembers(head, placement, names, [leaver(2)])!
+  const removal = removeMembers(head, placement, names, [leaver(2)], served)!
   expect(inSyncSets(removal.head, placement, names)).toEqual([
     [1, 3],
     [2, 3],
@@ -37,13 +38,13 @@ test('sets: a member leaves where M remain and stays in sync where they would no
 })
 
 test('sets: of two that should leave at once only so many do that M remain', () => {
-  const removal = removeMembers(head, [[1, 2, 3]], names, [leaver(2), leaver(3)])!
+  const removal = removeMembers(head, [[1, 2, 3]], names, [leaver(2), leaver(3)], served)!
   expect(removal.left).toEqual([2])
   expect(inSyncSets(removal.head, [[1, 2, 3]], names)).toEqual([[1, 3]])
 })
 
 test('sets: nobody leaves a set of M', () => {
-  expect(removeMembers(head, [[1, 2]], names, [leaver(2)])).toBeNull()
+  expect(removeMembers(head, [[1, 2]], names, [leaver(2)], served)).toBeNull()
 })
 
 test('sets: whoever leaves again somewhere else keeps the older generation', () => {
@@ -51,16 +52,16 @@ test('sets: whoever leaves again somewhere else keeps the older generation', () 
     [1, 2, 3],
     [1, 2],
   ]
-  const first = removeMembers(head, placement, names, [leaver(2)])!.head
+  const first = removeMembers(head, placement, names, [leaver(2)], served)!.head
   const wider = [placement[0]!, [1, 2, 4]]
-  const second = removeMembers({ ...first, generation: 8 }, wider, names, [leaver(2)])!
+  const second = removeMembers({ ...first, generation: 8 }, wider, names, [leaver(2)], served)!
   expect(second.head.out).toEqual([{ uuid: 'b2', since: 6, inSync: '00' }])
   expect(second.since).toBe(9)
 })
 
 test('sets: nobody leaves a range of which the owner has not heard who holds it', () => {
   const grown = { ...head, sizeBytes: 2 * RANGE_BYTES }
-  const removal = removeMembers(grown, [[1, 2, 3]], names, [leaver(2)])!
+  const removal = removeMembers(grown, [[1, 2, 3]], names, [leaver(2)], served)!
   expect(
     inSyncSets(
       removal.head,
@@ -81,7 +82,7 @@ test('sets: a brick that joined everywhere is out no more', () => {
     [1, 2, 3],
     [1, 2, 3],
   ]
-  const { head: without } = removeMembers(head, placement, names, [leaver(3)])!
+  const { head: without } = removeMembers(head, placement, names, [leaver(3)], served)!
   const half = addMember(without, placement, names, 'b3', new Set([1]))
   expect(inSyncSets(half, placement, names)).toEqual([
     [1, 2],
@@ -97,7 +98,7 @@ test('sets: a brick whose missing ranges have all moved away is out no more', ()
     [1, 2, 3],
     [1, 2, 3],
   ]
-  const { head: without } = removeMembers(head, placement, names, [leaver(3)])!
+  const { head: without } = removeMembers(head, placement, names, [leaver(3)], served)!
   const half = addMember(without, placement, names, 'b3', new Set([1]))
   expect(withoutMoved(half, placement, names)).toBe(half)
   expect(withoutMoved(half, [[1, 2, 4], placement[1]!], names).out).toEqual([])
@@ -114,6 +115,18 @@ test('sets: a bitmap of many ranges reads as it was written', () => {
 })
 
 test('sets: whoever lost what it held returns by a full comparison', () => {
-  const removal = removeMembers(head, [[1, 2, 3]], names, [leaver(3, true)])!
+  const removal = removeMembers(head, [[1, 2, 3]], names, [leaver(3, true)], served)!
   expect(removal.head.out).toEqual([{ uuid: 'b3', since: 0, inSync: '00' }])
+})
+
+test('sets: where a former owner may read yet by what M was, as many stay as it counted on', () => {
+  const placement = [
+    [1, 2, 3],
+    [1, 3],
+    [1, 3],
+  ]
+  const fallen = { ...head, minReplicas: 1, minReplicasBefore: 2 }
+  const isServed = (range: number) => range === 2
+  const removal = removeMembers(fallen, placement, names, [leaver(1), leaver(2)], isServed)!
+  expect(inSyncSets(removal.head, placement, names)).toEqual([[2, 3], [1, 3], [3]])
 })

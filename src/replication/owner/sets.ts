@@ -1,5 +1,5 @@
 import { inSyncSets } from '../../control/in-sync.ts'
-import { isInSync, type OutBrick, rangesOf, type VolumeHead } from '../../control/layout.ts'
+import { fencesNeeded, isInSync, type OutBrick, rangesOf, type VolumeHead } from '../../control/layout.ts'
 
 export { inSyncSets, rangesOf }
 
@@ -36,6 +36,14 @@ export interface Removal {
 }
 
 /**
+ * How many of a set of `members` have to stay. Where this epoch does not serve yet, a former owner may read by what M was
+ * before it fell: a set of fewer would be served with a fence of none that it counts on.
+ */
+export function leftAtLeast(head: VolumeHead, isServed: boolean, members: number): number {
+  return isServed ? head.minReplicas : fencesNeeded(head, members)
+}
+
+/**
  * The head after these peers left every range where at least M remain; null when none may leave anywhere. A
  * brick that was out of some ranges already keeps its older `since`: more is copied than needed, never less.
  * Ranges that the head has and `placement` has not yet are nobody's to leave.
@@ -45,6 +53,7 @@ export function removeMembers(
   placement: Placement,
   names: BrickNames,
   leavers: readonly Leaver[],
+  isServed: (range: number) => boolean,
 ): Removal | null {
   const sets = inSyncSets(head, placement, names)
   const since = head.generation + 1
@@ -55,7 +64,7 @@ export function removeMembers(
     if (uuid === null) continue
     const gone = new Set<number>()
     for (const [range, set] of sets.entries()) {
-      if (!set.includes(peer) || set.length - 1 < head.minReplicas) continue
+      if (!set.includes(peer) || set.length - 1 < leftAtLeast(head, isServed(range), set.length)) continue
       sets[range] = set.filter(member => member !== peer)
       gone.add(range)
     }

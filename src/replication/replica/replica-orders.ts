@@ -43,7 +43,7 @@ export async function executeOrder(
     case 'segments':
       return answered({ active: volume.activeSegments(), suspect: volume.suspectSegments() })
     case 'trustSegments':
-      await volume.trustSegments(order.segments)
+      await replica.trustSegments(order.segments)
       return DONE
     case 'regionsSince':
       return answered({ regions: await volume.regionsSince(order.since, order.from, order.atMost) })

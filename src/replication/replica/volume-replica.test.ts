@@ -37,7 +37,15 @@ class ManualTimers implements Timers {
   }
 }
 
-function makeReplica({ fresh = true, forgottenUntilMs = 0, persisted = {} } = {}) {
+interface ReplicaOptions {
+  readonly fresh?: boolean
+  readonly forgottenUntilMs?: number
+  readonly persisted?: Partial<ReplicaDescriptor>
+  /** Of a cold brick; a warm one unless given. */
+  readonly suspect?: readonly number[]
+}
+
+function makeReplica({ fresh = true, forgottenUntilMs = 0, persisted = {}, suspect }: ReplicaOptions = {}) {
   const timers = new ManualTimers()
   const volume = {
     descriptor: { epoch: 1, setVersion: 1, ...persisted } as ReplicaDescriptor,
@@ -48,9 +56,13 @@ function makeReplica({ fresh = true, forgottenUntilMs = 0, persisted = {} } = {}
     },
     atomicsAtOpen: [],
     activeSegments: () => [7],
-    suspectSegments: (): number[] => [],
+    suspectSegments: (): readonly number[] => suspect ?? [],
+    async trustSegments(segments: readonly number[]) {
+      const left = this.suspectSegments().filter(segment => !segments.includes(segment))
+      this.suspectSegments = () => left
+    },
   }
-  const store = { failure: null as Error | null, state: 'warm' }
+  const store = { failure: null as Error | null, state: suspect === undefined ? 'warm' : 'cold' }
   const replica = new VolumeReplica({
     volume: volume as unknown as ReplicaVolume,
     store: store as unknown as ReplicaStore,
@@ -186,18 +198,37 @@ test('replica: until a reconcile has ended, all active segments are reported aga
   expect(answers.map(({ activeSegments }) => activeSegments)).toEqual([[], [7], []])
 })
 
-test('replica: of a cold brick one is warm again that a reconcile has settled, with nothing suspect left', async () => {
-  const { timers, volume, store, replica, fence, ended } = makeReplica()
-  store.state = 'cold'
-  volume.suspectSegments = () => [7]
-  for (const epoch of [2, 3, 4, 5]) {
+test('replica: of a cold brick one is warm again that was made like the others, whatever becomes of other volumes', async () => {
+  const { timers, volume, replica, fence, ended } = makeReplica({ fresh: false, suspect: [7, 1030] })
+  for (const epoch of [2, 3, 4]) {
     fence(epoch)
     await timers.pass(0)
-    if (epoch === 3) volume.suspectSegments = () => []
     if (epoch > 2) replica.reconciled(epoch)
-    if (epoch === 4) volume.suspectSegments = () => [9]
   }
-  expect((ended as FenceAnswer[]).map(({ state }) => state)).toEqual(['cold', 'cold', 'warm', 'cold'])
+  expect(ended).toMatchObject([{ state: 'cold' }, { state: 'cold' }, { state: 'warm' }])
+  // Where it is out it is suspect until it is copied, and said to be.
+  expect(ended[2]).toMatchObject({ suspectSegments: [7, 1030] })
+  volume.suspectSegments = () => []
+  fence(5)
+  await timers.pass(0)
+  expect(ended[3]).toMatchObject({ state: 'warm', suspectSegments: [] })
+})
+
+test('replica: one is warm once nothing of it is suspect any more, though its epoch has not settled', async () => {
+  const { timers, replica, fence, ended } = makeReplica({ fresh: false, suspect: [7, 8] })
+  for (const [epoch, trusted] of [[2, [7]] as const, [3, [8]] as const, [4, []] as const]) {
+    fence(epoch)
+    await timers.pass(0)
+    await replica.trustSegments(trusted)
+  }
+  expect(ended).toMatchObject([{ state: 'cold' }, { state: 'cold' }, { state: 'warm', continuous: false }])
+})
+
+test('replica: one that was at rest when the machine went down has lost nothing', async () => {
+  const { timers, fence, ended } = makeReplica({ fresh: false, suspect: [] })
+  fence(2)
+  await timers.pass(0)
+  expect(ended).toMatchObject([{ state: 'warm', continuous: false }])
 })
 
 test('replica: atomic writes above the watermark are reported until a reconcile has ended', async () => {

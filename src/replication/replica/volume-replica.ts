@@ -39,6 +39,8 @@ export class VolumeReplica {
   /** Operations of this epoch have been noted from its beginning on; 0: of none. */
   #loggedEpoch = 0
   #settledEpoch: number
+  /** It was written to when the machine went down, and has not been made like a good member since. */
+  #mayLack: boolean
   #inFlight = 0
   #wake: (() => void) | null = null
   #fence: { readonly epoch: number; readonly answer: Promise<FenceAnswer | PeerStatus> } | null = null
@@ -53,6 +55,7 @@ export class VolumeReplica {
     this.#fencedBy = fencedBy ?? null
     this.#epoch = options.fresh ? epoch : 0
     this.#settledEpoch = options.fresh ? epoch : 0
+    this.#mayLack = options.store.state === 'cold' && options.volume.suspectSegments().length > 0
     this.#promisedUntilMs = options.fresh ? 0 : options.forgottenUntilMs
   }
 
@@ -119,7 +122,14 @@ export class VolumeReplica {
   reconciled(epoch: number): void {
     if (epoch !== this.#epoch) return
     this.#settledEpoch = epoch
+    this.#mayLack = false
     this.#atomics = []
+  }
+
+  /** These segments were reconciled with a good member, or copied from one. */
+  async trustSegments(segments: readonly number[]): Promise<void> {
+    await this.volume.trustSegments(segments)
+    if (this.volume.suspectSegments().length === 0) this.#mayLack = false
   }
 
   /** Others may have it in part if the reconcile that gives it does not end. */
@@ -224,17 +234,15 @@ export class VolumeReplica {
     for (const { kind, offsetBytes, lengthBytes } of operations) {
       if (kind === BlockKind.writeAtomic) this.#atomics.push({ offsetBytes, lengthBytes })
     }
-    const suspectSegments = this.volume.suspectSegments()
-    // A brick stays cold until all of its volumes are settled; this one is, and nothing of it was lost since.
-    const isWarm = this.#store.state === 'warm' || (continuous && suspectSegments.length === 0)
     return {
-      state: isWarm ? 'warm' : 'cold',
+      // A brick stays cold until nothing of all its volumes is suspect any more; this one need not wait for the others.
+      state: this.#store.state === 'warm' || !this.#mayLack ? 'warm' : 'cold',
       epoch,
       setVersion,
       continuous,
       operations,
       activeSegments: continuous ? [] : this.volume.activeSegments(),
-      suspectSegments,
+      suspectSegments: this.volume.suspectSegments(),
       atomics: [...this.#atomics],
       log: this.#recent.log(this.#epoch, this.#loggedEpoch > 0 && this.#loggedEpoch === this.#epoch),
     }

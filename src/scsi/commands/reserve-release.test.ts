@@ -65,6 +65,14 @@ test('RESERVE: the loss of its nexus and every reset end it', async () => {
   }
 })
 
+test('RESERVE: a holder that lost it to what came by another logical unit hears of a reset, nobody else does', async () => {
+  const { device, holder, other } = await reserved()
+  device.volume.reservations.endUnitReservation()
+  expect((await other.run(RESERVE)).status).toBe(good)
+  expect((await holder.run(cdb.testUnitReady())).code).toEqual([0x6, 0x29, 0x03])
+  expect((await holder.run(RESERVE)).status).toBe(reservationConflict)
+})
+
 test('RESERVE: while it stands, persistent reservations conflict for everybody', async () => {
   const { holder, other } = await reserved()
   const dataOut = reserveOutList(0n, 1n)

@@ -53,6 +53,7 @@ export class GatewayFront implements Front {
       volume.reservations.listen({
         reservationNotice() {},
         abortTasksOf: registrants => this.#abortTasksOf(tested.name, registrants),
+        unitReservationChanged() {},
       })
     }
     return handler

@@ -126,6 +126,28 @@ test('atomic write: over two ranges it goes to every member whole, where both ha
   expect([ended, refused]).toEqual([[BlockStatus.ok], [BlockStatus.outOfRange]])
 })
 
+test('write: in several pieces it has space for all of them before anything of it is written', () => {
+  const { links, submit } = aVolume()
+  const members = links.slice(0, 2)
+  const sent = () => members.map(link => link.sent.map(({ kind, lengthBytes }) => [kind, lengthBytes]))
+  const { reserve, write } = PeerRequestKind
+  const refused = submit(BlockKind.write, RANGE_BYTES - 4096, 12288)
+  expect(sent()).toEqual(members.map(() => [[reserve, 4096]]))
+  for (const link of members) link.answer(BlockStatus.ok)
+  expect(sent()).toEqual(members.map(() => [[reserve, 8192]]))
+  for (const link of members) link.answer(BlockStatus.noSpace)
+  expect([refused, sent()]).toEqual([[BlockStatus.noSpace], [[], []]])
+  const ended = submit(BlockKind.write, RANGE_BYTES - 4096, 12288)
+  for (const link of members) link.answer(BlockStatus.ok)
+  for (const bytes of [4096, 8192]) {
+    expect(links.map(link => link.sent.map(({ kind, lengthBytes }) => [kind, lengthBytes]))).toEqual(
+      links.map(() => [[write, bytes]]),
+    )
+    for (const link of links) link.answer(BlockStatus.ok)
+  }
+  expect(ended).toEqual([BlockStatus.ok])
+})
+
 test('flush: a member that is not fenced yet is sent nothing, and nothing while it is suspect', () => {
   const { links, two, extents, submit } = aVolume()
   two.fenced = false
