@@ -9,6 +9,7 @@ import type { StartDaemon } from './cluster/sim-peer.ts'
 import { type Shape, shapeOf, World } from './cluster/world.ts'
 import { ABSENCE_FAULTS } from './faults/absence.ts'
 import { ATOMIC_FAULTS } from './faults/aimed-atomics.ts'
+import { COPY_FAULTS, SHRINK_FAULTS } from './faults/aimed-copies.ts'
 import { LAST_MEMBER_FAULTS, LAST_OWNER_FAULTS } from './faults/aimed-last.ts'
 import { LAYOUT_FAULTS } from './faults/aimed-moves.ts'
 import { type AnyFaultKind, DISKS_LOST_KIND, Nemesis, ROLLBACK_KIND } from './faults/nemesis.ts'
@@ -43,6 +44,9 @@ const AIMS_AT_MOVES = 3
 const ABSENCE_BEGINS = [0.05, 0.3] as const
 const SLOW_THINK_MS = [40, 100, 200] as const
 const MANY_NBD_CHANCE = 0.2
+/** Of copies onto a disk that was emptied. */
+const EMPTIED_CHANCE = 0.15
+const EMPTIED_TRIES = 3
 const CLIENTS = 5
 
 /** Time for the world to come up before the first fault, and to come to rest after the last. */
@@ -166,6 +170,9 @@ class Run {
       if (world.shape.gateways)
         this.#plan(LAST_MEMBERS_PER_SEED, lone, () => this.#nemesis.aimOneOf(LAST_OWNER_FAULTS, lone))
     }
+    const emptied = new Random(world.seed, 'emptied disks')
+    if (emptied.chance(EMPTIED_CHANCE))
+      this.#plan(EMPTIED_TRIES, emptied, () => this.#nemesis.aimOneOf(COPY_FAULTS, emptied))
     const lost = new Random(world.seed, 'disks lost')
     if (!world.shape.layout && lost.chance(DISKS_LOST_CHANCE) && options.faults.includes(DISKS_LOST_KIND))
       this.#plan(DISKS_LOST_TRIES, lost, () => this.#nemesis.loseDisks(lost))
@@ -174,6 +181,7 @@ class Run {
     if (world.shape.gateways)
       this.#plan(MOVES_PER_SEED, new Random(world.seed, 'moves'), () => this.#roaming.strike())
     this.#operator = new Operator(world)
+    world.shrink = (volume, replicas) => this.#operator.shrink(volume, replicas)
     if (world.shape.layout) this.#planLayout()
     this.#strikes.sort((a, b) => a.at - b.at)
   }
@@ -182,6 +190,8 @@ class Run {
     const random = new Random(this.#world.seed, 'layout changes')
     this.#plan(CHANGES_PER_SEED, random, () => this.#operator.strike())
     this.#plan(AIMS_AT_MOVES, random, () => this.#nemesis.aimOneOf(LAYOUT_FAULTS, random))
+    const shrink = new Random(this.#world.seed, 'shrink fault')
+    this.#plan(1, shrink, () => this.#nemesis.aimOneOf(SHRINK_FAULTS, shrink))
     if (!this.#world.shape.absence) return
     const absence = new Random(this.#world.seed, 'absence fault')
     const at = Math.floor(absence.between(...ABSENCE_BEGINS) * this.#operations)

@@ -134,6 +134,8 @@ export class World {
   readonly clients: SimClient[] = []
   readonly #judged: JudgedPeer[] = []
   readonly epochListeners = new Set<(volume: string) => void>()
+  /** An operator takes replicas of the volume away, one unless told how many remain. */
+  shrink: (volume: TestedVolume, replicas?: number) => void = () => {}
   /** Where promises that were broken go when nobody is there to catch them. */
   broken: (violation: Violation) => void = violation => {
     throw violation

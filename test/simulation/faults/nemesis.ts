@@ -3,6 +3,7 @@ import { Random } from '../world/random.ts'
 import { ABSENCE_FAULT_KINDS, type AbsenceFaultKind } from './absence.ts'
 import { AIMED_FAULT_KINDS, AIMED_FAULTS, type AimedFault, type AimedFaultKind, aimFault } from './aimed.ts'
 import { ATOMIC_FAULT_KINDS, type AtomicFaultKind } from './aimed-atomics.ts'
+import { COPY_FAULT_KINDS, type CopyFaultKind } from './aimed-copies.ts'
 import {
   LAST_MEMBER_FAULT_KINDS,
   LAST_OWNER_FAULT_KINDS,
@@ -23,6 +24,7 @@ export type AnyFaultKind =
   | FaultKind
   | AimedFaultKind
   | AtomicFaultKind
+  | CopyFaultKind
   | LastMemberFaultKind
   | LastOwnerFaultKind
   | LayoutFaultKind
@@ -31,6 +33,7 @@ export const ALL_FAULT_KINDS: readonly AnyFaultKind[] = [
   ...FAULT_KINDS,
   ...AIMED_FAULT_KINDS,
   ...ATOMIC_FAULT_KINDS,
+  ...COPY_FAULT_KINDS,
   ...LAST_MEMBER_FAULT_KINDS,
   ...LAST_OWNER_FAULT_KINDS,
   ...LAYOUT_FAULT_KINDS,

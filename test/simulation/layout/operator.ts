@@ -62,6 +62,16 @@ export class Operator {
     }
   }
 
+  /** Takes replicas away, one unless told how many remain. */
+  shrink({ index, name }: TestedVolume, replicas = this.#replicas[index]! - 1): void {
+    if (replicas < 1 || replicas >= this.#replicas[index]!) return
+    this.#replicas[index] = replicas
+    this.#world.tally.add('layout replicas')
+    const what = `${replicas} replicas of ${name}`
+    this.#waiting.push({ what, run: control => control.setReplicas(name, replicas) })
+    this.#next()
+  }
+
   #drain(): Command | null {
     const taking = this.#taking()
     if (taking.length <= Math.max(...this.#replicas)) return null
