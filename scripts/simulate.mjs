@@ -14,6 +14,7 @@ const USAGE = `npm run simulate -- [--seed N [--trace]] [--seeds FROM-TO] [--bug
   --layout WHEN    the same: peers are drained and added, R changes, volumes grow
   --reservations WHEN  the same, where clients come to any daemon: hosts fence each other
   --looks WHEN     the same: clients ask what is mapped
+  --aborts WHEN    the same: initiators take single commands back
   --model NAME     replicated (default), or single-owner: what the checker itself is tried on
   --bugs A,B       seeded bugs, or all of them: each must be found within ${SEEDS_PER_BUG} seeds
   --jobs N         processes at a time`
@@ -33,6 +34,7 @@ function readOptions() {
         layout: { type: 'string' },
         reservations: { type: 'string' },
         looks: { type: 'string' },
+        aborts: { type: 'string' },
         model: { type: 'string', default: 'replicated' },
         bugs: { type: 'string' },
         jobs: { type: 'string' },
@@ -99,6 +101,7 @@ for (const name of [
   'layout',
   'reservations',
   'looks',
+  'aborts',
 ])
   if (options[name] !== undefined) args.push(`--${name}`, options[name])
 if (options.bugs !== undefined) {

@@ -24,6 +24,7 @@ function run(seed: number, bug: PlantedBug): Promise<SeedResult> {
     layout: false,
     reservations: false,
     looks: false,
+    aborts: false,
   }
   const options = {
     seed,

@@ -221,6 +221,10 @@ class Run {
       world.clients.push(new SimClient(world, name, identity, volume, maker, workload, random))
     }
     if (world.shape.reservations) this.#letHostsFence()
+    if (world.shape.aborts) {
+      for (const client of world.clients.filter(isInitiator))
+        client.aborts = new Random(world.seed, `aborts of ${client.name}`)
+    }
     for (const client of world.clients) client.begin()
     this.#nemesis.operate()
     this.#look()

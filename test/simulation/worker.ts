@@ -33,6 +33,7 @@ const { values } = parseArgs({
     layout: { type: 'string' },
     reservations: { type: 'string' },
     looks: { type: 'string' },
+    aborts: { type: 'string' },
   },
 })
 
@@ -51,6 +52,7 @@ async function optionsOfModel(): Promise<Omit<SeedOptions, 'seed' | 'print'>> {
         layout: false,
         reservations: false,
         looks: false,
+        aborts: false,
       },
       mustSettle: false,
     }
@@ -63,6 +65,7 @@ async function optionsOfModel(): Promise<Omit<SeedOptions, 'seed' | 'print'>> {
     ...(values.minimum === undefined ? {} : { minReplicas: Number(values.minimum) }),
     ...(values.rollback === undefined ? {} : { rollback: values.rollback === 'always' }),
     ...(values.layout === undefined ? {} : { layout: values.layout === 'always' }),
+    ...(values.aborts === undefined ? {} : { aborts: values.aborts === 'always' }),
     ...(values.looks === undefined ? {} : { looks: values.looks === 'always' }),
     ...(values.reservations === undefined ? {} : { reservations: values.reservations === 'always' }),
     ...(values.atomics === undefined ? {} : { atomics: values.atomics === 'always' }),

@@ -35,6 +35,11 @@ export class DaemonSide {
     } else handle.submit(block)
   }
 
+  /** ABORT TASK. */
+  abort(block: BlockOperation): void {
+    if (this.#tasks.has(block)) this.handle?.abort(block)
+  }
+
   /** As a SCSI target does it: takes all of it back, and resolves when the last has ended. */
   async abortTasks(): Promise<void> {
     const ends: Promise<void>[] = []

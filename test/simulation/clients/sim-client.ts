@@ -25,6 +25,7 @@ const IMPATIENT_MS = 6_000
 /** Longer than a gateway keeps what it cannot pass on. */
 const PATIENT_MS = 40_000
 const LOGIN_MS_MAX = 3_000
+const ABORT_CHANCE = 0.1
 const LOGIN_AGAIN_MS = 120
 const READER_THINKS_MS = 100
 
@@ -66,6 +67,8 @@ export class SimClient {
   avoids: SimPeer | null = null
   /** Where hosts fence each other. */
   registrant: Registrant | null = null
+  /** Where hosts take single commands back. */
+  aborts: Random | null = null
   readonly #world: World
   readonly #random: Random
   readonly #maker: OperationMaker
@@ -305,11 +308,21 @@ export class SimClient {
       this.#fromDaemon(session, () => this.#answered(session, operation, block, status, failedAtBytes))
     }
     this.#toDaemon(session, () => session.atDaemon.arrived(operation, block, ended))
+    if (this.aborts?.chance(ABORT_CHANCE)) this.#abortSoon(session, operation, block, this.aborts)
     this.#world.loop.after(this.#patienceMs, () => {
       if (!session.open || !session.inFlight.has(operation)) return
       this.#world.trace.say(this.name, `${describe(operation)} was not answered in time`)
       this.#close(session)
       this.#logIn()
+    })
+  }
+
+  /** ABORT TASK: the command ends as it was going to, or as aborted, with nothing done of it. */
+  #abortSoon(session: Session, operation: ClientOperation, block: BlockOperation, random: Random): void {
+    this.#world.loop.after(random.chance(0.7) ? random.between(0, 3) : random.between(0, 4_000), () => {
+      if (!session.open || !session.inFlight.has(operation)) return
+      this.#world.tally.add('client abort')
+      this.#toDaemon(session, () => session.atDaemon.abort(block))
     })
   }
 

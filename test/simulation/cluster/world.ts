@@ -38,6 +38,8 @@ export interface Shape {
   readonly rollback: boolean
   /** Clients ask what is mapped. */
   readonly looks: boolean
+  /** Initiators take single commands back. */
+  readonly aborts: boolean
   /** Hosts fence each other by persistent reservations; only where clients come to gateways. */
   readonly reservations: boolean
   /** Operators drain and add peers, change R, and let volumes grow. */
@@ -63,6 +65,7 @@ const ONE_IS_ENOUGH_CHANCE = 0.08
 const ROLLBACK_CHANCE = 0.03
 const RESERVATIONS_CHANCE = 0.3
 const LOOKS_CHANCE = 0.15
+const ABORTS_CHANCE = 0.15
 
 const LAYOUT_CHANCE = 0.1
 /** The same where the layout changes. */
@@ -94,6 +97,7 @@ export function shapeOf(seed: number, instead: Partial<Shape> = {}): Shape {
     atomics: new Random(seed, 'atomics').chance(ATOMICS_CHANCE),
     layout: new Random(seed, 'layout').chance(LAYOUT_CHANCE),
     looks: new Random(seed, 'looks').chance(LOOKS_CHANCE),
+    aborts: new Random(seed, 'aborts').chance(ABORTS_CHANCE),
     reservations: false,
     latePeers: 0,
     homes: peers,
