@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest'
 import { LeaseKeeper } from './lease-keeper.ts'
-import { PROGRESS_MS_MAX, ProgressMark } from './progress.ts'
+import { PROGRESS_MS_MAX, ProgressMark, ProgressWatch } from './progress.ts'
 
 let keeper: LeaseKeeper | null = null
 afterEach(() => keeper?.[Symbol.dispose]())
@@ -68,10 +68,30 @@ test('lease: a process without progress sends no heartbeat, and none for a lease
 })
 
 test('progress: fresh for a second after the mark, in every thread that shares it', () => {
-  const mark = new ProgressMark()
-  const other = new ProgressMark(mark.buffer)
+  let nowNs = 5n
+  const mark = new ProgressMark(undefined, () => nowNs)
+  const other = new ProgressMark(mark.buffer, () => nowNs)
   const bound = BigInt(PROGRESS_MS_MAX) * 1_000_000n
-  mark.mark(5n)
-  expect(other.isFresh(5n + bound)).toBe(true)
-  expect(other.isFresh(6n + bound)).toBe(false)
+  mark.mark()
+  nowNs += bound
+  expect(other.isFresh()).toBe(true)
+  nowNs += 1n
+  expect(other.isFresh()).toBe(false)
+})
+
+test('progress: none while the oldest operation of the brick is older than the bound', () => {
+  let [nowNs, oldestMs] = [0n, PROGRESS_MS_MAX + 1]
+  const looks: (() => void)[] = []
+  const mark = new ProgressMark(undefined, () => nowNs)
+  const every = (_ms: number, look: () => void) => {
+    looks.push(look)
+    return () => looks.splice(0)
+  }
+  using _watch = new ProgressWatch(mark, () => oldestMs, every)
+  nowNs = BigInt(PROGRESS_MS_MAX + 1) * 1_000_000n
+  looks[0]!()
+  expect(mark.isFresh()).toBe(false)
+  oldestMs = PROGRESS_MS_MAX
+  looks[0]!()
+  expect(mark.isFresh()).toBe(true)
 })

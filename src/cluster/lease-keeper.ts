@@ -1,3 +1,4 @@
+import { type Every, everyInterval } from '../lib/every.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
 
 export interface LeaseKeeperOptions {
@@ -8,6 +9,8 @@ export interface LeaseKeeperOptions {
   /** A lease that keys may hang on from now on, or null when the last one is gone. */
   readonly changed: (lease: bigint | null) => void
   readonly failed: (error: unknown) => void
+  /** Node's timers unless given. */
+  readonly every?: Every
 }
 
 /** Six heartbeats per TTL: five may be lost, or find a member of etcd silent. */
@@ -16,14 +19,15 @@ const BEATS_PER_TTL = 6
 /** Keeps one lease alive, and gets another one when it is gone. */
 export class LeaseKeeper implements Disposable {
   readonly #options: LeaseKeeperOptions
-  readonly #timer: NodeJS.Timeout
+  readonly #stopBeating: () => void
   #lease: bigint | null = null
   #beating = false
   #stopped = false
 
   constructor(options: LeaseKeeperOptions) {
     this.#options = options
-    this.#timer = setInterval(() => void this.beat(), (options.ttlSeconds * 1000) / BEATS_PER_TTL)
+    const { ttlSeconds, every = everyInterval } = options
+    this.#stopBeating = every((ttlSeconds * 1000) / BEATS_PER_TTL, () => void this.beat())
     void this.beat()
   }
 
@@ -43,7 +47,7 @@ export class LeaseKeeper implements Disposable {
 
   [Symbol.dispose](): void {
     this.#stopped = true
-    clearInterval(this.#timer)
+    this.#stopBeating()
   }
 
   async #renew(): Promise<void> {

@@ -1,5 +1,5 @@
 import { fencesNeeded, RANGE_BYTES } from '../../control/layout.ts'
-import { fateOf, type LoggedOperation, type OperationFate } from '../operation-log.ts'
+import { fateOf, type LoggedOperation, type OperationFate, type OperationLog } from '../operation-log.ts'
 import type { MemberPort } from '../resync/resync-ports.ts'
 import { doubtfulSpans } from './doubts.ts'
 import { Fencing } from './fencing.ts'
@@ -30,6 +30,8 @@ export class EpochOpening {
   #settled = false
   /** In sync again since the others were told that the epoch has settled. */
   readonly #untold = new Set<Member>()
+  /** S(r) as it was when r was first served: whom the reconcile makes alike. */
+  readonly #openedWith: (readonly number[])[] = []
   /** The volume had not this range when the epoch began: nothing was ever written there before. */
   #freshFrom = Number.POSITIVE_INFINITY
 
@@ -59,6 +61,7 @@ export class EpochOpening {
         generation: () => ownership.head.generation,
         ended,
         members: range => ownership.members(range),
+        isLeaving: range => ownership.extents.classes[range]?.frozen === true,
         atomics: () => this.#fencing.answers.flatMap(({ atomics }) => atomics ?? []),
         isSuspect: (member, segment) => this.#isSuspect(member, segment),
         reconciled: regions => {
@@ -77,12 +80,19 @@ export class EpochOpening {
     return this.#reconcile.regionsLeft
   }
 
-  /** By what the members that count were asked to do in the epoch before. */
+  /**
+   * By what the members that counted at the beginning were asked to do in the epoch before. Who has left since may have
+   * been whom the others were made like: that all who remain had it once says nothing then. PROTOCOL rule 18.
+   */
   fate(operation: LoggedOperation): OperationFate {
+    const { current } = this.#ownership.sets
     const first = Math.floor(operation.offsetBytes / RANGE_BYTES)
     const last = Math.floor((operation.offsetBytes + operation.lengthBytes - 1) / RANGE_BYTES)
-    const touched = this.#ownership.sets.current.slice(first, last + 1)
-    const logs = touched.map(peers => peers.map(peer => this.#fencing.answer(peer)?.log ?? null))
+    const logs: (OperationLog | null)[][] = []
+    for (let range = first; range <= last; range++) {
+      const counted = this.#openedWith[range] ?? current[range] ?? []
+      logs.push(counted.map(peer => this.#fencing.answer(peer)?.log ?? null))
+    }
     return fateOf(operation, logs)
   }
 
@@ -242,7 +252,8 @@ export class EpochOpening {
 
   /** What is in doubt is locked before anybody can ask for it. */
   #hold(ranges: ReadonlySet<number>): void {
-    const { queue, head, extents } = this.#ownership
+    const { queue, head, extents, sets } = this.#ownership
+    for (const range of ranges) this.#openedWith[range] = sets.current[range]!
     const spans = doubtfulSpans(this.#fencing.answers, head.sizeBytes).filter(({ startBytes }) =>
       ranges.has(Math.floor(startBytes / RANGE_BYTES)),
     )

@@ -19,6 +19,8 @@ export interface ReconcileOptions {
   readonly ended: () => boolean
   /** S(r) now: members whose process kept its memory and page cache first. */
   readonly members: (range: number) => readonly WholePort[]
+  /** A member is on its way out of S(r), and may stay. */
+  readonly isLeaving: (range: number) => boolean
   /** Writes that no member may hold a part of, and some may not have. */
   readonly atomics: () => readonly ByteSpan[]
   /** Segments that no source may be read from on this member. */
@@ -93,10 +95,11 @@ export class Reconcile {
   }
 
   async #reconcile(hold: SpanHold): Promise<void> {
-    const { members, isSuspect } = this.#options
+    const { members, isSuspect, isLeaving } = this.#options
     const range = Math.floor(hold.startBytes / RANGE_BYTES)
     const segment = Math.floor(hold.startBytes / SEGMENT_BYTES)
     const { first, count } = regionsOf(hold)
+    if (isLeaving(range)) throw new CopyFailure('a member of it is leaving')
     const set = members(range)
     const source = set.find(member => !isSuspect(member, segment))
     if (set.length === 1) return this.#settleAlone(set[0]!, hold)

@@ -27,6 +27,8 @@ export class SimBrick implements ReplicaStore {
   state: 'warm' | 'cold'
   failure: Error | null = null
   readonly #open = new Map<string, SimVolume>()
+  /** bootMs at which each wait for the disk began. */
+  readonly #waits = new Set<{ readonly sinceMs: number }>()
 
   constructor(disk: SimDisk, process: SimProcess, tally: Tally, witness: BrickWitness) {
     this.disk = disk
@@ -116,8 +118,19 @@ export class SimBrick implements ReplicaStore {
     if (this.failure !== null) throw this.failure
   }
 
-  wait(ms: number): Promise<void> {
-    return new Promise(resolve => this.process.post(ms + this.disk.trouble.slowMs, resolve))
+  async wait(ms: number): Promise<void> {
+    const begun = { sinceMs: this.process.bootMs() }
+    this.#waits.add(begun)
+    await new Promise<void>(resolve => this.process.post(ms + this.disk.trouble.slowMs, resolve))
+    this.#waits.delete(begun)
+  }
+
+  /** Since when the disk owes an answer, in milliseconds. */
+  get oldestIoMs(): number {
+    const nowMs = this.process.bootMs()
+    let oldestMs = 0
+    for (const { sinceMs } of this.#waits) oldestMs = Math.max(oldestMs, nowMs - sinceMs)
+    return oldestMs
   }
 
   diskMs(): number {

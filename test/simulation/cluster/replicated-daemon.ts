@@ -44,7 +44,7 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
   constructor(parts: DaemonParts) {
     this.#parts = parts
     const { node, brick, etcd, process, world } = parts
-    const lease = new SimLease(etcd, process)
+    const lease = new SimLease(parts)
     const say = (fields: object, message: string) => {
       if (world.trace.enabled) world.trace.say(process.name, `${message} ${brief(fields)}`)
     }

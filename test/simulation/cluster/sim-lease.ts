@@ -1,19 +1,22 @@
-import type { MetadataStore } from '../../../src/metadata/metadata-store.ts'
+import { LEASE_TTL_SECONDS } from '../../../src/cluster/heartbeat.ts'
+import { LeaseKeeper } from '../../../src/cluster/lease-keeper.ts'
+import { ProgressMark, ProgressWatch } from '../../../src/cluster/progress.ts'
+import type { Every } from '../../../src/lib/every.ts'
 import type { LeaseSource } from '../../../src/replication/replication.ts'
 import type { SimProcess } from '../world/sim-process.ts'
+import type { DaemonParts } from './sim-peer.ts'
 
-const TTL_SECONDS = 5
-const KEEP_EVERY_MS = 800
+const NS_PER_MS = 1e6
+/** Between two threads of a process. */
+const MESSAGE_MS = 0.05
 
-/** The lease of one process, kept alive as the daemon's heartbeat does it. */
+/** The lease of one daemon, kept alive by a thread of its own while the main one and the disk make progress. */
 export class SimLease implements LeaseSource {
-  readonly #etcd: MetadataStore
-  readonly #process: SimProcess
+  readonly #parts: DaemonParts
   #lease: bigint | null = null
 
-  constructor(etcd: MetadataStore, process: SimProcess) {
-    this.#etcd = etcd
-    this.#process = process
+  constructor(parts: DaemonParts) {
+    this.#parts = parts
   }
 
   current(): bigint | null {
@@ -21,16 +24,35 @@ export class SimLease implements LeaseSource {
   }
 
   begin(): void {
-    void this.#beat()
+    const { process, heartbeat, brick } = this.#parts
+    const nowNs = () => BigInt(Math.round(process.bootMs() * NS_PER_MS))
+    const mark = new ProgressMark(undefined, nowNs)
+    new ProgressWatch(mark, () => brick.oldestIoMs, everyOf(process))
+    new LeaseKeeper({
+      store: heartbeat.etcd,
+      ttlSeconds: LEASE_TTL_SECONDS,
+      isWell: () => mark.isFresh(),
+      changed: lease =>
+        process.post(MESSAGE_MS, () => {
+          this.#lease = lease
+        }),
+      failed: () => {},
+      every: everyOf(heartbeat.thread),
+    })
   }
+}
 
-  async #beat(): Promise<void> {
-    try {
-      if (this.#lease === null) this.#lease = await this.#etcd.grantLease(TTL_SECONDS)
-      else if ((await this.#etcd.keepLeaseAlive(this.#lease)) === 0) this.#lease = null
-    } catch {
-      // Whether it lives is not known: it is kept until etcd says that it is gone.
+function everyOf(process: SimProcess): Every {
+  return (ms, run) => {
+    let stopped = false
+    const next = () => {
+      if (stopped) return
+      process.after(ms, next)
+      run()
     }
-    this.#process.after(this.#lease === null ? 100 : KEEP_EVERY_MS, () => void this.#beat())
+    process.after(ms, next)
+    return () => {
+      stopped = true
+    }
   }
 }

@@ -22,6 +22,8 @@ export interface DaemonParts {
   readonly node: SimNode
   readonly brick: SimBrick
   readonly etcd: SimEtcdClient
+  /** The thread that keeps the lease alive, with a connection to etcd of its own. */
+  readonly heartbeat: { readonly thread: SimProcess; readonly etcd: SimEtcdClient }
 }
 
 /** A client's connection as the daemon has it. */
@@ -118,8 +120,10 @@ export class SimPeer {
       incarnation: random.uuid(),
     }
     const client = new SimEtcdClient(etcd, process)
+    const thread = process.thread('heartbeat', new Random(seed, `${name} heartbeat`))
+    const heartbeat = { thread, etcd: new SimEtcdClient(etcd, thread, client.trouble) }
     const node = network.attach(process, self)
-    this.parts = { world: this.#world, peer: this, process, node, brick, etcd: client }
+    this.parts = { world: this.#world, peer: this, process, node, brick, etcd: client, heartbeat }
     this.#world.registerBrick(this)
     this.daemon = this.#start(this.parts)
     this.#world.trace.say(name, `started, brick ${brick.state}`)
@@ -133,6 +137,7 @@ export class SimPeer {
     parts.brick.killed()
     parts.process.end()
     parts.etcd.detach()
+    parts.heartbeat.etcd.detach()
     this.#world.countInside(this)
     for (const node of this.#world.network.nodes()) {
       for (const link of node.links()) if (link.peerNumber === this.number) link.otherEndGone(silently)

@@ -33,12 +33,13 @@ function calm(): EtcdTrouble {
 
 /** etcd as one daemon has it: slow, deaf for a while, and silent about what it did. */
 export class SimEtcdClient implements MetadataStore {
-  readonly trouble: EtcdTrouble = calm()
+  readonly trouble: EtcdTrouble
   readonly #etcd: SimEtcd
   readonly #process: SimProcess
   readonly #watches = new Set<SimWatch>()
 
-  constructor(etcd: SimEtcd, process: SimProcess) {
+  constructor(etcd: SimEtcd, process: SimProcess, trouble: EtcdTrouble = calm()) {
+    this.trouble = trouble
     this.#etcd = etcd
     this.#process = process
     etcd.listeners.push(this.#committed)

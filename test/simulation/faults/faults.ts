@@ -58,6 +58,13 @@ export const FAULTS = {
     later(ms, () => process!.resume())
     return `${process!.name} for ${ms.toFixed(0)} ms`
   }),
+  busyLoop: onPeer((peer, _world, random, later) => {
+    const { process } = peer
+    const ms = duration(random)
+    process!.stall()
+    later(ms, () => process!.resume())
+    return `${process!.name} for ${ms.toFixed(0)} ms`
+  }),
   partition: onPeer((peer, world, random, later) => {
     const cut = world.peers.filter(other => other !== peer && random.chance(0.75))
     for (const other of cut) {

@@ -43,7 +43,7 @@ export class Machine {
   }
 }
 
-/** One run of a daemon. What is due while it is paused happens when it goes on; nothing happens after its end. */
+/** One run of a daemon, or a thread of it. What is due while it is paused happens when it goes on; nothing after its end. */
 export class SimProcess implements Timers {
   readonly name: string
   readonly machine: Machine
@@ -52,12 +52,20 @@ export class SimProcess implements Timers {
   #paused = false
   #held: (() => void)[] = []
   readonly #loop: EventLoop
+  readonly #threads: SimProcess[] = []
 
   constructor(name: string, machine: Machine, loop: EventLoop, random: Random) {
     this.name = name
     this.machine = machine
     this.#loop = loop
     this.random = random
+  }
+
+  /** A thread beside this one, which is paused and ends with it. */
+  thread(name: string, random: Random): SimProcess {
+    const thread = new SimProcess(`${this.name} ${name}`, this.machine, this.#loop, random)
+    this.#threads.push(thread)
+    return thread
   }
 
   get paused(): boolean {
@@ -99,12 +107,20 @@ export class SimProcess implements Timers {
     else fn()
   }
 
+  /** SIGSTOP. */
   pause(): void {
+    this.#paused = true
+    for (const thread of this.#threads) thread.pause()
+  }
+
+  /** Something keeps this thread busy, and none of the others. */
+  stall(): void {
     this.#paused = true
   }
 
   /** What piled up is handled first, in the order of its arrival, or mixed up: timers against sockets. */
   resume(): void {
+    for (const thread of this.#threads) thread.resume()
     if (!this.#paused) return
     this.#paused = false
     const held = this.#held
@@ -115,6 +131,7 @@ export class SimProcess implements Timers {
   }
 
   end(): void {
+    for (const thread of this.#threads) thread.end()
     this.alive = false
     this.#held = []
   }

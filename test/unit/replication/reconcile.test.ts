@@ -76,6 +76,7 @@ function optionsOf(
     generation: () => 1,
     ended: () => false,
     members,
+    isLeaving: () => false,
     atomics: () => atomics,
     isSuspect: () => false,
     reconciled: () => {},
@@ -159,6 +160,28 @@ test('reconcile: when its source leaves, those who stay are compared with each o
   )
   // Two with each that is made like the leaver, and then those two with each other.
   expect(comparisons).toEqual([4, 3, 3])
+})
+
+test('reconcile: while a member is on its way out nobody is made alike: it may stay', async () => {
+  const [first, second] = threeBricks()
+  first.put(64, 8, 2)
+  const timers = new ManualTimers()
+  let isLeaving = true
+  const options = {
+    // What is planned, and may be refused yet.
+    ...optionsOf(() => (isLeaving ? [first] : [first, second]), [], timers),
+    isLeaving: () => isLeaving,
+  }
+  const spans = [new SpanHold(new OperationQueue(), 0, 2 * REGION, true)]
+  const done = new Reconcile(options, spans).run()
+  for (let turn = 0; turn < 100; turn++) {
+    await new Promise(resolve => setImmediate(resolve))
+    timers.pass(1000)
+    if (turn === 5) expect(first.calls).toEqual([])
+    if (turn === 5) isLeaving = false
+  }
+  await done
+  expect(valuesOf(second)).toEqual(valuesOf(first))
 })
 
 test('reconcile: what is torn on the only member of a set stands before it is trusted', async () => {
