@@ -14,6 +14,7 @@ import type {
   ResyncOwner,
 } from '../resync/resync-ports.ts'
 import type { ChangeOutcome } from './head-keeper.ts'
+import type { EpochMemberPort } from './member-port.ts'
 import type { Ownership } from './ownership.ts'
 import { type BrickNames, rangesOf } from './sets.ts'
 import { SpanHold } from './span-hold.ts'
@@ -102,7 +103,12 @@ export class EpochResync implements ResyncOwner {
   }
 
   async fence(peerNumber: number): Promise<FencedJoiner> {
-    if (this.#isMember(peerNumber)) return { port: this.#memberPort(peerNumber), isNew: false }
+    if (this.#isMember(peerNumber)) {
+      const port = this.#memberPort(peerNumber)
+      // The volume may have grown while this one was on its way into the sets of other ranges.
+      await port.order({ what: 'growVolume', sizeBytes: this.sizeBytes })
+      return { port, isNew: false }
+    }
     let answer = await this.#askFence(peerNumber)
     const isNew = answer.status === PeerStatus.unknownVolume
     if (isNew) {
@@ -162,7 +168,7 @@ export class EpochResync implements ResyncOwner {
    * A member of some range was fenced at the start of the epoch. Fencing another process of it now would take it back
    * without the reconcile that a restart needs. PROTOCOL rule 16.
    */
-  #memberPort(peerNumber: number): MemberPort {
+  #memberPort(peerNumber: number): EpochMemberPort {
     const member = this.#ownership.member(peerNumber)
     if (member.reachable) return this.#ownership.port(member)
     throw unavailable(`peer ${peerNumber} is not the process that was fenced`)
