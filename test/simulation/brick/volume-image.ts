@@ -47,6 +47,8 @@ class WordPage {
   dirty = false
   version = 0
   diskVersion = 0
+  /** Words that went with their slot, which is durable, and the version since which they are 0. */
+  readonly #freed = new Map<number, number>()
 
   constructor(words: number) {
     this.cache = new Uint32Array(words)
@@ -57,6 +59,12 @@ class WordPage {
     this.cache[at] = word
     this.dirty = true
     this.version++
+  }
+
+  free(at: number): void {
+    this.cache[at] = 0
+    this.disk[at] = 0
+    this.#freed.set(at, ++this.version)
   }
 
   lengthen(words: number): void {
@@ -78,6 +86,7 @@ class WordPage {
   synced({ words, version }: WordSnapshot): void {
     if (version <= this.diskVersion) return
     this.disk.set(words)
+    for (const [at, since] of this.#freed) if (since > version) this.disk[at] = 0
     this.diskVersion = version
     if (version === this.version) this.dirty = false
   }
@@ -293,11 +302,11 @@ export class VolumeImage {
     return true
   }
 
-  /** Every slot of these regions is given back. */
+  /** Every slot of these regions is given back, durably: what belongs to them is not there after a loss of power either. */
   free(fromRegion: number, toRegion: number): void {
     for (let region = fromRegion; region < toRegion; region++) {
       this.allocated.delete(region)
-      this.setStamp(region, 0)
+      this.#stamps.free(region)
     }
     this.journal.forget(fromRegion * REGION_BYTES, toRegion * REGION_BYTES)
     const fromBlock = fromRegion * BLOCKS_PER_REGION
@@ -305,7 +314,7 @@ export class VolumeImage {
     for (const block of [...this.#pages.keys()]) {
       if (block >= fromBlock && block < toBlock) {
         this.#pages.delete(block)
-        this.setEntry(block, Entry.absent)
+        this.#sums.get(Math.floor(block / BLOCKS_PER_SEGMENT))?.free(block % BLOCKS_PER_SEGMENT)
       }
     }
     for (const segment of [...this.active]) {
