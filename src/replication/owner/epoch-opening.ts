@@ -281,7 +281,7 @@ export class EpochOpening {
       if (!this.#settled) await new Promise<void>(resolve => node.timers.after(SETTLE_RETRY_MS, resolve))
     }
     extents.setFlushesWait(false)
-    this.#tellUntold()
+    if (this.#settled) this.#tellUntold()
   }
 
   /** Copied like the others, it is as good as they are: nothing of it need be asked about at the next takeover. */
