@@ -129,6 +129,8 @@ export class VolumeImage {
   readonly #pages = new Map<number, Page>()
   readonly #sums = new Map<number, WordPage>()
   readonly #stamps: WordPage
+  /** What rotted, until it is written anew. */
+  readonly #rotten = new Map<number, { readonly rotten: Buffer; readonly whole: Buffer }>()
 
   constructor(uuid: string, sizeBytes: number, descriptor: ReplicaDescriptor) {
     this.uuid = uuid
@@ -297,9 +299,30 @@ export class VolumeImage {
     if (page === undefined || page.dirty) return false
     const data = Buffer.from(page.disk)
     data[bit >> 3]! ^= 1 << (bit & 7)
+    this.#rotten.set(block, { rotten: data, whole: page.disk })
     page.disk = data
     page.cache = data
     return true
+  }
+
+  /** Takes back what rotted in segments in which writes may be torn: how many blocks. */
+  mendWhatMayBeTorn(): number {
+    let mended = 0
+    for (const [block, { rotten, whole }] of this.#rotten) {
+      const page = this.#pages.get(block)
+      if (page?.cache !== rotten || page.disk !== rotten) {
+        this.#rotten.delete(block)
+      } else if (
+        this.active.has(Math.floor(block / BLOCKS_PER_SEGMENT)) &&
+        entryOf(whole) === this.entry(block)
+      ) {
+        page.cache = whole
+        page.disk = whole
+        this.#rotten.delete(block)
+        mended++
+      }
+    }
+    return mended
   }
 
   /** Every slot of these regions is given back, durably: what belongs to them is not there after a loss of power either. */

@@ -135,6 +135,7 @@ export class SimPeer {
     if (parts === null || !parts.process.alive) return
     this.#world.trace.say(parts.process.name, silently ? 'vanished' : 'killed')
     parts.brick.killed()
+    this.#mendWhatMayBeTorn()
     parts.process.end()
     parts.etcd.detach()
     parts.heartbeat.etcd.detach()
@@ -146,6 +147,17 @@ export class SimPeer {
     for (const client of this.#world.clients) client.daemonGone(this)
     this.parts = null
     this.daemon = null
+  }
+
+  /**
+   * When its process has ended nothing tells a block that rotted in the midst of writes from a torn write. Where the others
+   * lose it, or have only a part of a newer write of it, it is lost, which is no bug.
+   */
+  #mendWhatMayBeTorn(): void {
+    for (const image of this.disk.images.values()) {
+      const mended = image.mendWhatMayBeTorn()
+      if (mended > 0) this.#world.tally.add('rot taken back: as good as a torn write', mended)
+    }
   }
 
   losePower(): void {
