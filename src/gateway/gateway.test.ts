@@ -1,17 +1,12 @@
 import { expect, test } from 'vitest'
-import { GatewayWorld, io, read, SIZE, write } from '../../test/lib/gateway-world.ts'
+import { GatewayWorld, initiator, io, read, SIZE, write } from '../../test/lib/gateway-world.ts'
 import { BlockKind, BlockOperation } from '../block/block-operation.ts'
 import { BlockStatus } from '../block/block-status.ts'
 import type { ClientIdentity } from '../volume/client-identity.ts'
 
 const NBD: ClientIdentity = { protocol: 'nbd', name: 'client' }
 
-function initiator(name: string, isid = '400001370000'): ClientIdentity {
-  return { protocol: 'iscsi', initiatorName: `iqn.2026-11.test:${name}`, isid, targetPortalGroupTag: 1 }
-}
-
-const { ok, inDoubt, unavailable, miscompare, aborted, outOfRange, reservationConflict, writesLost } =
-  BlockStatus
+const { ok, inDoubt, unavailable, miscompare, aborted, outOfRange, writesLost } = BlockStatus
 
 test('routing: what is written by one gateway is read by every other, whoever owns the volume', async () => {
   await using world = new GatewayWorld(3)
@@ -220,103 +215,6 @@ test('connection lost, owner alive: what was done is answered once, what was not
   expect(writes.length).toBe(2)
 })
 
-test('streams: an initiator that writes by another gateway ends what it had at the first', async () => {
-  await using world = new GatewayWorld(3)
-  await world.takeOver(3)
-  const host = initiator('multipath')
-  const [old, other] = [world.open(1, host), world.open(1, initiator('bystander'))]
-  expect([await write(old, 0, 1), await write(other, 4096, 1)]).toEqual([ok, ok])
-  const moved = world.open(2, host)
-  expect(await read(moved, 0)).toBe(1)
-  expect(world.peer(1).dropped).toEqual([])
-  expect(await write(moved, 0, 2)).toBe(ok)
-  await expect.poll(() => world.peer(1).dropped).toEqual(['iqn.2026-11.test:multipath'])
-  expect(await write(old, 0, 9)).toBe(unavailable)
-  expect([await read(moved, 0), await write(other, 4096, 3)]).toEqual([2, ok])
-  const back = world.open(1, host)
-  expect(await write(back, 0, 4)).toBe(ok)
-  await expect.poll(() => world.peer(2).dropped).toEqual(['iqn.2026-11.test:multipath'])
-})
-
-test('streams: a paused gateway that passes on a dead connection is refused by number', async () => {
-  await using world = new GatewayWorld(3)
-  await world.takeOver(3)
-  const host = initiator('multipath')
-  const old = world.open(1, host)
-  expect(await write(old, 0, 1)).toBe(ok)
-  // The first gateway hears nothing of what follows.
-  const { volume } = world.peer(1)
-  volume.ownerEvent = async () => {}
-  const moved = world.open(2, host)
-  expect(await write(moved, 0, 2)).toBe(ok)
-  expect(await write(old, 0, 9)).toBe(unavailable)
-  expect(world.peer(1).dropped).toEqual(['iqn.2026-11.test:multipath'])
-  expect(await read(moved, 0)).toBe(2)
-})
-
-test('streams: the older number is dead only when nothing of it is in flight any more', async () => {
-  await using world = new GatewayWorld(3)
-  await world.takeOver(3)
-  const host = initiator('multipath')
-  const old = world.open(1, host)
-  expect(await write(old, 0, 1)).toBe(ok)
-  world.bricks.holdBack = true
-  const slow = write(old, 0, 2)
-  await expect.poll(() => world.bricks.held.length).toBe(1)
-  const moved = world.open(2, host)
-  let hasMoved = false
-  const written = write(moved, 8192, 3).then(status => {
-    hasMoved = true
-    return status
-  })
-  await new Promise(resolve => setTimeout(resolve, 30))
-  expect([hasMoved, world.bricks.held.length]).toEqual([false, 1])
-  world.bricks.holdBack = false
-  world.bricks.release()
-  expect([await slow, await written]).toEqual([ok, ok])
-})
-
-test('streams: a gateway that was away through the window drops its clients', async () => {
-  await using world = new GatewayWorld(3)
-  await world.takeOver(3)
-  const handle = world.open(1, initiator('late'))
-  expect(await write(handle, 0, 1)).toBe(ok)
-  const { network, dropped } = world.peer(1)
-  const real = network.link.bind(network)
-  const down = {
-    isUp: false,
-    connection: 0,
-    identity: null,
-    peerNumber: 2,
-    send() {},
-    reset() {},
-    onChange: (fn: () => void) => real(2).onChange(fn),
-  }
-  network.link = () => down
-  await world.takeOver(2)
-  await new Promise(resolve => setTimeout(resolve, 120))
-  // Its session ends with its connection, and with it what still waits.
-  const waiting = write(handle, 0, 9)
-  world.peer(1).onDrop = () => void handle.close()
-  network.link = real
-  world.peer(1).ownerChanged()
-  await expect.poll(() => dropped).toEqual(['iqn.2026-11.test:late'])
-  expect(await waiting).toBe(aborted)
-  expect(await write(handle, 0, 2)).toBe(unavailable)
-})
-
-test('streams: one that an owner in between never numbered is dead at the next', async () => {
-  await using world = new GatewayWorld(3, { resumeWindowMs: 150 })
-  await world.takeOver(3)
-  const handle = world.open(1, initiator('late'))
-  expect(await write(handle, 0, 1)).toBe(ok)
-  await world.takeOver(2)
-  await world.takeOver(3)
-  await expect.poll(() => world.peer(1).dropped).toEqual(['iqn.2026-11.test:late'])
-  expect(await write(handle, 0, 2)).toBe(unavailable)
-  expect(await write(world.open(1, initiator('late')), 0, 3)).toBe(ok)
-})
-
 test('NBD: what stays in doubt ends the connection', async () => {
   await using world = new GatewayWorld(2, { ownerWaitMs: 200 })
   await world.takeOver(2)
@@ -375,95 +273,6 @@ test('abort: however often and whyever an operation is ended, it is answered onc
   handle.abort(submit())
   await handle.close()
   expect(answers).toEqual([aborted, unavailable])
-})
-
-test('reservations: made by one gateway, they hold at every other and outlive the owner', async () => {
-  await using world = new GatewayWorld(3)
-  await world.takeOver(3)
-  const [mine, others] = [initiator('holder'), initiator('other')]
-  const [holder, other] = [world.open(1, mine), world.open(2, others)]
-  const { reservations } = world.peer(1).volume
-  expect(
-    await reservations.change(mine, {
-      do: 'register',
-      key: 0n,
-      newKey: 0xffff_ffff_ffff_fff1n,
-      persist: true,
-    }),
-  ).toBe('done')
-  expect(await reservations.change(mine, { do: 'reserve', key: 0xffff_ffff_ffff_fff1n, type: 1 })).toBe(
-    'done',
-  )
-  expect(await reservations.change(mine, { do: 'reserve', key: 2n, type: 1 })).toBe('conflict')
-  for (const { volume } of world.peers) {
-    expect((await volume.reservations.current()).reservation?.type).toBe(1)
-  }
-  for (const owner of [3, 2, 1]) {
-    await world.takeOver(owner)
-    expect([await write(holder, 0, owner), await write(other, 0, 9)]).toEqual([ok, reservationConflict])
-    expect(await read(other, 0)).toBe(owner)
-    for (const { volume } of world.peers) {
-      await expect.poll(() => volume.reservations.state.registrations[0]?.key).toBe(0xffff_ffff_ffff_fff1n)
-      expect(volume.reservations.permits(others, 'write')).toBe(false)
-    }
-  }
-})
-
-test('RESERVE (6): by any gateway, one holder, until it is gone', async () => {
-  await using world = new GatewayWorld(3)
-  await world.takeOver(3)
-  const [mine, others] = [initiator('holder'), initiator('other')]
-  const [holder, other] = [world.open(1, mine), world.open(2, others)]
-  expect(await write(holder, 0, 1)).toBe(ok)
-  expect(await world.peer(1).volume.reservations.reserveUnit(mine)).toBe(true)
-  expect(await world.peer(2).volume.reservations.reserveUnit(others)).toBe(false)
-  expect(await write(other, 0, 2)).toBe(reservationConflict)
-  expect(await write(holder, 0, 3)).toBe(ok)
-  await holder.close()
-  await expect.poll(() => write(other, 0, 2)).toBe(ok)
-})
-
-test('RESERVE (6): ends with the owner and with a reset, and its holder is told, by whatever gateway', async () => {
-  await using world = new GatewayWorld(3)
-  await world.takeOver(3)
-  const [mine, others] = [initiator('holder'), initiator('other')]
-  const told: string[] = []
-  for (const { number, volume } of world.peers) {
-    volume.reservations.listen({
-      reservationNotice: () => {},
-      abortTasksOf: async () => {},
-      unitReservationChanged: lostBy => {
-        if (lostBy !== null) told.push(`${number} ${lostBy === mine ? 'holder' : 'other'}`)
-      },
-    })
-  }
-  const [first, second] = [world.peer(1).volume.reservations, world.peer(2).volume.reservations]
-  world.open(1, mine)
-  world.open(2, others)
-  // From a remote owner to one in this process, from there to a remote one again.
-  for (const owner of [1, 2]) {
-    expect(await first.reserveUnit(mine)).toBe(true)
-    expect(await second.reserveUnit(others)).toBe(false)
-    await world.takeOver(owner)
-    await expect.poll(() => told.splice(0)).toEqual(['1 holder'])
-    expect(first.isUnitReserved).toBe(false)
-  }
-  // The owner is peer 2: a reset there, one here, and one by a gateway that neither the owner nor the holder is at.
-  for (const resetting of [2, 1, 3]) {
-    expect(await first.reserveUnit(mine)).toBe(true)
-    await expect.poll(() => world.peer(3).volume.reservations.isUnitReserved).toBe(true)
-    world.peer(resetting).volume.reservations.endUnitReservation()
-    await expect.poll(() => told.splice(0)).toEqual(['1 holder'])
-    await expect.poll(() => world.peer(3).volume.reservations.isUnitReserved).toBe(false)
-  }
-  // Giving it back is nobody's loss.
-  expect(await second.reserveUnit(others)).toBe(true)
-  second.releaseUnit(others)
-  await expect.poll(async () => first.reserveUnit(mine)).toBe(true)
-  first.releaseUnit(mine)
-  expect(await first.reserveUnit(mine)).toBe(true)
-  await expect.poll(() => second.isUnitReserved).toBe(true)
-  expect(told).toEqual([])
 })
 
 test('lost writes: the next flush of who had unflushed ones fails, once, and NBD is closed', async () => {

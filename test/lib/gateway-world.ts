@@ -359,3 +359,7 @@ export async function read(handle: VolumeHandle, offsetBytes: number, lengthByte
   }
   return data[0]!
 }
+
+export function initiator(name: string, isid = '400001370000'): ClientIdentity {
+  return { protocol: 'iscsi', initiatorName: `iqn.2026-11.test:${name}`, isid, targetPortalGroupTag: 1 }
+}
