@@ -1,8 +1,9 @@
 import { fencesNeeded, RANGE_BYTES } from '../../control/layout.ts'
-import { fateOf, type LoggedOperation, type OperationFate, type OperationLog } from '../operation-log.ts'
+import type { LoggedOperation, OperationFate } from '../operation-log.ts'
 import type { MemberPort } from '../resync/resync-ports.ts'
 import { doubtfulSpans } from './doubts.ts'
 import { Fencing } from './fencing.ts'
+import { FormerOperations } from './former-operations.ts'
 import type { Member } from './member.ts'
 import type { Ownership } from './ownership.ts'
 import { Reconcile } from './reconcile.ts'
@@ -30,8 +31,7 @@ export class EpochOpening {
   #settled = false
   /** In sync again since the others were told that the epoch has settled. */
   readonly #untold = new Set<Member>()
-  /** S(r) as it was when r was first served: whom the reconcile makes alike. */
-  readonly #openedWith: (readonly number[])[] = []
+  readonly #former: FormerOperations
   /** The volume had not this range when the epoch began: nothing was ever written there before. */
   #freshFrom = Number.POSITIVE_INFINITY
 
@@ -54,6 +54,10 @@ export class EpochOpening {
       },
       isMember: peer => ownership.sets.current.some(set => set.includes(peer)),
     })
+    this.#former = new FormerOperations(
+      () => ownership.sets.current,
+      peer => this.#fencing.answer(peer)?.log ?? null,
+    )
     this.#reconcile = new Reconcile(
       {
         sizeBytes: ownership.head.sizeBytes,
@@ -80,20 +84,9 @@ export class EpochOpening {
     return this.#reconcile.regionsLeft
   }
 
-  /**
-   * By what the members that counted at the beginning were asked to do in the epoch before. Who has left since may have
-   * been whom the others were made like: that all who remain had it once says nothing then. PROTOCOL rule 18.
-   */
+  /** What became of an operation of the epoch before. */
   fate(operation: LoggedOperation): OperationFate {
-    const { current } = this.#ownership.sets
-    const first = Math.floor(operation.offsetBytes / RANGE_BYTES)
-    const last = Math.floor((operation.offsetBytes + operation.lengthBytes - 1) / RANGE_BYTES)
-    const logs: (OperationLog | null)[][] = []
-    for (let range = first; range <= last; range++) {
-      const counted = this.#openedWith[range] ?? current[range] ?? []
-      logs.push(counted.map(peer => this.#fencing.answer(peer)?.log ?? null))
-    }
-    return fateOf(operation, logs)
+    return this.#former.fate(operation)
   }
 
   joined(peerNumber: number, ranges: readonly number[]): void {
@@ -252,8 +245,8 @@ export class EpochOpening {
 
   /** What is in doubt is locked before anybody can ask for it. */
   #hold(ranges: ReadonlySet<number>): void {
-    const { queue, head, extents, sets } = this.#ownership
-    for (const range of ranges) this.#openedWith[range] = sets.current[range]!
+    const { queue, head, extents } = this.#ownership
+    for (const range of ranges) this.#former.served(range)
     const spans = doubtfulSpans(this.#fencing.answers, head.sizeBytes).filter(({ startBytes }) =>
       ranges.has(Math.floor(startBytes / RANGE_BYTES)),
     )
