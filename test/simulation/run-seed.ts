@@ -11,6 +11,7 @@ import { ABSENCE_FAULTS } from './faults/absence.ts'
 import { ATOMIC_FAULTS } from './faults/aimed-atomics.ts'
 import { COPY_FAULTS, SHRINK_FAULTS } from './faults/aimed-copies.ts'
 import { LAST_MEMBER_FAULTS, LAST_OWNER_FAULTS } from './faults/aimed-last.ts'
+import { LOOK_FAULTS } from './faults/aimed-looks.ts'
 import { LAYOUT_FAULTS } from './faults/aimed-moves.ts'
 import { type AnyFaultKind, DISKS_LOST_KIND, Nemesis, ROLLBACK_KIND } from './faults/nemesis.ts'
 import { recoverVolume } from './faults/operator.ts'
@@ -46,6 +47,7 @@ const SLOW_THINK_MS = [40, 100, 200] as const
 const MANY_NBD_CHANCE = 0.2
 /** Of copies onto a disk that was emptied. */
 const EMPTIED_CHANCE = 0.15
+const LOOKS_PER_SEED = 3
 const EMPTIED_TRIES = 3
 const CLIENTS = 5
 
@@ -170,6 +172,8 @@ class Run {
       if (world.shape.gateways)
         this.#plan(LAST_MEMBERS_PER_SEED, lone, () => this.#nemesis.aimOneOf(LAST_OWNER_FAULTS, lone))
     }
+    const looks = new Random(world.seed, 'looks faults')
+    if (world.shape.looks) this.#plan(LOOKS_PER_SEED, looks, () => this.#nemesis.aimOneOf(LOOK_FAULTS, looks))
     const emptied = new Random(world.seed, 'emptied disks')
     if (emptied.chance(EMPTIED_CHANCE))
       this.#plan(EMPTIED_TRIES, emptied, () => this.#nemesis.aimOneOf(COPY_FAULTS, emptied))

@@ -132,3 +132,20 @@ test('what a victim had sent counts before the answer to PREEMPT AND ABORT, or n
   after.found = [late.value]
   expect(history.contradiction()?.at.value).toBe(late.value)
 })
+
+test('what a victim sends once it has registered anew may outlast the answer to PREEMPT AND ABORT', () => {
+  const { judge, loop, register, reserve, begin } = aVolume()
+  register(A)
+  register(B)
+  reserve(A)
+  const before = begin(B)
+  const fencing = judge.began(0, A, 1n, { do: 'preemptAndAbort', key: 1n, victimKey: 2n, type: TYPE })
+  loop.nowMs += 10
+  register(B)
+  const anew = begin(B)
+  loop.nowMs += 10
+  judge.ended(fencing, 'done')
+  before.outcome = anew.outcome = 'unknown'
+  judge.closeWhatWasFenced()
+  expect([before, anew].map(({ closedMs }) => closedMs)).toEqual([loop.nowMs, Number.POSITIVE_INFINITY])
+})

@@ -53,7 +53,8 @@ export class ReservationJudge {
 
   /**
    * Nothing that the victims had sent takes effect after PREEMPT AND ABORT was answered: what arrives later is refused
-   * while the volume is reserved, and a host registers anew only when nothing of it is in flight.
+   * while the volume is reserved, and a host registers anew only when nothing of it is in flight. What it sends then may
+   * still be on its way when the answer comes.
    */
   closeWhatWasFenced(): void {
     for (const fencing of this.#attempts) {
@@ -62,9 +63,11 @@ export class ReservationJudge {
       const ofVictim = this.#of(volume).filter(one => one.key === action.victimKey)
       for (const nexus of new Set(ofVictim.map(one => one.nexus))) {
         if (!this.#wasRegistered(volume, nexus, invokedMs, respondedMs, fencing)) continue
-        this.#history.closeChanges(volume, nexus, respondedMs, ({ outcome, respondedMs: endMs, closedMs }) =>
-          this.#wasReserved(volume, invokedMs, outcome === 'ok' ? endMs : closedMs),
-        )
+        const isBackMs = this.#registersAnewMs(volume, nexus, invokedMs)
+        this.#history.closeChanges(volume, nexus, respondedMs, operation => {
+          const endMs = operation.outcome === 'ok' ? operation.respondedMs : operation.closedMs
+          return operation.invokedMs < isBackMs && this.#wasReserved(volume, invokedMs, endMs)
+        })
       }
     }
   }
@@ -106,6 +109,13 @@ export class ReservationJudge {
         one.respondedMs >= last.invokedMs &&
         one.invokedMs <= toMs,
     )
+  }
+
+  #registersAnewMs(volume: number, nexus: string, fromMs: number): number {
+    const anew = this.#of(volume).filter(
+      one => isRegister(one) && one.nexus === nexus && one.invokedMs >= fromMs,
+    )
+    return Math.min(NEVER, ...anew.map(({ invokedMs }) => invokedMs))
   }
 
   #mayBeRegistered(volume: number, nexus: string, fromMs: number, toMs: number): boolean {

@@ -10,6 +10,7 @@ import {
   type LastMemberFaultKind,
   type LastOwnerFaultKind,
 } from './aimed-last.ts'
+import { LOOK_FAULT_KINDS, type LookFaultKind } from './aimed-looks.ts'
 import { LAYOUT_FAULT_KINDS, type LayoutFaultKind } from './aimed-moves.ts'
 import { FAULT_KINDS, FAULTS, type FaultKind } from './faults.ts'
 
@@ -28,6 +29,7 @@ export type AnyFaultKind =
   | LastMemberFaultKind
   | LastOwnerFaultKind
   | LayoutFaultKind
+  | LookFaultKind
   | AbsenceFaultKind
 export const ALL_FAULT_KINDS: readonly AnyFaultKind[] = [
   ...FAULT_KINDS,
@@ -37,6 +39,7 @@ export const ALL_FAULT_KINDS: readonly AnyFaultKind[] = [
   ...LAST_MEMBER_FAULT_KINDS,
   ...LAST_OWNER_FAULT_KINDS,
   ...LAYOUT_FAULT_KINDS,
+  ...LOOK_FAULT_KINDS,
   ...ABSENCE_FAULT_KINDS,
   ROLLBACK_KIND,
   DISKS_LOST_KIND,
