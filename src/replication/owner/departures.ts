@@ -29,11 +29,13 @@ export class Departures {
     void this.#ownership.serially(() => this.#removeWanted())
   }
 
-  async leave(leavers: readonly Leaver[]): Promise<void> {
+  /** Whether some of them have left some range. */
+  async leave(leavers: readonly Leaver[]): Promise<boolean> {
     const outcome = await this.#ownership.sets.remove(leavers)
     if (outcome === 'unchanged') this.cannotLeave(leavers)
     if (outcome === 'superseded') this.#ownership.superseded()
     if (outcome === 'changed') await this.#ownership.standAlone()
+    return outcome === 'changed'
   }
 
   /**

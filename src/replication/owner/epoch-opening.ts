@@ -168,10 +168,11 @@ export class EpochOpening {
           leavers.set(peer, { peer, full: this.#fencing.state(peer) === 'failed' })
       } else if (verdict.may === 'onlyCold' && this.#coldWaited(verdict.everybody)) onlyCold = true
     }
-    if (leavers.size > 0) {
-      await this.#ownership.leave([...leavers.values()])
-      if (!this.#ownership.ended) this.#evaluateLater()
-    } else if (onlyCold) await this.#acceptCold()
+    const haveLeft = leavers.size > 0 && (await this.#ownership.leave([...leavers.values()]))
+    if (this.#ownership.ended) return
+    // Who may not leave is asked for again by the next tick: at once would be for ever.
+    if (haveLeft) this.#evaluateLater()
+    else if (leavers.size === 0 && onlyCold) await this.#acceptCold()
     else if (ready.length > 0) await this.#serve(ready)
   }
 

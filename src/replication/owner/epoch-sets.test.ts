@@ -11,6 +11,7 @@ const HEAD = { replicas: 1, minReplicas: 1, out: [], generation: 1, setVersion: 
 class World {
   head = HEAD as unknown as VolumeHead
   reconciling = false
+  readonly unreachable = new Set<number>()
   readonly sets: EpochSets
 
   constructor() {
@@ -32,8 +33,9 @@ class World {
       extents: { reserved: new Set(), setClasses: () => {} },
       timers: new ManualTimers(),
       member: (peerNumber: number) => {
-        const member = members.get(peerNumber) ?? ({ peerNumber, brickUuid: `b${peerNumber}` } as Member)
-        members.set(peerNumber, member)
+        const reachable = !this.unreachable.has(peerNumber)
+        const member = members.get(peerNumber) ?? { peerNumber, brickUuid: `b${peerNumber}`, reachable }
+        members.set(peerNumber, member as Member)
         return member
       },
       ended: () => false,
@@ -51,6 +53,7 @@ class World {
 
 test('sets: one gives up its place when R has fallen, and nothing is made alike any more', async () => {
   const world = new World()
+  world.sets.serve([0])
   world.reconciling = true
   expect([await world.leave(), world.sets.current]).toEqual(['unchanged', [[1, 2]]])
   world.reconciling = false
@@ -59,7 +62,20 @@ test('sets: one gives up its place when R has fallen, and nothing is made alike 
 
 test('sets: nobody gives up its place without a successor while R says that there are to be so many', async () => {
   const world = new World()
+  world.sets.serve([0])
   world.head = { ...world.head, replicas: 2 }
+  expect([await world.leave(), world.sets.placement]).toEqual(['unchanged', [[1, 2]]])
+})
+
+test('sets: nobody gives up its place in a range that is not served yet', async () => {
+  const world = new World()
+  expect([await world.leave(), world.sets.placement]).toEqual(['unchanged', [[1, 2]]])
+})
+
+test('sets: nobody gives up its place for members that are out of reach', async () => {
+  const world = new World()
+  world.unreachable.add(1)
+  world.sets.serve([0])
   expect([await world.leave(), world.sets.placement]).toEqual(['unchanged', [[1, 2]]])
 })
 

@@ -21,7 +21,6 @@ import {
   type BrickNames,
   inSyncSets,
   type Leaver,
-  leftAtLeast,
   type Placement,
   placedPeers,
   type Removal,
@@ -206,20 +205,20 @@ export class EpochSets {
   }
 
   /**
-   * Where somebody leaves with it, M must remain, somebody must know what the others have yet to be given, and nobody
-   * may be in the middle of being given it: what a brick is not placed on any more is freed. Nor may the pages be
-   * written by who has not heard that the volume has more ranges.
+   * Where somebody leaves with it, M within reach must remain, somebody must know what the others have yet to be given, and
+   * nobody may be in the middle of being given it: what a brick is not placed on any more is freed. Of ranges that are not
+   * served yet nobody knows who is needed. Nor may the pages be written by who has not heard that the volume has more ranges.
    */
   #mayBecome(head: VolumeHead, after: Sets): boolean {
     const before = inSyncSets(head, this.#placement, this.#options.names)
     if (rangesOf(head.sizeBytes) !== after.length) return false
-    const isShort = (set: readonly number[], range: number) => {
-      const { length } = before[range]!
-      return set.length < length && set.length < leftAtLeast(head, this.isServed(range), length)
-    }
-    const isInUse = (set: readonly number[], range: number) =>
-      before[range]!.some(peer => !set.includes(peer)) && this.#options.isReconciling(range)
-    return !after.some(isShort) && !after.some(isInUse) && !this.#options.losesSource(before, after)
+    const { isReconciling, losesSource, member } = this.#options
+    const isLeft = (set: readonly number[], range: number) => before[range]!.some(peer => !set.includes(peer))
+    const isShort = (set: readonly number[]) =>
+      set.filter(peer => member(peer).reachable).length < head.minReplicas
+    const isWrong = (set: readonly number[], range: number) =>
+      isLeft(set, range) && (isShort(set) || isReconciling(range) || !this.isServed(range))
+    return !after.some(isWrong) && !losesSource(before, after)
   }
 
   /** Whoever does not hear of it leaves at once, the one that has just joined included. */

@@ -66,6 +66,39 @@ test('head: a change that did not commit is made with the same comparison, so th
   expect(keeper.head.setVersion).toBe(10)
 })
 
+test('head: a change that is not wanted any more has happened if it committed without an answer', async () => {
+  const committed = { ...head, setVersion: 10, readOnly: true }
+  const store = storeAnswering([
+    new Error('deadline'),
+    { succeeded: false, revision: 8n, found: [entryOf(committed, 8n)] },
+  ])
+  const keeper = new HeadKeeper(store, timers, 'vol', entryOf(head, 5n))
+  const wishes = [next, () => null]
+  expect(await keeper.change(now => wishes.shift()!(now))).toBe('changed')
+  expect(keeper.head).toEqual(committed)
+})
+
+test('head: one that is not wanted any more, and did not commit, never will', async () => {
+  const store = storeAnswering([
+    new Error('deadline'),
+    new Error('deadline'),
+    { succeeded: true, revision: 7n, found: [null] },
+  ])
+  const keeper = new HeadKeeper(store, timers, 'vol', entryOf(head, 5n))
+  const wishes = [next, () => null, () => null]
+  expect(await keeper.change(now => wishes.shift()!(now))).toBe('unchanged')
+  const { asked } = store
+  expect(asked.map(({ compare }) => compare)).toEqual([
+    asked[0]!.compare,
+    asked[0]!.compare,
+    asked[0]!.compare,
+  ])
+  expect(asked[2]!.success).toEqual([
+    { do: 'put', key: keys.head('vol'), value: encodeValue('volume', head) },
+  ])
+  expect([keeper.head, keeper.revision]).toEqual([head, 7n])
+})
+
 test('head: what others changed meanwhile is kept', async () => {
   const grown = { ...head, sizeBytes: 77 }
   const store = storeAnswering([

@@ -72,26 +72,31 @@ export class HeadKeeper {
     return true
   }
 
-  /** Resolves only when the outcome is known. `wanted` is asked again after others have changed the head. */
+  /**
+   * Resolves only when the outcome is known. `wanted` is asked again after others have changed the head, and before each
+   * further try. Where it then wants nothing any more the head is written as it is: what was tried before has committed
+   * by then, or never will.
+   */
   async change(wanted: (head: VolumeHead) => HeadChange | null): Promise<ChangeOutcome> {
     const key = keys.head(this.#name)
     let tried: VolumeHead | null = null
     while (!this.#ended) {
       if (tried !== null && this.#head.setVersion >= tried.setVersion) return 'changed'
       const change = wanted(this.#head)
-      if (change === null) return 'unchanged'
+      if (change === null && tried === null) return 'unchanged'
       const base = this.#revision
-      const put: Operation = { do: 'put', key, value: encodeValue('volume', change.head) }
+      const { head: written, also = [] }: HeadChange = change ?? { head: this.#head }
+      const put: Operation = { do: 'put', key, value: encodeValue('volume', written) }
       try {
         const { succeeded, revision, found } = await this.#metadata.transact({
           compare: [{ key, target: 'modRevision', is: '=', value: base }],
-          success: [put, ...(change.also ?? [])],
+          success: [put, ...also],
           failure: [{ do: 'get', key }],
         })
         this.#unansweredSinceMs = null
         if (succeeded) {
-          this.#adopt(change.head, revision)
-          return 'changed'
+          this.#adopt(written, revision)
+          return change === null ? 'unchanged' : 'changed'
         }
         const entry = found[0] ?? null
         if (entry === null) return 'superseded'
@@ -103,7 +108,7 @@ export class HeadKeeper {
       } catch {
         // It may commit yet, until the same comparison has failed or won.
         this.#unansweredSinceMs ??= this.#timers.bootMs()
-        tried = change.head
+        if (change !== null) tried = written
         await this.#pause()
       }
     }

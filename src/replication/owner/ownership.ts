@@ -212,7 +212,7 @@ export class Ownership implements OwnedHere, EpochRunner {
     this.#departures.want(peer, full)
   }
 
-  leave(leavers: readonly Leaver[]): Promise<void> {
+  leave(leavers: readonly Leaver[]): Promise<boolean> {
     return this.#departures.leave(leavers)
   }
 
