@@ -47,6 +47,18 @@ describe('admission', () => {
     await expect(join('a', 'holdfast-other')).rejects.toMatchObject({ code: 'ERR_PEER_EXISTS' })
   })
 
+  test('join: a peer that was removed gets the number that it had, and nobody else does', async () => {
+    await initCluster(store, TOKEN)
+    const join = (peer: string) => admitPeer(store, { id: peer, token: TOKEN })
+    expect(await join('a')).toMatchObject({ peerNumber: 1 })
+    const put = { do: 'put', key: keys.gonePeer('a'), value: encodeValue('gonePeer', { number: 1 }) } as const
+    await store.transact({ compare: [], success: [{ do: 'delete', key: keys.peer('a') }, put] })
+    expect(await join('b')).toMatchObject({ peerNumber: 2 })
+    expect(await join('a')).toMatchObject({ peerNumber: 1 })
+    expect(await store.get(keys.gonePeer('a'))).toBeNull()
+    expect(await join('c')).toMatchObject({ peerNumber: 3 })
+  })
+
   test('join: where there is no cluster the sentence says what to do', async () => {
     await expect(admitPeer(store, { id: 'a', token: TOKEN })).rejects.toThrow('holdfast cluster init')
   })

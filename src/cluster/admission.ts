@@ -71,12 +71,14 @@ export async function admitPeer(
       const message = `there is a peer '${id}' already: choose another name, or remove that one first`
       throw new HoldfastError('ERR_PEER_EXISTS', message)
     }
-    const number = known?.number ?? cluster.nextPeerNumber
+    const gone = await draft.read('gonePeer', keys.gonePeer(id))
+    const number = known?.number ?? gone?.number ?? cluster.nextPeerNumber
     if (number > PEER_NUMBER_MAX) {
       throw new HoldfastError('ERR_ARGUMENT_INVALID', `all ${PEER_NUMBER_MAX} peer numbers have been given`)
     }
     if (known === null) {
-      draft.put('cluster', keys.cluster, { ...cluster, nextPeerNumber: number + 1 })
+      if (gone === null) draft.put('cluster', keys.cluster, { ...cluster, nextPeerNumber: number + 1 })
+      else draft.delete(keys.gonePeer(id))
       draft.put('peer', keys.peer(id), { number, addresses: [], labels: {} })
       draft.event('peer.joined', id, `peer ${id} joined as number ${number}`)
     }

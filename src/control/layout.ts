@@ -21,6 +21,7 @@ export const keys = {
   volumes: 'v/',
   targets: 't/',
   peers: 'p/',
+  gonePeers: 'g/',
   registrations: 'u/',
   events: 'e/',
   volume: (name: string) => `v/${name}/`,
@@ -33,6 +34,7 @@ export const keys = {
   owner: (name: string) => `v/${name}/o`,
   target: (iqn: string) => `t/${iqn}`,
   peer: (id: string) => `p/${id}`,
+  gonePeer: (id: string) => `g/${id}`,
   registration: (id: string) => `u/${id}`,
   /** Number of the last attempt of a process to change something: metadata/settled-store.ts. */
   attempt: (id: string) => `x/${id}`,
@@ -126,6 +128,11 @@ export interface PeerValue {
   readonly draining?: boolean
 }
 
+/** g/<id>: one that was removed. What bears its number, or its bricks, is known as its own as long as it is anywhere. */
+export interface GonePeerValue {
+  readonly number: number
+}
+
 /** u/<id>, leased: there while the peer's process is alive and makes progress. */
 export interface RegistrationValue {
   readonly number: number
@@ -187,6 +194,7 @@ export interface Values {
   target: TargetValue
   chap: ChapRecord
   peer: PeerValue
+  gonePeer: GonePeerValue
   registration: RegistrationValue
   brick: BrickValue
   event: EventValue
@@ -201,6 +209,7 @@ const VERSIONS: Record<Kind, number> = {
   target: 1,
   chap: 1,
   peer: 1,
+  gonePeer: 1,
   registration: 1,
   brick: 1,
   event: 1,

@@ -3,6 +3,7 @@ import {
   type BrickValue,
   decodeValue,
   type EventValue,
+  type GonePeerValue,
   type Kind,
   keys,
   type OwnerValue,
@@ -48,6 +49,7 @@ export class Model {
   /** By volume: names of the targets that have it as a LUN. */
   readonly #targetsByVolume = new Map<string, Set<string>>()
   readonly #peers = new Map<string, Known<PeerValue>>()
+  readonly #gonePeers = new Map<string, Known<GonePeerValue>>()
   readonly #events = new Map<string, Known<EventValue>>()
   readonly #chap = new Map<string, Known<ChapRecord>>()
   readonly #registrations = new Map<string, Known<RegistrationValue>>()
@@ -62,6 +64,7 @@ export class Model {
     const under = (prefix: string) => (key.startsWith(prefix) ? key.slice(prefix.length) : null)
     const target = under(keys.targets)
     const peer = under(keys.peers)
+    const gone = under(keys.gonePeers)
     const registered = under(keys.registrations)
     const event = under(keys.events)
     const brick = under(BRICKS)
@@ -72,6 +75,8 @@ export class Model {
       this.#indexLuns(target, before, this.target(target))
     } else if (peer !== null) {
       if (update(this.#peers, peer, 'peer', key, entry, revision)) change.peers.add(peer)
+    } else if (gone !== null) {
+      update(this.#gonePeers, gone, 'gonePeer', key, entry, revision)
     } else if (registered !== null) {
       const changed = update(this.#registrations, registered, 'registration', key, entry, revision)
       if (changed) change.peers.add(registered)
@@ -127,10 +132,15 @@ export class Model {
     return this.#bricks.get(uuid)?.value ?? null
   }
 
-  /** Small number of the peer that a brick is of, null for an unknown one. */
+  /** Small number of the peer that a brick is of, also when that was removed; null for an unknown one. */
   peerOf(brickUuid: string): number | null {
     const id = this.brick(brickUuid)?.peer
-    return id === undefined ? null : (this.#peers.get(id)?.value.number ?? null)
+    return id === undefined ? null : this.numberOf(id)
+  }
+
+  /** Small number of a peer, also of one that was removed; null for an unknown one. */
+  numberOf(peerId: string): number | null {
+    return (this.#peers.get(peerId) ?? this.#gonePeers.get(peerId))?.value.number ?? null
   }
 
   /** Uuids of the bricks that the peer has ever opened. */
@@ -144,6 +154,11 @@ export class Model {
 
   get targetNames(): string[] {
     return [...this.#targets.keys()].sort()
+  }
+
+  /** Small number and name of those that were removed. */
+  get gonePeers(): (readonly [number: number, id: string])[] {
+    return [...this.#gonePeers].map(([id, { value }]) => [value.number, id])
   }
 
   get peers(): { readonly id: string; readonly value: PeerValue }[] {

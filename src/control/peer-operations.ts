@@ -32,7 +32,8 @@ export class PeerOperations {
 
   /**
    * Forgets a peer that is down. Refused with ERR_PEER_BUSY while it is up, and while ranges are placed on it
-   * unless `force`: these are then made anew elsewhere from what is left of them.
+   * unless `force`: these are then made anew elsewhere from what is left of them. Its number stays known: else what it
+   * is out of could not be told from what it is in sync with.
    */
   async remove(id: string, { force }: { force: boolean }): Promise<void> {
     await this.#change(async draft => {
@@ -46,6 +47,7 @@ export class PeerOperations {
         throw new HoldfastError('ERR_PEER_BUSY', message)
       }
       draft.delete(keys.peer(id))
+      draft.put('gonePeer', keys.gonePeer(id), { number: peer.number })
       draft.event('peer.removed', id, `peer ${id} was removed${ranges > 0 ? ` with ${ranges} range(s)` : ''}`)
     })
   }

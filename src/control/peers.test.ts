@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ControlWorld } from '../../test/lib/control-world.ts'
+import { readBrickNames } from '../replication/owner/head-keeper.ts'
 import { joinCluster } from './cluster.ts'
 import { decodeValue, encodeValue, keys, type RegistrationValue } from './layout.ts'
 import { explainPlacement } from './placement/explain.ts'
@@ -80,6 +81,25 @@ describe('peers', () => {
     await expect(world.control.showPeer('b')).rejects.toMatchObject({ code: 'ERR_PEER_NOT_FOUND' })
     expect((await world.control.showVolume('v')).placement[0]?.why).toContain('a peer was removed')
     expect(await world.control.overview()).toMatchObject({ balanced: false })
+  })
+
+  test('a peer that was removed stays out of what it was out of, and can be given up', async () => {
+    const lease = await register('b', 2)
+    await world.store.revokeLease(lease)
+    await world.control.createVolume({ name: 'v', sizeBytes: GIB })
+    const entry = (await world.store.get(keys.head('v')))!
+    const head = decodeValue('volume', entry.key, entry.value)
+    const out = [{ uuid: 'brick-b', since: 3, inSync: '00' }]
+    const value = encodeValue('volume', { ...head, out })
+    await world.store.transact({ compare: [], success: [{ do: 'put', key: entry.key, value }] })
+    await world.control.removePeer('b', { force: true })
+    const isBehind = async () =>
+      (await world.control.showVolume('v')).replication.members.find(({ peer }) => peer === 'b')?.behindRanges
+    await expect.poll(isBehind).toBe(1)
+    const names = await readBrickNames(world.store, () => null)
+    expect([names.peerOf('brick-b'), names.brickOf(2), names.peers]).toEqual([2, 'brick-b', [1, 3]])
+    await world.control.recoverVolume('v', { off: ['b'] })
+    expect((await world.control.showVolume('v')).minReplicas).toBe(2)
   })
 
   test('replicas: M falls at once, and rises only with what is in sync', async () => {

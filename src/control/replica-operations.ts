@@ -102,12 +102,13 @@ export class ReplicaOperations {
   /** Brick uuids of a peer that is off, with its small number. */
   #bricksOf(id: string): (readonly [uuid: string, number: number])[] {
     const { catalogue, awayMs } = this.#options
-    const peer = catalogue.model.peers.find(one => one.id === id)
-    if (peer === undefined) throw new HoldfastError('ERR_PEER_NOT_FOUND', `there is no peer '${id}'`)
-    if (awayMs(id) === 0) {
+    const { model } = catalogue
+    const number = model.numberOf(id)
+    if (number === null) throw new HoldfastError('ERR_PEER_NOT_FOUND', `there is no peer '${id}'`)
+    if (model.peers.some(one => one.id === id) && awayMs(id) === 0) {
       throw new HoldfastError('ERR_PEER_BUSY', `peer '${id}' is up: name only peers that are off`)
     }
-    return catalogue.model.bricksOf(id).map(uuid => [uuid, peer.value.number])
+    return model.bricksOf(id).map(uuid => [uuid, number])
   }
 
   /** As it is while the head is this one: what is moved changes it, and the catalogue may be behind. */

@@ -29,9 +29,10 @@ export interface ReplicasShown {
 export function shownReplicas(name: string, head: VolumeHead, model: Model, here: string): ReplicasShown {
   const placement = model.placement(name)
   const inSync = inSyncSets(head, placement, model)
-  const peers = new Map(model.peers.map(({ id, value }) => [value.number, id]))
+  const living = new Map(model.peers.map(({ id, value }) => [value.number, id]))
+  const peers = new Map([...model.gonePeers, ...living])
   const isRegistered = (id: string) => model.registration(id) !== null
-  const isUp = new Map([...peers].map(([number, id]) => [number, id === here || isRegistered(id)]))
+  const isUp = new Map([...living].map(([number, id]) => [number, id === here || isRegistered(id)]))
   // A peer that replicates with nobody neither registers nor claims volumes: it serves them all.
   const isAlone = model.peers.every(({ id }) => !isRegistered(id))
   const members = new Map<number, { ranges: number; behindRanges: number }>()

@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { admitPeer, initCluster, replaceToken } from '../cluster/admission.ts'
 import { readClusterFile, writeClusterFile } from '../cluster/cluster-file.ts'
 import { makeToken } from '../cluster/token.ts'
@@ -7,7 +8,7 @@ import type { Cluster } from '../control/cluster.ts'
 import { decodeValue, keys, type PeerValue } from '../control/layout.ts'
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
-import { openMetadata } from './metadata.ts'
+import { embeddedMetadata, openMetadata } from './metadata.ts'
 
 /** Founds a cluster in etcd. The token that it answers is kept nowhere else. */
 export async function foundCluster(config: Config): Promise<{ clusterId: string; token: string }> {
@@ -26,7 +27,7 @@ export async function renewToken(config: Config): Promise<{ token: string }> {
 
 /**
  * Makes the data directory that of a peer of the cluster. One that has joined under this name already stays as it
- * is, whatever the token: it need not be known on every start.
+ * is, whatever the token: it need not be known on every start. One that was removed needs it again.
  */
 export async function joinWithToken(config: Config, token: string): Promise<Cluster> {
   const { name } = config.peer
@@ -38,10 +39,18 @@ export async function joinWithToken(config: Config, token: string): Promise<Clus
     const message = `${config.data} is that of peer '${before.peer}' already`
     throw new HoldfastError('ERR_CLUSTER_EXISTS', message)
   }
+  if (existsSync(embeddedMetadata(config))) {
+    const message = `${config.data} holds volumes of a daemon of its own: choose another directory with --data`
+    throw new HoldfastError('ERR_CLUSTER_EXISTS', message)
+  }
   return withEtcd(config, async store => {
-    if (before !== null) {
-      const known = await knownPeer(store, name)
+    const known = before === null ? null : await knownPeer(store, name)
+    if (before !== null && known !== null) {
       return { clusterId: before.clusterId, peerId: name, peerNumber: known.number, founded: false }
+    }
+    if (before !== null && (await clusterIdIn(store)) !== before.clusterId) {
+      const message = `${config.data} is that of a peer of cluster ${before.clusterId}, which is not the one in etcd`
+      throw new HoldfastError('ERR_CLUSTER_EXISTS', message)
     }
     const cluster = await admitPeer(store, { id: name, token })
     await writeClusterFile(config.data, { clusterId: cluster.clusterId, peer: name })
@@ -49,10 +58,14 @@ export async function joinWithToken(config: Config, token: string): Promise<Clus
   })
 }
 
-async function knownPeer(store: MetadataStore, id: string): Promise<PeerValue> {
+async function clusterIdIn(store: MetadataStore): Promise<string | null> {
+  const entry = await store.get(keys.cluster)
+  return entry === null ? null : decodeValue('cluster', entry.key, entry.value).id
+}
+
+async function knownPeer(store: MetadataStore, id: string): Promise<PeerValue | null> {
   const entry = await store.get(keys.peer(id))
-  if (entry !== null) return decodeValue('peer', entry.key, entry.value)
-  throw new HoldfastError('ERR_CLUSTER_NOT_JOINED', `peer '${id}' was removed from the cluster`)
+  return entry === null ? null : decodeValue('peer', entry.key, entry.value)
 }
 
 async function withEtcd<T>(config: Config, work: (store: MetadataStore) => Promise<T>): Promise<T> {

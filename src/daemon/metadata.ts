@@ -18,10 +18,15 @@ export interface OpenedMetadata {
   readonly etcd: EtcdStoreOptions | null
 }
 
+/** Where a daemon without etcd keeps its metadata. */
+export function embeddedMetadata({ data }: Config): string {
+  return join(data, 'metadata')
+}
+
 /** In etcd when URLs of it are configured, else in DIR/metadata. No other process attempts changes as `attempter`. */
 export async function openMetadata(config: Config, attempter: string): Promise<OpenedMetadata> {
   if (config.etcd.urls.length === 0) {
-    const store = await openEmbeddedStore({ directory: join(config.data, 'metadata') })
+    const store = await openEmbeddedStore({ directory: embeddedMetadata(config) })
     return { store, settled: store, etcd: null }
   }
   // Its client is 10 MB of memory, for those who use it.

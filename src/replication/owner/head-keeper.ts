@@ -150,9 +150,9 @@ export async function readPlacement(
   return placed.slice(0, rangesOf(sizeBytes))
 }
 
-/** BrickNames of everybody that the metadata knew at one moment. */
+/** BrickNames of everybody that the metadata knew at one moment, removed ones included. */
 export interface KnownBricks extends BrickNames {
-  /** Small numbers. */
+  /** Small numbers of those that have not been removed. */
   readonly peers: readonly number[]
 }
 
@@ -161,13 +161,19 @@ export async function readBrickNames(
   metadata: MetadataStore,
   seen: (peerNumber: number) => string | null,
 ): Promise<KnownBricks> {
-  const [peers, bricks] = await Promise.all([metadata.range(keys.peers), metadata.range(keys.brick(''))])
-  const numbers = new Map(
-    peers.entries.map(({ key, value }) => [
-      key.slice(keys.peers.length),
-      decodeValue('peer', key, value).number,
-    ]),
+  const [peers, gone, bricks] = await Promise.all([
+    metadata.range(keys.peers),
+    metadata.range(keys.gonePeers),
+    metadata.range(keys.brick('')),
+  ])
+  const living = peers.entries.map(
+    ({ key, value }) => [key.slice(keys.peers.length), decodeValue('peer', key, value).number] as const,
   )
+  const removed = gone.entries.map(
+    ({ key, value }) =>
+      [key.slice(keys.gonePeers.length), decodeValue('gonePeer', key, value).number] as const,
+  )
+  const numbers = new Map([...removed, ...living])
   const peerOf = new Map<string, number>()
   const newest = new Map<number, { readonly uuid: string; readonly revision: bigint }>()
   for (const { key, value, modRevision } of bricks.entries) {
@@ -180,7 +186,7 @@ export async function readBrickNames(
       newest.set(number, { uuid, revision: modRevision })
   }
   return {
-    peers: [...numbers.values()].sort((a, b) => a - b),
+    peers: living.map(([, number]) => number).sort((a, b) => a - b),
     peerOf: uuid => peerOf.get(uuid) ?? null,
     brickOf: number => seen(number) ?? newest.get(number)?.uuid ?? null,
   }
