@@ -1,3 +1,4 @@
+import { BlockStatus } from '../../block/block-status.ts'
 import { RANGE_BYTES } from '../../control/layout.ts'
 import { REGION_BYTES, REGIONS_PER_SEGMENT, SEGMENT_BYTES } from '../../store/layout.ts'
 import type { ByteSpan } from '../messages.ts'
@@ -101,18 +102,26 @@ export class Reconcile {
     const { first, count } = regionsOf(hold)
     if (isLeaving(range)) throw new CopyFailure('a member of it is leaving')
     const set = members(range)
-    const source = set.find(member => !isSuspect(member, segment))
     if (set.length === 1) return this.#settleAlone(set[0]!, hold)
-    if (source === undefined) throw new CopyFailure(`segment ${segment} is suspect on every member`)
-    for (const target of set) {
-      if (target === source) continue
-      const copier = new RegionCopier(this.#sceneOf(range, source), target, isSuspect)
-      const different = await copier.compare(first, count, () => {})
-      await this.#giveAtomics(different)
-      for (const region of different) {
-        const at = region * REGION_BYTES
-        const good = set.filter(other => other !== source && !isSuspect(other, segment))
-        await settleRegion(source, good, at, Math.min(at + REGION_BYTES, this.#options.sizeBytes))
+    const good = set.filter(member => !isSuspect(member, segment))
+    if (good[0] === undefined) throw new CopyFailure(`segment ${segment} is suspect on every member`)
+    const copiesOf = async (from: WholePort) => {
+      const targets = set.filter(member => member !== from)
+      const copiers = targets.map(target => new RegionCopier(this.#sceneOf(range, from), target, isSuspect))
+      return Promise.all(
+        copiers.map(async copier => ({ copier, regions: await copier.compare(first, count, () => {}) })),
+      )
+    }
+    let copies = await copiesOf(good[0])
+    const different = new Set(copies.flatMap(({ regions }) => regions))
+    if (different.size === 0) return
+    await this.#giveAtomics([...different])
+    const source = (await this.#firstWhole(good, different)) ?? good[0]
+    if (source !== good[0]) copies = await copiesOf(source)
+    const others = good.filter(other => other !== source)
+    for (const { copier, regions } of copies) {
+      for (const region of regions) {
+        await settleRegion(source, others, ...this.#bytesOf(region))
         await copier.copy(region, () => {})
       }
     }
@@ -122,12 +131,33 @@ export class Reconcile {
     }
   }
 
+  /**
+   * One without a bad block is the better source: mending those of another from it would mix what only one of them has
+   * of an atomic write into what the other has. Null when all have some.
+   */
+  async #firstWhole(good: readonly WholePort[], regions: ReadonlySet<number>): Promise<WholePort | null> {
+    const buffer = Buffer.allocUnsafeSlow(REGION_BYTES)
+    next: for (const member of good) {
+      for (const region of regions) {
+        const [at, end] = this.#bytesOf(region)
+        if ((await member.read(at, end - at, buffer, 0)).status !== BlockStatus.ok) continue next
+      }
+      return member
+    }
+    return null
+  }
+
+  #bytesOf(region: number): [startBytes: number, endBytes: number] {
+    const at = region * REGION_BYTES
+    return [at, Math.min(at + REGION_BYTES, this.#options.sizeBytes)]
+  }
+
   /** Nobody else is there to ask: once it is trusted, what was torn would be taken for lost. PROTOCOL rule 11. */
   async #settleAlone(member: WholePort, hold: SpanHold): Promise<void> {
     const { first, count } = regionsOf(hold)
     for (let region = first; region < first + count; region++) {
-      const at = region * REGION_BYTES
-      await settleRegion(member, [], at, Math.min(at + REGION_BYTES, this.#options.sizeBytes))
+      const [at, end] = this.#bytesOf(region)
+      await settleRegion(member, [], at, end)
     }
   }
 

@@ -135,13 +135,33 @@ test('held spans: what has been let go of parts a span', () => {
   ])
 })
 
+test('reconcile: bad blocks of one are not mended with a part of what only another has', async () => {
+  const [torn, whole, third] = threeBricks()
+  for (let block = 62; block < 66; block++) whole.put(block, 9, 2)
+  torn.put(63, 8, 2)
+  torn.bad.add(63)
+  await reconcileOf(() => [torn, whole, third])
+  expect([torn, whole, third].map(valuesOf)).toEqual(Array.from({ length: 3 }, () => [9, 9, 9, 9]))
+})
+
+test('reconcile: where all have bad blocks those of the first are mended with what verifies elsewhere', async () => {
+  const [first, second] = threeBricks()
+  for (const block of [62, 63]) second.put(block, 9, 2)
+  first.bad.add(62)
+  second.bad.add(63)
+  await reconcileOf(() => [first, second])
+  expect([first, second].map(valuesOf)).toEqual(Array.from({ length: 2 }, () => [9, 7, 7, 7]))
+})
+
 test('reconcile: when its source leaves, those who stay are compared with each other', async () => {
   const [leaver, second, third] = threeBricks()
   for (const [brick, value] of [leaver, second, third].map((brick, i) => [brick, i + 7] as const)) {
     brick.put(64, value, 2)
   }
-  // Out of the set nothing is mended on it.
+  // Out of the set nothing is mended on it. None of the others is the better source.
   leaver.bad.add(64)
+  second.bad.add(65)
+  third.bad.add(65)
   leaver.repair = async () => BlockStatus.unavailable
   leaver.order = async () => {}
   let asked = 0
