@@ -104,6 +104,7 @@ export class Operator {
     const volume = this.#random.pick(this.#world.volumes)
     const most = Math.min(3, this.#taking().length)
     const wanted = [1, 2, 2, 3, 3].filter(count => count !== this.#replicas[volume.index] && count <= most)
+    if (wanted.length === 0) return null
     const replicas = this.#random.pick(wanted)
     this.#replicas[volume.index] = replicas
     const what = `${replicas} replicas of ${volume.name}`
