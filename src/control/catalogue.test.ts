@@ -117,6 +117,30 @@ describe('catalogue', () => {
     expect(ranges).toBe(3)
   })
 
+  test('while changes cannot come nothing is concluded from what is missing', async () => {
+    let listener: WatchListener | null = null
+    let isSilent = false
+    const cut = withCalls({
+      watch(prefix, revision, given) {
+        listener = given
+        return store.watch(prefix, revision, given)
+      },
+      async get(key) {
+        if (isSilent) throw new Error('away')
+        return store.get(key)
+      },
+    })
+    await putTarget('here')
+    await using catalogue = await Catalogue.open(cut, silentLog)
+    const absent = () => Promise.all(['here', 'none'].map(name => catalogue.isAbsent(`t/${IQN}${name}`)))
+    expect([catalogue.complete, await absent()]).toEqual([true, [false, true]])
+    isSilent = true
+    ;(listener as WatchListener | null)?.connected?.(false)
+    expect([catalogue.current, catalogue.complete, await absent()]).toEqual([true, false, [false, false]])
+    ;(listener as WatchListener | null)?.connected?.(true)
+    expect(catalogue.complete).toBe(true)
+  })
+
   test('open: a value of a newer format is refused by its key', async () => {
     const value = Buffer.from('holdfast target 2\n{}')
     const key = keys.target(`${IQN}future`)

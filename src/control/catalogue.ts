@@ -8,6 +8,8 @@ const PAGE_KEYS = 500
 const RELOAD_AFTER_MS = { first: 100, most: 5000 } as const
 /** How long a change of ours may take to come back through the watch. */
 const CATCH_UP_MS = 5000
+/** How long the answer to a login waits for the proof that there is no such target. */
+const PROOF_MS = 2000
 
 type Listener = (change: CatalogueChange) => void
 
@@ -21,6 +23,7 @@ export class Catalogue implements AsyncDisposable {
   #model = new Model()
   #revision = 0n
   #current = false
+  #connected = true
   #watch: Watch | null = null
   #reload: ReturnType<Clock['after']> | null = null
   #reloadAfterMs: number = RELOAD_AFTER_MS.first
@@ -48,9 +51,29 @@ export class Catalogue implements AsyncDisposable {
     return this.#revision
   }
 
-  /** False while the metadata cannot be read: then nothing may be concluded from what is missing here. */
+  /** False while all of it has to be read anew. */
   get current(): boolean {
     return this.#current
+  }
+
+  /** False also while changes cannot come: then nothing may be concluded from what is missing here. */
+  get complete(): boolean {
+    return this.#current && this.#connected
+  }
+
+  /**
+   * Whether this key is certainly not there now: asks the metadata, whatever the model says. False when that does not
+   * answer in time.
+   */
+  async isAbsent(key: string): Promise<boolean> {
+    const inTime = new Promise<boolean>(resolve => {
+      this.#clock.after(PROOF_MS, () => resolve(false))
+    })
+    const asked = this.#store.get(key).then(
+      entry => entry === null,
+      () => false,
+    )
+    return Promise.race([asked, inTime])
   }
 
   /** `listener` is called after the model has changed, with what did; the answer takes it off again. */
@@ -128,6 +151,9 @@ export class Catalogue implements AsyncDisposable {
         live = false
         failed(error)
         if (this.#model === model) this.#lose(error)
+      },
+      connected: is => {
+        if (live) this.#connected = is
       },
     })
     if (newest > first) await ready

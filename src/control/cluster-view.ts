@@ -32,6 +32,6 @@ export function clusterOverview(catalogue: Catalogue, watch: PeerWatch, here: st
     volumes,
     balanced,
     rangesToMove: moves.length,
-    metadata: catalogue.current ? 'current' : 'unreachable',
+    metadata: catalogue.complete ? 'current' : 'unreachable',
   }
 }

@@ -9,7 +9,7 @@ import { normalizeIscsiName } from '../lib/names.ts'
 import type { Catalogue } from './catalogue.ts'
 import { policyOf } from './chap-rules.ts'
 import type { ClusterPortals } from './cluster-portals.ts'
-import type { TargetValue } from './layout.ts'
+import { keys, type TargetValue } from './layout.ts'
 import type { Serving } from './serving.ts'
 
 /** May the initiator log in to the target? */
@@ -45,10 +45,11 @@ export class CatalogueDirectory implements TargetDirectory {
   }
 
   lookUp(targetName: string, initiatorName: string, contact: PortalContact): TargetLookup {
-    if (!this.#catalogue.current) return { found: 'unavailable' }
+    const { model, current, complete } = this.#catalogue
+    if (!current) return { found: 'unavailable' }
     const iqn = normalizeIscsiName(targetName)
-    const target = iqn === null ? null : this.#catalogue.model.target(iqn)
-    if (iqn === null || target === null) return { found: 'no' }
+    const target = iqn === null ? null : model.target(iqn)
+    if (iqn === null || target === null) return { found: complete ? 'no' : 'unavailable' }
     const initiator = normalizeIscsiName(initiatorName) ?? initiatorName
     if (!mayUse(target, initiator)) return { found: 'forbidden' }
     const device = this.#serving.target(iqn)
@@ -59,6 +60,11 @@ export class CatalogueDirectory implements TargetDirectory {
     const own = Object.hasOwn(target.chapByInitiator, initiator)
     const chap = own ? target.chapByInitiator[initiator]! : target.chap
     return { found: 'yes', target: device, chap: chap === null ? null : policyOf(chap) }
+  }
+
+  async isAbsent(targetName: string): Promise<boolean> {
+    const iqn = normalizeIscsiName(targetName)
+    return iqn === null || this.#catalogue.isAbsent(keys.target(iqn))
   }
 
   discoveryChap(): ChapPolicy | null {

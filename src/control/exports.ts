@@ -39,10 +39,10 @@ export class CatalogueExports implements ExportDirectory {
   }
 
   find(wanted: string, client: NbdClient): ExportLookup {
-    const { model, current } = this.#catalogue
+    const { model, complete } = this.#catalogue
     const name = wanted === '' ? this.#defaultExport : wanted
     const head = name === null ? null : model.volume(name)
-    if (name === null || head?.state !== 'ready') return { found: current ? 'no' : 'unavailable' }
+    if (name === null || head?.state !== 'ready') return { found: complete ? 'no' : 'unavailable' }
     if (!permitsNbd(this.accessTo(name, head), client.identity)) return { found: 'no' }
     const volume = this.#serving.volume(name)
     if (volume === null) return { found: 'unavailable' }

@@ -181,6 +181,7 @@ export class IscsiTarget {
       connection,
       negotiation,
       (outcome, decided) => this.#registry.admit(outcome, connection, contact, decided),
+      targetName => this.#directory.isAbsent(targetName),
       session => connection.enter(session),
       this.#clock.nowMs() + this.#limits.loginTimeoutMs,
     )

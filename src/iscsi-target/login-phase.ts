@@ -1,14 +1,16 @@
 import type { ConnectionPhase, SessionLink } from './connection-phase.ts'
 import type { LoginNegotiation } from './login/login-negotiation.ts'
-import type { LoginOutcome, LoginReply } from './login/login-outcome.ts'
+import type { LoginOutcome, LoginReply, LoginStep } from './login/login-outcome.ts'
 import type { Session } from './session.ts'
 import { opcodeOf } from './wire/bhs.ts'
 import { decodeLoginRequest, encodeLoginResponse, type LoginRequestFields } from './wire/login.ts'
-import type { LoginStatus } from './wire/login-status.ts'
+import { LoginStatus } from './wire/login-status.ts'
 import { Opcode } from './wire/opcodes.ts'
 
 /** Gives a login that got through its session, now or once its predecessor is gone; or says why not. */
 export type Admission = (outcome: LoginOutcome, decided: (admitted: Session | LoginStatus) => void) => void
+
+type RefusedStep = Extract<LoginStep, { readonly next: 'refused' }>
 
 /** A connection before full feature phase: login requests and nothing else, within a time limit. RFC 7143 §6.3. */
 export class LoginPhase implements ConnectionPhase {
@@ -17,6 +19,7 @@ export class LoginPhase implements ConnectionPhase {
   readonly #link: SessionLink
   readonly #negotiation: LoginNegotiation
   readonly #admit: Admission
+  readonly #isAbsent: (targetName: string) => Promise<boolean>
   readonly #enter: (session: Session) => void
   readonly #deadlineMs: number
   #isGone = false
@@ -25,12 +28,14 @@ export class LoginPhase implements ConnectionPhase {
     link: SessionLink,
     negotiation: LoginNegotiation,
     admit: Admission,
+    isAbsent: (targetName: string) => Promise<boolean>,
     enter: (session: Session) => void,
     deadlineMs: number,
   ) {
     this.#link = link
     this.#negotiation = negotiation
     this.#admit = admit
+    this.#isAbsent = isAbsent
     this.#enter = enter
     this.#deadlineMs = deadlineMs
   }
@@ -50,8 +55,8 @@ export class LoginPhase implements ConnectionPhase {
         this.#establish(request, step.reply, step.outcome)
         return
       case 'refused':
-        this.#send(step.reply)
-        this.#link.closeWhenSent(step.fault)
+        if (step.status === LoginStatus.notFound) void this.#refuseAsAbsent(request, step)
+        else this.#sendRefusal(step)
         return
       default:
         this.#link.close(step.fault)
@@ -86,11 +91,25 @@ export class LoginPhase implements ConnectionPhase {
     })
   }
 
+  /** An initiator gives up for good when it hears that there is no such target: only where that is certain. */
+  async #refuseAsAbsent(request: LoginRequestFields, step: RefusedStep): Promise<void> {
+    this.receiving = false
+    const { targetName } = this.#negotiation
+    if (targetName === null || (await this.#isAbsent(targetName))) {
+      if (!this.#isGone) this.#sendRefusal(step)
+    } else this.#refuse(request, LoginStatus.serviceUnavailable)
+  }
+
   #refuse(request: LoginRequestFields, status: LoginStatus): void {
     if (this.#isGone) return
     const step = this.#negotiation.refuse(request, status, `login${status.toString(16).padStart(4, '0')}`)
     if (step.next === 'refused') this.#send(step.reply)
     this.#link.closeWhenSent('loginRefused')
+  }
+
+  #sendRefusal({ reply, fault }: RefusedStep): void {
+    this.#send(reply)
+    this.#link.closeWhenSent(fault)
   }
 
   #begin(session: Session, reply: LoginReply): void {

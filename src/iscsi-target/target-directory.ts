@@ -29,7 +29,7 @@ export interface PortalContact {
 
 export type TargetLookup =
   | { readonly found: 'yes'; readonly target: ScsiTarget; readonly chap: ChapPolicy | null }
-  /** The metadata proves that there is none: 0203, final. */
+  /** None is known. `isAbsent` says whether that is proved: 0203, final, or 0301. */
   | { readonly found: 'no' }
   /** It exists, this initiator is not in its ACL: 0202. */
   | { readonly found: 'forbidden' }
@@ -38,11 +38,13 @@ export type TargetLookup =
   /** It exists, or may exist, but cannot be served right now: 0301, retry. */
   | { readonly found: 'unavailable' }
 
-/** What the iSCSI target asks control. Answers come from memory: no waiting, no I/O. */
+/** What the iSCSI target asks control. Answers come from memory: no waiting, no I/O, but for `isAbsent`. */
 export interface TargetDirectory {
   readonly targetPortalGroupTag: number
   /** SendTargets: only what this initiator may use; `name` null means all. */
   discover(initiatorName: string, name: string | null, contact: PortalContact): readonly DiscoveredTarget[]
   lookUp(targetName: string, initiatorName: string, contact: PortalContact): TargetLookup
+  /** Whether the metadata prove now that there is no such target. Never rejects; resolves within seconds. */
+  isAbsent(targetName: string): Promise<boolean>
   discoveryChap(): ChapPolicy | null
 }

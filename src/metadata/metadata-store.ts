@@ -63,6 +63,8 @@ export interface WatchListener {
   changed(events: readonly WatchEvent[], revision: bigint): void
   /** The start revision was compacted away, or the watch cannot go on: list again and watch anew. */
   lost(error: Error): void
+  /** Whether changes can come at present: a watch that is cut off resumes by itself, and is behind until then. */
+  connected?(is: boolean): void
 }
 
 export interface Watch extends AsyncDisposable {}

@@ -68,6 +68,14 @@ test.each([
   await initiator.channel.closed
 })
 
+test('refused: what cannot be proved absent is worth another try', async () => {
+  await using portal = await IscsiPortal.open()
+  portal.directory.metadataAnswers = false
+  await using initiator = await Initiator.connect(portal.port)
+  expect((await initiator.login({ targetName: 'iqn.2026-11.test:none' })).status).toBe(0x0301)
+  await initiator.channel.closed
+})
+
 test('garbage: bytes that are no login close that connection and no other', async () => {
   await using portal = await IscsiPortal.open()
   await using good = await Initiator.open(portal.port, { targetName: TARGET_NAME })

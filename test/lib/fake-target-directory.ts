@@ -11,6 +11,7 @@ import type { ScsiTarget } from '../../src/scsi/scsi-target.ts'
 export class FakeTargetDirectory implements TargetDirectory {
   readonly targetPortalGroupTag = 1
   readonly targets = new Map<string, ScsiTarget>()
+  metadataAnswers = true
   chap: ChapPolicy | null = null
   discoveryPolicy: ChapPolicy | null = null
 
@@ -28,6 +29,10 @@ export class FakeTargetDirectory implements TargetDirectory {
   lookUp(targetName: string): TargetLookup {
     const target = this.targets.get(targetName)
     return target === undefined ? { found: 'no' } : { found: 'yes', target, chap: this.chap }
+  }
+
+  async isAbsent(targetName: string): Promise<boolean> {
+    return this.metadataAnswers && !this.targets.has(targetName)
   }
 
   discoveryChap(): ChapPolicy | null {

@@ -50,6 +50,11 @@ export class LoginNegotiation {
     return this.#receiveSequence(request, this.#text.take())
   }
 
+  /** Null while the initiator has named none. */
+  get targetName(): string | null {
+    return this.#said.get('TargetName') ?? null
+  }
+
   /** A refusal that the session layer decides on: out of resources, session gone. */
   refuse(request: LoginRequestFields, status: LoginStatus, fault: string): LoginStep {
     return this.#refuse(request, { status, fault })

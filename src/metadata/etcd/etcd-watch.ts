@@ -78,6 +78,7 @@ export class EtcdWatch implements Watch {
   #disconnected(client: Etcd3): void {
     this.#stream = null
     if (this.#ended) return
+    this.#listener.connected?.(false)
     this.#endpoints.preferNext(client)
     this.#connectSoon(this.#retryAfterMs)
     this.#retryAfterMs = Math.min(2 * this.#retryAfterMs, RECONNECT_AFTER_MS.most)
@@ -85,6 +86,7 @@ export class EtcdWatch implements Watch {
 
   #received(response: IWatchResponse): void {
     this.#retryAfterMs = RECONNECT_AFTER_MS.first
+    if (response.created) this.#listener.connected?.(true)
     if (response.canceled) {
       const why = response.cancel_reason || `revision ${this.#next} was compacted away`
       this.#lose(new HoldfastError('ERR_METADATA_UNAVAILABLE', `etcd ended a watch: ${why}`))

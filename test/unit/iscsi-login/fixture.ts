@@ -61,6 +61,7 @@ export function directory({ policy = POLICY, discoveryPolicy }: World = {}): Tar
       if (name.endsWith(':forbidden')) return { found: 'forbidden' }
       return { found: name.endsWith(':recovering') ? 'unavailable' : 'no' }
     },
+    isAbsent: async () => true,
     discoveryChap: () => discoveryPolicy ?? null,
   }
 }
