@@ -1,4 +1,3 @@
-import { BlockStatus } from '../../block/block-status.ts'
 import { RANGE_BYTES } from '../../control/layout.ts'
 import { REGION_BYTES, REGIONS_PER_SEGMENT, SEGMENT_BYTES } from '../../store/layout.ts'
 import type { ByteSpan } from '../messages.ts'
@@ -6,6 +5,7 @@ import { CopyFailure, type CopyScene, RegionCopier } from '../resync/region-copi
 import type { HeldBlocks, MemberPort } from '../resync/resync-ports.ts'
 import type { Timers } from '../timers.ts'
 import { giveWhole, type WholePort } from './give-whole.ts'
+import { ReconcileSources } from './reconcile-sources.ts'
 import { settleRegion } from './settle-region.ts'
 import type { SpanHold } from './span-hold.ts'
 import { type HeldSpan, heldSpans, joinedSpans } from './whole-spans.ts'
@@ -37,10 +37,18 @@ export interface ReconcileOptions {
 export class Reconcile {
   readonly #options: ReconcileOptions
   readonly #waiting: SpanHold[]
+  readonly #sources: ReconcileSources
 
   constructor(options: ReconcileOptions, holds: readonly SpanHold[]) {
     this.#options = options
     this.#waiting = [...holds]
+    const { sizeBytes, isSuspect } = options
+    const compare = (hold: SpanHold, source: WholePort, target: WholePort) => {
+      const range = Math.floor(hold.startBytes / RANGE_BYTES)
+      const { first, count } = regionsOf(hold)
+      return new RegionCopier(this.#sceneOf(range, source), target, isSuspect).compare(first, count, () => {})
+    }
+    this.#sources = new ReconcileSources({ sizeBytes, isSuspect, compare })
   }
 
   get regionsLeft(): number {
@@ -103,24 +111,15 @@ export class Reconcile {
     if (isLeaving(range)) throw new CopyFailure('a member of it is leaving')
     const set = members(range)
     if (set.length === 1) return this.#settleAlone(set[0]!, hold)
-    const good = set.filter(member => !isSuspect(member, segment))
-    if (good[0] === undefined) throw new CopyFailure(`segment ${segment} is suspect on every member`)
-    const copiesOf = async (from: WholePort) => {
-      const targets = set.filter(member => member !== from)
-      const copiers = targets.map(target => new RegionCopier(this.#sceneOf(range, from), target, isSuspect))
-      return Promise.all(
-        copiers.map(async copier => ({ copier, regions: await copier.compare(first, count, () => {}) })),
-      )
-    }
-    let copies = await copiesOf(good[0])
-    const different = new Set(copies.flatMap(({ regions }) => regions))
-    if (different.size === 0) return
-    await this.#giveAtomics([...different])
-    const source = (await this.#firstWhole(good, different)) ?? good[0]
-    if (source !== good[0]) copies = await copiesOf(source)
-    const others = good.filter(other => other !== source)
-    for (const { copier, regions } of copies) {
-      for (const region of regions) {
+    const { source, alike } = await this.#sources.choose(hold, set, this.#waiting)
+    const targets = set.filter(member => !alike.includes(member) && member !== source)
+    if (targets.length === 0) return
+    const others = set.filter(member => member !== source && !isSuspect(member, segment))
+    for (const target of targets) {
+      const copier = new RegionCopier(this.#sceneOf(range, source), target, isSuspect)
+      const different = await copier.compare(first, count, () => {})
+      await this.#giveAtomics(different)
+      for (const region of different) {
         await settleRegion(source, others, ...this.#bytesOf(region))
         await copier.copy(region, () => {})
       }
@@ -129,22 +128,6 @@ export class Reconcile {
     if (!members(range).some(({ peerNumber }) => peerNumber === source.peerNumber)) {
       throw new CopyFailure(`peer ${source.peerNumber} left while the others were made like it`)
     }
-  }
-
-  /**
-   * One without a bad block is the better source: mending those of another from it would mix what only one of them has
-   * of an atomic write into what the other has. Null when all have some.
-   */
-  async #firstWhole(good: readonly WholePort[], regions: ReadonlySet<number>): Promise<WholePort | null> {
-    const buffer = Buffer.allocUnsafeSlow(REGION_BYTES)
-    next: for (const member of good) {
-      for (const region of regions) {
-        const [at, end] = this.#bytesOf(region)
-        if ((await member.read(at, end - at, buffer, 0)).status !== BlockStatus.ok) continue next
-      }
-      return member
-    }
-    return null
   }
 
   #bytesOf(region: number): [startBytes: number, endBytes: number] {

@@ -144,6 +144,23 @@ test('reconcile: bad blocks of one are not mended with a part of what only anoth
   expect([torn, whole, third].map(valuesOf)).toEqual(Array.from({ length: 3 }, () => [9, 9, 9, 9]))
 })
 
+test('reconcile: spans side by side have one source, so that nothing over their border is torn', async () => {
+  const SEGMENT = 16 * REGION
+  const blocks = [SEGMENT / BLOCK - 1, SEGMENT / BLOCK]
+  const [torn, whole] = threeBricks()
+  for (const block of blocks) whole.put(block, 9, 2)
+  torn.put(blocks[1]!, 8, 2)
+  torn.bad.add(blocks[1]!)
+  const queue = new OperationQueue()
+  const holds = [0, SEGMENT, 5 * SEGMENT].map(at => new SpanHold(queue, at, at + SEGMENT, true))
+  torn.put((5 * SEGMENT) / BLOCK, 6, 2)
+  await new Reconcile({ ...optionsOf(() => [torn, whole]), sizeBytes: 6 * SEGMENT }, holds).run()
+  for (const brick of [torn, whole]) {
+    expect(blocks.map(block => brick.valueOf(block))).toEqual([9, 9])
+    expect(brick.valueOf((5 * SEGMENT) / BLOCK)).toBe(6)
+  }
+})
+
 test('reconcile: where all have bad blocks those of the first are mended with what verifies elsewhere', async () => {
   const [first, second] = threeBricks()
   for (const block of [62, 63]) second.put(block, 9, 2)
@@ -178,8 +195,8 @@ test('reconcile: when its source leaves, those who stay are compared with each o
   const comparisons = [leaver, second, third].map(
     ({ calls }) => calls.filter(call => call === 'digestRegions').length,
   )
-  // Two with each that is made like the leaver, and then those two with each other.
-  expect(comparisons).toEqual([4, 3, 3])
+  // With each of the others to choose a source, and twice to make them like it; then those two with each other.
+  expect(comparisons).toEqual([6, 4, 4])
 })
 
 test('reconcile: while a member is on its way out nobody is made alike: it may stay', async () => {
