@@ -51,6 +51,7 @@ export const volume = z.object({
   blockSizeBytes: z.union([z.literal(512), z.literal(4096)]),
   replicas: z.number().int(),
   minReplicas: z.number().int(),
+  minReplicasWanted: z.number().int().nullable().describe('what M becomes once so many are in sync'),
   readOnly: z.boolean(),
   removable: z.boolean(),
   naa: z.string().describe('NAA-6 designator, 32 hex digits'),
@@ -109,6 +110,7 @@ export const volumeChange = z.strictObject({
   nbd: z.string().max(65_536).optional().describe('off, open, tls or tls:IDENTITY,…'),
   replicas: z.number().int().min(1).max(16).optional(),
   minReplicas: z.number().int().min(1).max(16).optional(),
+  allowDegraded: z.boolean().optional(),
   limits: limitsChange.optional(),
 })
 export const recovery = z.strictObject({

@@ -16,6 +16,7 @@ export async function runCli(argv: readonly string[], terminal: Terminal): Promi
   } catch (error) {
     if (error instanceof CommanderError) return SHOWN_BY_WISH.has(error.code) ? ExitCode.done : ExitCode.usage
     terminal.stderr.write(`holdfast: ${sentenceOf(error)}\n`)
+    if (error instanceof HoldfastError && error.code === 'ERR_SIZE_INVALID') return ExitCode.usage
     return error instanceof CliError ? error.exitCode : ExitCode.refused
   }
 }

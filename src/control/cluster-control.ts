@@ -84,9 +84,10 @@ export class ClusterControl implements Control {
   }
 
   async setVolume(name: string, wanted: VolumeChange): Promise<VolumeShown> {
-    const { replicas, minReplicas, ...rest } = wanted
+    const { replicas, minReplicas, allowDegraded = false, ...rest } = wanted
     if (replicas !== undefined || minReplicas !== undefined) {
       await this.#parts.replicas.set(name, {
+        allowDegraded,
         ...(replicas === undefined ? {} : { replicas }),
         ...(minReplicas === undefined ? {} : { minReplicas }),
       })
@@ -107,14 +108,8 @@ export class ClusterControl implements Control {
     const release = serving.withhold(name)
     try {
       const shown = await this.showVolume(name)
+      if (!force) await this.refuseVolumeInUse(name)
       const sessions = this.#parts.view.sessionsOf(name)
-      if (sessions.length > 0 && !force) {
-        throw new HoldfastError(
-          'ERR_VOLUME_BUSY',
-          `volume '${name}' is used by ${sessionCount(sessions)}: end them, or use --force`,
-        )
-      }
-      if (!force) await refuseVolumeUsedElsewhere(serving, name)
       await this.#kickAll(sessions, `volume ${name} is being deleted`)
       const head = await volumes.beginDelete(name)
       const running = jobs.find('delete', name)
@@ -122,6 +117,17 @@ export class ClusterControl implements Control {
     } finally {
       release()
     }
+  }
+
+  async refuseVolumeInUse(name: string): Promise<void> {
+    const sessions = this.#parts.view.sessionsOf(name)
+    if (sessions.length > 0) {
+      throw new HoldfastError(
+        'ERR_VOLUME_BUSY',
+        `volume '${name}' is used by ${sessionCount(sessions)}: end them, or use --force`,
+      )
+    }
+    await refuseVolumeUsedElsewhere(this.#parts.serving, name)
   }
 
   /** Second half of a deletion, also after a restart. */

@@ -61,6 +61,8 @@ export interface VolumeChange {
   /** More are copied, fewer are freed, while the volume is used. */
   readonly replicas?: number
   readonly minReplicas?: number
+  /** Also with fewer failure domains than replicas. */
+  readonly allowDegraded?: boolean
   readonly limits?: LimitsChange
 }
 
@@ -85,6 +87,8 @@ export interface Control {
   showVolume(name: string): Promise<VolumeShown>
   setVolume(name: string, change: VolumeChange): Promise<VolumeShown>
   resizeVolume(name: string, sizeBytes: number): Promise<VolumeShown>
+  /** Rejects with ERR_VOLUME_BUSY while a client of this daemon or of another uses it, or that cannot be told. */
+  refuseVolumeInUse(name: string): Promise<void>
   /** Refuses with ERR_VOLUME_BUSY while a session uses it, unless `force`, which ends those sessions. */
   deleteVolume(name: string, options: { force: boolean }): Promise<Job>
 

@@ -111,6 +111,21 @@ describe('peers', () => {
     await expect(world.control.setVolume('v', { replicas: 3, minReplicas: 4 })).rejects.toThrow('from 1 to 3')
   })
 
+  test('replicas: M of a degraded volume is what there is room for, and rises with what is in sync', async () => {
+    const wanted = { name: 'v', sizeBytes: GIB, replicas: 5 }
+    await expect(world.control.createVolume(wanted)).rejects.toThrow('confirm with --allow-degraded')
+    await world.control.drainPeer('b')
+    await world.control.drainPeer('c')
+    const made = await world.control.createVolume({ ...wanted, replicas: 3, allowDegraded: true })
+    expect(made).toMatchObject({ replicas: 3, minReplicas: 1, minReplicasWanted: 2 })
+    await expect(world.control.setVolume('v', { replicas: 4 })).rejects.toThrow('--allow-degraded')
+    const more = await world.control.setVolume('v', { replicas: 5, allowDegraded: true })
+    expect(more).toMatchObject({ replicas: 5, minReplicas: 1, minReplicasWanted: 3 })
+    expect(await world.control.setVolume('v', { replicas: 5 })).toMatchObject({ minReplicasWanted: 3 })
+    const confirmed = await world.control.setVolume('v', { replicas: 2, minReplicas: 1 })
+    expect(confirmed).toMatchObject({ replicas: 2, minReplicas: 1, minReplicasWanted: null })
+  })
+
   test('recover: only without peers that are off', async () => {
     await world.control.createVolume({ name: 'v', sizeBytes: GIB })
     await register('c', 3)

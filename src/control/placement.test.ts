@@ -27,6 +27,15 @@ describe('replication', () => {
       replicas: 3,
       minReplicas: 2,
     })
+    expect(chooseReplication(1, { replicas: 3, allowDegraded: true })).toEqual({
+      replicas: 3,
+      minReplicas: 1,
+      minReplicasWanted: 2,
+    })
+    expect(chooseReplication(1, { replicas: 2, minReplicas: 1, allowDegraded: true })).toEqual({
+      replicas: 2,
+      minReplicas: 1,
+    })
     expect(() => chooseReplication(1, { replicas: 3, minReplicas: 2, allowDegraded: true })).toThrow(
       'no write could be acknowledged',
     )

@@ -9,12 +9,14 @@ const REPLICAS_DEFAULT_MAX = 3
 export interface Replication {
   readonly replicas: number
   readonly minReplicas: number
+  /** What M becomes once there are enough replicas for it; absent when it is that. */
+  readonly minReplicasWanted?: number
 }
 
 /**
  * R and M of CONTRACT.md: R = min(3, domains) and M = floor(R/2)+1 unless given. More than there are domains
- * is refused with ERR_REPLICAS_UNAVAILABLE unless `allowDegraded`; M is then what can be reached, at most. Where it is
- * false and not just absent, confirming is no way out.
+ * is refused with ERR_REPLICAS_UNAVAILABLE unless `allowDegraded`; unless M is given too it is what there is room for,
+ * until there is more.
  */
 export function chooseReplication(
   domains: number,
@@ -28,13 +30,12 @@ export function chooseReplication(
     throw new HoldfastError(
       'ERR_REPLICAS_UNAVAILABLE',
       `${replicas} replicas need ${replicas} failure domains and there are ${domains}: ` +
-        (wanted.allowDegraded === false
-          ? 'add peers, or ask for fewer'
-          : 'add peers, ask for fewer, or confirm with --allow-degraded'),
+        'add peers, ask for fewer, or confirm with --allow-degraded',
     )
   }
   const placed = Math.min(replicas, domains)
-  const minReplicas = wanted.minReplicas ?? Math.min(Math.floor(replicas / 2) + 1, placed)
+  const usual = Math.floor(replicas / 2) + 1
+  const minReplicas = wanted.minReplicas ?? Math.min(usual, placed)
   if (!Number.isInteger(minReplicas) || minReplicas < 1 || minReplicas > replicas) {
     throw new HoldfastError(
       'ERR_ARGUMENT_INVALID',
@@ -47,7 +48,8 @@ export function chooseReplication(
       `no write could be acknowledged: ${minReplicas} replicas must have it and there is room for ${placed}`,
     )
   }
-  return { replicas, minReplicas }
+  const isShort = wanted.minReplicas === undefined && minReplicas < usual
+  return isShort ? { replicas, minReplicas, minReplicasWanted: usual } : { replicas, minReplicas }
 }
 
 export function pagesOf(sizeBytes: number): number {

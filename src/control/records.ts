@@ -9,6 +9,8 @@ export interface VolumeRecord {
   readonly blockSizeBytes: 512 | 4096
   readonly replicas: number
   readonly minReplicas: number
+  /** What it becomes once so many are in sync; null when it is that. */
+  readonly minReplicasWanted: number | null
   readonly readOnly: boolean
   readonly removable: boolean
   /** 32 lower-case hex digits. */

@@ -35,30 +35,35 @@ export class ReplicaOperations {
    * members as before all the same, unless M is said and some peers are away: that is for going on without them. Throws as
    * chooseReplication does.
    */
-  async set(name: string, wanted: { replicas?: number; minReplicas?: number }): Promise<void> {
+  async set(
+    name: string,
+    wanted: { replicas?: number; minReplicas?: number; allowDegraded?: boolean },
+  ): Promise<void> {
     const hosts = hostsOf(takingPeers(this.#options.catalogue.model.peers))
     await this.#change(async draft => {
       const head = await readyHead(draft, name)
       const replicas = wanted.replicas ?? head.replicas
-      // M of a volume that lacks peers already can be set; lowering it is said, never done by the way.
-      const allowDegraded = wanted.minReplicas !== undefined && replicas <= head.replicas
+      // M of a volume that lacks peers already can be set.
+      const allowDegraded = wanted.allowDegraded === true || replicas <= head.replicas
       const chosen = chooseReplication(hosts, { ...wanted, replicas, allowDegraded })
+      // Lowering it is said, never done by the way.
+      const minReplicas = chosen.minReplicasWanted ?? chosen.minReplicas
       const { minReplicasWanted: _, minReplicasBefore = 0, ...rest } = head
-      const rises = chosen.minReplicas > head.minReplicas
-      const falls = chosen.minReplicas < head.minReplicas
+      const rises = minReplicas > head.minReplicas
+      const falls = minReplicas < head.minReplicas
       // Also where M has fallen already, by R: then this is how it is said.
       const goesOnWithout = !rises && wanted.minReplicas !== undefined && this.#someAreAway(name)
       const before = falls ? Math.max(minReplicasBefore, head.minReplicas) : minReplicasBefore
       const changed: VolumeHead = {
         ...rest,
         replicas,
-        minReplicas: Math.min(head.minReplicas, chosen.minReplicas),
-        ...(rises ? { minReplicasWanted: chosen.minReplicas } : {}),
+        minReplicas: Math.min(head.minReplicas, minReplicas),
+        ...(rises ? { minReplicasWanted: minReplicas } : {}),
         ...(before > 0 && !goesOnWithout ? { minReplicasBefore: before } : {}),
       }
       if (JSON.stringify(changed) === JSON.stringify(head)) return
       draft.put('volume', keys.head(name), changed)
-      const message = `volume ${name} is to have ${replicas} replica(s), ${chosen.minReplicas} of them for a write`
+      const message = `volume ${name} is to have ${replicas} replica(s), ${minReplicas} of them for a write`
       draft.event('volume.changed', name, message)
     })
   }

@@ -58,6 +58,7 @@ export function recordOf(name: string, head: VolumeHead): VolumeRecord {
     blockSizeBytes: head.blockSizeBytes,
     replicas: head.replicas,
     minReplicas: head.minReplicas,
+    minReplicasWanted: head.minReplicasWanted ?? null,
     readOnly: head.readOnly,
     removable: head.removable,
     naa: head.naa,

@@ -83,10 +83,11 @@ describe('volumes', () => {
       replicas: 3,
       allowDegraded: true,
     })
-    expect(shown).toMatchObject({ replicas: 3, minReplicas: 1 })
-    expect(await world.control.setVolume('a', { minReplicas: 1 })).toMatchObject({ minReplicas: 1 })
-    const more = world.control.setVolume('a', { replicas: 3 })
-    await expect(more).rejects.toThrow(refused('ERR_REPLICAS_UNAVAILABLE', /add peers, or ask for fewer$/))
+    expect(shown).toMatchObject({ replicas: 3, minReplicas: 1, minReplicasWanted: 2 })
+    const confirmed = await world.control.setVolume('a', { minReplicas: 1 })
+    expect(confirmed).toMatchObject({ minReplicas: 1, minReplicasWanted: null })
+    const more = world.control.setVolume('a', { replicas: 4 })
+    await expect(more).rejects.toThrow(refused('ERR_REPLICAS_UNAVAILABLE', /confirm with --allow-degraded$/))
   })
 
   test('create: a taken name and a taken target are refused', async () => {

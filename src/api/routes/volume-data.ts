@@ -32,12 +32,7 @@ export const volumeDataRoutes: FastifyPluginAsyncZod<{ backend: ApiBackend }> = 
     async request => {
       const { name } = request.params
       const shown = await backend.control.showVolume(name)
-      if (shown.sessions > 0 && !request.query.force) {
-        throw new HoldfastError(
-          'ERR_VOLUME_BUSY',
-          `volume '${name}' is used by ${shown.sessions} session${shown.sessions === 1 ? '' : 's'}: end them, or use --force`,
-        )
-      }
+      if (!request.query.force) await backend.control.refuseVolumeInUse(name)
       if (shown.readOnly) {
         throw new HoldfastError('ERR_BLOCK_WRITE_PROTECTED', `volume '${name}' is read-only`)
       }

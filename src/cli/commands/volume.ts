@@ -40,6 +40,27 @@ interface SetFlags extends LimitFlags {
   readonly nbd?: string
   readonly replicas?: number
   readonly minReplicas?: number
+  readonly allowDegraded?: boolean
+}
+
+/** Says which peers it could be. */
+async function nobodyNamed(context: CommandContext, name: string): Promise<CliError> {
+  const { replication } = await context.client.get<VolumeShown>(`volumes/${segment(name)}`)
+  const away = replication.members.filter(({ state }) => state === 'away').map(({ peer }) => peer)
+  const says =
+    away.length === 0
+      ? `every peer that has a replica of volume '${name}' is up: there is nothing to recover from`
+      : `name the peers whose bricks will not come back as they are: holdfast volume recover ${name} ${away.map(peer => `--off ${peer}`).join(' ')}`
+  return new CliError(ExitCode.usage, says)
+}
+
+function laterMinimum({ minReplicasWanted }: VolumeShown): string {
+  return minReplicasWanted === null ? '' : `, ${minReplicasWanted} once so many are in sync`
+}
+
+function degradedBy(volume: VolumeShown): string {
+  const later = laterMinimum(volume)
+  return later === '' ? '' : `  ${volume.minReplicas} to acknowledge a write${later}\n`
 }
 
 export function addVolumeCommands(program: Command, terminal: Terminal): void {
@@ -70,7 +91,7 @@ export function addVolumeCommands(program: Command, terminal: Terminal): void {
     context.print(
       made,
       () =>
-        `volume '${made.name}' made, ${formatSize(made.sizeBytes)}\n${made.uris.map(uri => `  ${uri}\n`).join('')}`,
+        `volume '${made.name}' made, ${formatSize(made.sizeBytes)}\n${degradedBy(made)}${made.uris.map(uri => `  ${uri}\n`).join('')}`,
     )
   })
 
@@ -97,15 +118,17 @@ export function addVolumeCommands(program: Command, terminal: Terminal): void {
         .option('--read-only <on|off>', 'refuse writes', parseSwitch)
         .option('--replicas <count>', 'copies to keep; made or freed while the volume is used', parseCount)
         .option('--min-replicas <count>', 'copies that an acknowledged write needs', parseCount)
+        .option('--allow-degraded', 'also with fewer failure domains than replicas')
         .option('--nbd <off|open|tls[:IDENTITY,…]>', 'who may use it over NBD; +resize: and grow it'),
     ),
   ).action(async (name: string, flags: SetFlags, command: Command) => {
-    const { readOnly, nbd, replicas, minReplicas } = flags
+    const { readOnly, nbd, replicas, minReplicas, allowDegraded } = flags
     const body = { readOnly, nbd, replicas, minReplicas, limits: limitsOf(flags) }
     if (Object.values(body).every(value => value === undefined))
       throw new CliError(ExitCode.usage, 'nothing to change: give --read-only, --replicas, --nbd or a limit')
     const context = contextOf(command, terminal)
-    printVolume(context, await context.client.patch<VolumeShown>(`volumes/${segment(name)}`, body))
+    const path = `volumes/${segment(name)}`
+    printVolume(context, await context.client.patch<VolumeShown>(path, { ...body, allowDegraded }))
   })
 
   addClientOptions(
@@ -121,10 +144,11 @@ export function addVolumeCommands(program: Command, terminal: Terminal): void {
     volume
       .command('recover <name>')
       .description('go on without peers that are off; what only they have is lost')
-      .requiredOption('--off <peer>', 'a peer whose brick will not come back as it is (repeatable)', gather),
-  ).action(async (name: string, { off }: { off: string[] }, command: Command) => {
+      .option('--off <peer>', 'a peer whose brick will not come back as it is (repeatable)', gather),
+  ).action(async (name: string, { off = [] }: { off?: string[] }, command: Command) => {
     const context = contextOf(command, terminal)
     const path = `volumes/${segment(name)}/recover`
+    if (off.length === 0) throw await nobodyNamed(context, name)
     printVolume(context, await context.client.post<VolumeShown>(path, { off }))
   })
 
@@ -194,7 +218,7 @@ function printVolume(context: CommandContext, volume: VolumeShown): void {
       ['size', formatSize(volume.sizeBytes)],
       ['used', formatShare(volume.usedBytes, volume.sizeBytes)],
       ['block size', String(volume.blockSizeBytes)],
-      ['replicas', `${volume.replicas}, ${volume.minReplicas} to acknowledge`],
+      ['replicas', `${volume.replicas}, ${volume.minReplicas} to acknowledge${laterMinimum(volume)}`],
       ['read-only', yesNo(volume.readOnly)],
       ['removable', yesNo(volume.removable)],
       ['NBD', volume.nbd],

@@ -110,6 +110,12 @@ export class FakeDaemon implements ApiBackend {
     return found
   }
 
+  #refuseInUse(name: string): void {
+    const { sessions } = this.#find(name)
+    const message = `volume '${name}' is used by ${sessions} sessions: end them, or use --force`
+    if (sessions > 0) throw new HoldfastError('ERR_VOLUME_BUSY', message)
+  }
+
   #target(name: string): TargetRecord {
     const iqn = name.startsWith('iqn.') ? name : `iqn.2026-11.io.holdfast:${name}`
     const found = this.targets.get(iqn)
@@ -135,6 +141,7 @@ export class FakeDaemon implements ApiBackend {
       blockSizeBytes: volume.blockSizeBytes ?? 512,
       replicas: 1,
       minReplicas: 1,
+      minReplicasWanted: null,
       readOnly: volume.readOnly ?? false,
       removable: false,
       naa: '602484f0000000000000000000000000',
@@ -189,6 +196,7 @@ export class FakeDaemon implements ApiBackend {
       },
       listVolumes: async () => [...this.volumes.values()],
       showVolume: async name => this.#find(name),
+      refuseVolumeInUse: async name => this.#refuseInUse(name),
       setVolume: async (name, { limits, ...change }) => {
         const before = this.#find(name).limits
         return this.#change(name, { ...change, limits: { ...before, ...limits } })

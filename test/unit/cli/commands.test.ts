@@ -55,7 +55,7 @@ test('exit codes: refused is 1 with one sentence, usage 2, no daemon 3', async (
   ])
   const badSize = await served.run('volume create x tenbytes')
   expect([badSize.code, badSize.err]).toEqual([
-    1,
+    2,
     expect.stringMatching(/^holdfast: 'tenbytes' is not a size.*\n$/),
   ])
   for (const line of [
