@@ -89,7 +89,17 @@ async function runBugs(names, args, jobs) {
   return rows.every(({ found }) => found !== null) ? 0 : 1
 }
 
+/** Refuses what is no number: zero seeds would look like success. */
+function seedRange({ seed, seeds }) {
+  const text = seeds ?? (seed === undefined ? '1-100' : `${seed}-${seed}`)
+  const [, from, to] = /^(\d+)-(\d+)$/.exec(text) ?? []
+  if (from !== undefined && Number(from) <= Number(to)) return [Number(from), Number(to)]
+  console.error(`'${seeds ?? seed}' is no ${seeds === undefined ? 'seed' : 'FROM-TO'}\n${USAGE}`)
+  process.exit(2)
+}
+
 const options = readOptions()
+const [from, to] = seedRange(options)
 const jobs = options.jobs === undefined ? undefined : Number(options.jobs)
 const args = ['--model', options.model]
 for (const name of [
@@ -111,6 +121,5 @@ if (options.bugs !== undefined) {
   const seed = ['--seed', options.seed, '--trace']
   process.exitCode = await runVisible(process.execPath, ['--import', 'tsx', file, ...args, ...seed])
 } else {
-  const [from, to] = (options.seeds ?? `${options.seed ?? 1}-${options.seed ?? 100}`).split('-').map(Number)
   process.exitCode = await runMany(from, to, args, jobs)
 }

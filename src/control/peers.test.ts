@@ -111,6 +111,21 @@ describe('peers', () => {
     await expect(world.control.setVolume('v', { replicas: 3, minReplicas: 4 })).rejects.toThrow('from 1 to 3')
   })
 
+  test('create: peers that are down get nothing, and are named where that leaves too few', async () => {
+    await register('b', 2)
+    await expect.poll(() => state('b')).toBe('up')
+    const wanted = { name: 'v', sizeBytes: GIB }
+    await expect(world.control.createVolume(wanted)).rejects.toThrow(
+      "3 replicas need 3 failure domains and there are 2 while peer 'c' is down: wait for it",
+    )
+    const made = await world.control.createVolume({ ...wanted, allowDegraded: true })
+    expect(made).toMatchObject({ replicas: 3, minReplicas: 2, minReplicasWanted: null })
+    expect(made.replication.members.map(({ peer }) => peer).sort()).toEqual(['b', 'peer-1'])
+    expect(await world.control.createVolume({ ...wanted, name: 'w', replicas: 2 })).toMatchObject({
+      replicas: 2,
+    })
+  })
+
   test('replicas: M of a degraded volume is what there is room for, and rises with what is in sync', async () => {
     const wanted = { name: 'v', sizeBytes: GIB, replicas: 5 }
     await expect(world.control.createVolume(wanted)).rejects.toThrow('confirm with --allow-degraded')

@@ -4,7 +4,7 @@ import { choosePeers } from './placement/choose-peers.ts'
 import { type PlaceablePeer, takingPeers } from './placement/peers.ts'
 
 export const REPLICAS_MAX = 5
-const REPLICAS_DEFAULT_MAX = 3
+export const REPLICAS_DEFAULT_MAX = 3
 
 export interface Replication {
   readonly replicas: number
@@ -16,11 +16,12 @@ export interface Replication {
 /**
  * R and M of CONTRACT.md: R = min(3, domains) and M = floor(R/2)+1 unless given. More than there are domains
  * is refused with ERR_REPLICAS_UNAVAILABLE unless `allowDegraded`; unless M is given too it is what there is room for,
- * until there is more.
+ * until there is more. `away`: peers that are not among those domains since they are down.
  */
 export function chooseReplication(
   domains: number,
   wanted: { replicas?: number; minReplicas?: number; allowDegraded?: boolean },
+  away: readonly string[] = [],
 ): Replication {
   const replicas = wanted.replicas ?? Math.min(REPLICAS_DEFAULT_MAX, domains)
   if (!Number.isInteger(replicas) || replicas < 1 || replicas > REPLICAS_MAX) {
@@ -29,8 +30,8 @@ export function chooseReplication(
   if (replicas > domains && wanted.allowDegraded !== true) {
     throw new HoldfastError(
       'ERR_REPLICAS_UNAVAILABLE',
-      `${replicas} replicas need ${replicas} failure domains and there are ${domains}: ` +
-        'add peers, ask for fewer, or confirm with --allow-degraded',
+      `${replicas} replicas need ${replicas} failure domains and there are ${domains}${whileAway(away)}: ` +
+        `${away.length === 0 ? 'add peers' : 'wait for it'}, ask for fewer, or confirm with --allow-degraded`,
     )
   }
   const placed = Math.min(replicas, domains)
@@ -50,6 +51,10 @@ export function chooseReplication(
   }
   const isShort = wanted.minReplicas === undefined && minReplicas < usual
   return isShort ? { replicas, minReplicas, minReplicasWanted: usual } : { replicas, minReplicas }
+}
+
+function whileAway(away: readonly string[]): string {
+  return away.length === 0 ? '' : ` while ${away.map(id => `peer '${id}'`).join(', ')} is down`
 }
 
 export function pagesOf(sizeBytes: number): number {

@@ -13,7 +13,7 @@ import { decodeValue, keys, rangesOf, type TargetValue, type VolumeHead } from '
 import { areNone, changedLimits, formatLimits } from './limit-rules.ts'
 import { formatNbdAccess, isGuarded, parseNbdAccess } from './nbd-access.ts'
 import { hostsOf, type PlaceablePeer, takingPeers } from './placement/peers.ts'
-import { chooseReplication, pagesOf, placePage } from './placement.ts'
+import { chooseReplication, pagesOf, placePage, REPLICAS_DEFAULT_MAX } from './placement.ts'
 import type { VolumeHost } from './ports.ts'
 import { BLOCK_SIZE_DEFAULT, checkVolumeSize, naaOfVolume, parseBlockSize, recordOf } from './volume-rules.ts'
 
@@ -72,13 +72,16 @@ export class VolumeOperations {
     const blockSizeBytes = parseBlockSize(wanted.blockSizeBytes ?? BLOCK_SIZE_DEFAULT)
     checkVolumeSize(wanted.sizeBytes, blockSizeBytes)
     const limits = wanted.limits === undefined ? NO_LIMITS : changedLimits(NO_LIMITS, wanted.limits)
-    const peers = await this.#peers()
+    const known = takingPeers(await this.#peers())
+    const peers = this.#upOf(known)
+    const away = known.filter(peer => !peers.includes(peer)).map(({ id }) => id)
+    const replicas = wanted.replicas ?? Math.min(REPLICAS_DEFAULT_MAX, hostsOf(known))
     const uuid = randomUUID()
     const head: VolumeHead = {
       uuid,
       state: 'creating',
       epoch: 1,
-      ...chooseReplication(hostsOf(takingPeers(peers)), wanted),
+      ...chooseReplication(hostsOf(peers), { ...wanted, replicas }, away),
       generation: 1,
       setVersion: 1,
       lossGeneration: 0,
@@ -221,6 +224,14 @@ export class VolumeOperations {
     const { result, revision } = await change(metadata, events, attempt)
     await catalogue.reached(revision)
     return { result }
+  }
+
+  /** Those that are up, where peers say so: a replica can be made of no others. */
+  #upOf(peers: readonly PlaceablePeer[]): PlaceablePeer[] {
+    const { catalogue, peerId } = this.#options
+    const isRegistered = ({ id }: PlaceablePeer) => catalogue.model.registration(id) !== null
+    if (!peers.some(isRegistered)) return [...peers]
+    return peers.filter(peer => peer.id === peerId || isRegistered(peer))
   }
 
   async #peers(): Promise<PlaceablePeer[]> {
