@@ -81,6 +81,23 @@ test('resize: refused where fewer than M of a new range would be in sync', async
   expect(await world.control.resizeVolume('demo', 5 * GIB)).toMatchObject({ sizeBytes: 5 * GIB })
 })
 
+test('resize: refused also where the owner wrote over the new ranges when it put their peers out', async () => {
+  await world.control.createVolume({ name: 'demo', sizeBytes: GIB, replicas: 1 })
+  const before = await ranges()
+  const names = ['peer-1', 'b', 'c', 'd']
+  const out = [1, 2, 3, 4].map(number => ({ uuid: `brick-${number}`, since: 1, inSync: '01' }))
+  for (const [at, { uuid }] of out.entries()) {
+    const value = encodeValue('brick', { peer: names[at]!, openCounter: 1 })
+    await world.store.transact({ compare: [], success: [{ do: 'put', key: keys.brick(uuid), value }] })
+  }
+  world.host.step = async what => {
+    if (what.startsWith('add')) await change({ ...(await head()), out }, before)
+  }
+  const grown = world.control.resizeVolume('demo', MANY_RANGES * 4 * GIB)
+  await expect(grown).rejects.toMatchObject({ code: 'ERR_REPLICAS_UNAVAILABLE' })
+  expect((await head()).sizeBytes).toBe(GIB)
+})
+
 test('minimum: M rises at the owner, when every range has so many in sync', async () => {
   await world.control.createVolume({ name: 'demo', sizeBytes: GIB, replicas: 1 })
   const owner = { peer: 'peer-1', number: 1, epoch: 2, incarnation: '' }

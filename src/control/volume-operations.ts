@@ -9,7 +9,15 @@ import type { NewVolume, VolumeChange } from './control.ts'
 import { change, type Draft } from './draft.ts'
 import type { EventSource } from './events.ts'
 import { inSyncSets } from './in-sync.ts'
-import { decodeValue, keys, rangesOf, type TargetValue, type VolumeHead } from './layout.ts'
+import {
+  decodeValue,
+  keys,
+  type PlacementPage,
+  RANGES_PER_PAGE,
+  rangesOf,
+  type TargetValue,
+  type VolumeHead,
+} from './layout.ts'
 import { areNone, changedLimits, formatLimits } from './limit-rules.ts'
 import { formatNbdAccess, isGuarded, parseNbdAccess } from './nbd-access.ts'
 import { hostsOf, type PlaceablePeer, takingPeers } from './placement/peers.ts'
@@ -160,9 +168,12 @@ export class VolumeOperations {
       const head = await readyHead(draft, name)
       if (head.uuid !== before.uuid) throw new HoldfastError('ERR_METADATA_CONFLICT')
       refuseShrink(name, head, sizeBytes)
-      this.#refuseUnserved(name, head, sizeBytes)
       // An owner that has moved ranges since wrote this page as it knew it: without the new ranges.
-      await placeRest(draft, name, { ...head, sizeBytes }, lastPage, peers)
+      const { ranges } = await placeRest(draft, name, { ...head, sizeBytes }, lastPage, peers)
+      this.#refuseUnserved(name, head, lastPage * RANGES_PER_PAGE, [
+        ...ranges,
+        ...(await this.#placedFrom(name, lastPage + 1, sizeBytes)),
+      ])
       draft.put('volume', keys.head(name), { ...head, sizeBytes })
       const sizes = `from ${formatSize(head.sizeBytes)} to ${formatSize(sizeBytes)}`
       draft.event('volume.resized', name, `volume ${name} grew ${sizes}`)
@@ -276,13 +287,24 @@ export class VolumeOperations {
     await this.#options.host.addReplicas(recordOf(name, { ...before, sizeBytes }), newcomers)
   }
 
-  /** A peer that is out of some ranges is out of those that are new as well: M must be left there. */
-  #refuseUnserved(name: string, head: VolumeHead, sizeBytes: number): void {
-    const { model } = this.#options.catalogue
-    const fresh = inSyncSets(head, model.placement(name), model).slice(
-      rangesOf(head.sizeBytes),
-      rangesOf(sizeBytes),
+  /** What the pages from this one on hold, which no owner writes before the volume has those ranges. */
+  async #placedFrom(name: string, page: number, sizeBytes: number): Promise<PlacementPage['ranges']> {
+    const { metadata } = this.#options
+    const numbers = Array.from({ length: Math.max(0, pagesOf(sizeBytes) - page) }, (_, i) => page + i)
+    const entries = await Promise.all(numbers.map(number => metadata.get(keys.page(name, number))))
+    return entries.flatMap(entry =>
+      entry === null ? [] : decodeValue('placement', entry.key, entry.value).ranges,
     )
+  }
+
+  /**
+   * A peer that is out of some ranges is out of those that are new as well: M must be left there. `placed` begins with
+   * range `first`.
+   */
+  #refuseUnserved(name: string, head: VolumeHead, first: number, placed: PlacementPage['ranges']): void {
+    const { model } = this.#options.catalogue
+    const before = Array.from({ length: first }, () => [])
+    const fresh = inSyncSets(head, [...before, ...placed], model).slice(rangesOf(head.sizeBytes))
     if (fresh.every(set => set.length >= head.minReplicas)) return
     const message = `too few of the peers that volume '${name}' would grow onto are in sync: try again when they are`
     throw new HoldfastError('ERR_REPLICAS_UNAVAILABLE', message)
@@ -333,11 +355,12 @@ async function placeRest(
   head: VolumeHead,
   page: number,
   peers: readonly PlaceablePeer[],
-): Promise<void> {
+): Promise<PlacementPage> {
   const kept = await draft.read('placement', keys.page(name, page))
   const placed = placePage(page, head, peers, kept?.ranges)
-  if (placed.ranges.length <= (kept?.ranges.length ?? 0)) return
+  if (kept !== null && placed.ranges.length <= kept.ranges.length) return kept
   draft.put('placement', keys.page(name, page), placed)
+  return placed
 }
 
 async function refuseTakenTarget(draft: Draft, iqn: string): Promise<void> {
