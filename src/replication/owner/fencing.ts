@@ -44,6 +44,8 @@ interface Fenced {
   /** It has no descriptor: nothing of the volume is there. */
   isEmpty: boolean
   answer: FenceAnswer | null
+  /** It left before it had answered, and is not asked any more. */
+  isGivenUp: boolean
   /** Ranges in whose sets it came back after it had been fenced. */
   readonly joined: Set<number>
 }
@@ -57,8 +59,9 @@ export class Fencing {
     this.#options = options
   }
 
+  /** It is being asked, or has answered. */
   hasBegun(peerNumber: number): boolean {
-    return this.#members.has(peerNumber)
+    return this.#members.get(peerNumber)?.isGivenUp === false
   }
 
   state(peerNumber: number): FenceState {
@@ -116,7 +119,10 @@ export class Fencing {
   async fence(member: Member): Promise<void> {
     const { node, ended, changed, isMember } = this.#options
     const sinceMs = node.timers.bootMs()
-    const fenced: Fenced = { sinceMs, state: 'waiting', isEmpty: false, answer: null, joined: new Set() }
+    const fenced: Fenced = {
+      ...{ sinceMs, state: 'waiting', isEmpty: false, answer: null },
+      ...{ isGivenUp: false, joined: new Set() },
+    }
     this.#members.set(member.peerNumber, fenced)
     while (!ended() && isMember(member.peerNumber)) {
       if (member.link?.isUp !== false) await this.#attempt(member, fenced)
@@ -126,6 +132,7 @@ export class Fencing {
       const retryMs = fenced.state === 'failed' ? FAILED_RETRY_MS : RETRY_MS
       await new Promise<void>(resolve => node.timers.after(retryMs, resolve))
     }
+    fenced.isGivenUp = true
   }
 
   async #attempt(member: Member, fenced: Fenced): Promise<void> {
