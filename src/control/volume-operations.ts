@@ -81,7 +81,7 @@ export class VolumeOperations {
     checkVolumeSize(wanted.sizeBytes, blockSizeBytes)
     const limits = wanted.limits === undefined ? NO_LIMITS : changedLimits(NO_LIMITS, wanted.limits)
     const known = takingPeers(await this.#peers())
-    const peers = this.#upOf(known)
+    const peers = await this.#upOf(known)
     const away = known.filter(peer => !peers.includes(peer)).map(({ id }) => id)
     const replicas = wanted.replicas ?? Math.min(REPLICAS_DEFAULT_MAX, hostsOf(known))
     const uuid = randomUUID()
@@ -238,11 +238,11 @@ export class VolumeOperations {
   }
 
   /** Those that are up, where peers say so: a replica can be made of no others. */
-  #upOf(peers: readonly PlaceablePeer[]): PlaceablePeer[] {
-    const { catalogue, peerId } = this.#options
-    const isRegistered = ({ id }: PlaceablePeer) => catalogue.model.registration(id) !== null
-    if (!peers.some(isRegistered)) return [...peers]
-    return peers.filter(peer => peer.id === peerId || isRegistered(peer))
+  async #upOf(peers: readonly PlaceablePeer[]): Promise<PlaceablePeer[]> {
+    const { metadata, peerId } = this.#options
+    const { entries } = await metadata.range(keys.registrations)
+    const registered = new Set(entries.map(({ key }) => key.slice(keys.registrations.length)))
+    return registered.size === 0 ? [...peers] : peers.filter(({ id }) => id === peerId || registered.has(id))
   }
 
   async #peers(): Promise<PlaceablePeer[]> {

@@ -28,24 +28,25 @@ afterAll(async () => {
 class LegalContents {
   readonly #legal: Set<number>[] = Array.from({ length: BLOCKS }, () => new Set([0]))
   readonly #underWay: Set<number>[] = Array.from({ length: BLOCKS }, () => new Set())
+  /** Of each write: those that were under way at some time while it was. */
+  readonly #met = new Map<number, Set<number>>()
   #stamps = 0
 
   begin(block: number): number {
     const stamp = ++this.#stamps
-    this.#underWay[block]!.add(stamp)
+    const underWay = this.#underWay[block]!
+    for (const other of underWay) this.#met.get(other)!.add(stamp)
+    this.#met.set(stamp, new Set(underWay))
+    underWay.add(stamp)
     this.#legal[block]!.add(stamp)
     return stamp
   }
 
-  /** `beside`: what was under way when this write began. It may have been applied after it, ended or not. */
-  end(block: number, stamp: number, beside: ReadonlySet<number>): void {
-    const underWay = this.#underWay[block]!
-    underWay.delete(stamp)
-    this.#legal[block] = new Set([stamp, ...beside, ...underWay])
-  }
-
-  underWay(block: number): ReadonlySet<number> {
-    return new Set(this.#underWay[block])
+  /** What ended before this write began is overwritten; what it has met may have been applied after it, ended or not. */
+  end(block: number, stamp: number): void {
+    this.#underWay[block]!.delete(stamp)
+    const met = this.#met.get(stamp)!
+    this.#legal[block] = new Set([...this.#legal[block]!].filter(other => other === stamp || met.has(other)))
   }
 
   allows(block: number, stamp: number): boolean {
@@ -66,10 +67,9 @@ async function writer(
 ): Promise<void> {
   for (let i = 0; i < WRITES_PER_WRITER; i++) {
     const block = below(random, BLOCKS)
-    const beside = legal.underWay(block)
     const stamp = legal.begin(block)
     await write(block, stamped(stamp))
-    legal.end(block, stamp, beside)
+    legal.end(block, stamp)
   }
 }
 

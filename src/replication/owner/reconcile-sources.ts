@@ -27,7 +27,7 @@ export interface ReconcileSourcesOptions {
  */
 export class ReconcileSources {
   readonly #options: ReconcileSourcesOptions
-  readonly #choices = new Map<SpanHold, Choice>()
+  readonly #choices = new WeakMap<SpanHold, Choice>()
 
   constructor(options: ReconcileSourcesOptions) {
     this.#options = options
