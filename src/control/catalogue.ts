@@ -66,14 +66,17 @@ export class Catalogue implements AsyncDisposable {
    * answer in time.
    */
   async isAbsent(key: string): Promise<boolean> {
-    const inTime = new Promise<boolean>(resolve => {
-      this.#clock.after(PROOF_MS, () => resolve(false))
+    return new Promise(resolve => {
+      const timer = this.#clock.after(PROOF_MS, () => resolve(false))
+      const answer = (isAbsent: boolean) => {
+        timer.cancel()
+        resolve(isAbsent)
+      }
+      this.#store.get(key).then(
+        entry => answer(entry === null),
+        () => answer(false),
+      )
     })
-    const asked = this.#store.get(key).then(
-      entry => entry === null,
-      () => false,
-    )
-    return Promise.race([asked, inTime])
   }
 
   /** `listener` is called after the model has changed, with what did; the answer takes it off again. */
