@@ -191,7 +191,9 @@ export const connection = z
   .describe("Cinder's connection properties, as os-brick takes them")
 
 export const session = z.object({
+  /** With the peer's name, like `iscsi-3@peer-a`. */
   id: z.string(),
+  peer: z.string(),
   protocol: z.enum(['iscsi', 'nbd']),
   kind: z.enum(['normal', 'discovery']),
   initiator: z.string(),

@@ -1,6 +1,7 @@
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { pipeline, Readable } from 'node:stream'
+import { NOTICE_HEADER } from '../api/notice.ts'
 import { isLoopback, parseHostPort } from '../config/host-port.ts'
 import { systemReason } from '../lib/system-error.ts'
 import { CliError, ExitCode } from './exit-codes.ts'
@@ -11,6 +12,8 @@ export interface ApiClientOptions {
   readonly token: string | null
   /** PEM of the authority that signed the daemon's certificate. */
   readonly ca: Buffer | null
+  /** Called with what the daemon says beside an answer. */
+  notice(sentence: string): void
 }
 
 export const DEFAULT_API_URL = 'http://127.0.0.1:9280'
@@ -114,6 +117,8 @@ export class ApiClient {
       request.on('error', error => reject(this.#unreachable(error)))
     })
     const status = response.statusCode ?? 0
+    const notice = response.headers[NOTICE_HEADER]
+    if (typeof notice === 'string') this.#options.notice(notice)
     if (status >= 200 && status < 300) return response
     const hint = status === 401 ? ' (--api-token-file or HOLDFAST_API_TOKEN)' : ''
     throw new CliError(ExitCode.refused, `${await refusalOf(response, status)}${hint}`)

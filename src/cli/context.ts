@@ -49,6 +49,7 @@ export function contextOf(command: Command, terminal: Terminal): CommandContext 
       url: flags.api ?? environment.HOLDFAST_API ?? DEFAULT_API_URL,
       token: token === undefined || token === '' ? null : token,
       ca: caFile === undefined ? null : read('the certificate authority', caFile),
+      notice: sentence => void terminal.stderr.write(`holdfast: ${sentence}\n`),
     }),
     print: (data, text) => print(terminal.stdout, json, data, text),
   }

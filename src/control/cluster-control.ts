@@ -4,6 +4,7 @@ import type { MetadataStore } from '../metadata/metadata-store.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Cluster } from './cluster.ts'
 import type { ClusterPortals } from './cluster-portals.ts'
+import type { ClusterSessions, SessionsShown } from './cluster-sessions.ts'
 import { clusterOverview } from './cluster-view.ts'
 import type { ConnectionOperations } from './connection-operations.ts'
 import { type ConnectionProperties, connectionProperties } from './connection-properties.ts'
@@ -42,6 +43,7 @@ export interface ControlParts {
   readonly catalogue: Catalogue
   readonly serving: Serving
   readonly sessions: Sessions
+  readonly clusterSessions: ClusterSessions
   readonly jobs: Jobs
   readonly events: EventSource
   readonly volumes: VolumeOperations
@@ -72,7 +74,8 @@ export class ClusterControl implements Control {
   }
 
   async listVolumes(): Promise<VolumeShown[]> {
-    return this.#parts.view.all()
+    const { sessions } = await this.#parts.clusterSessions.list()
+    return this.#parts.view.all(sessions)
   }
 
   async showVolume(name: string): Promise<VolumeShown> {
@@ -80,7 +83,8 @@ export class ClusterControl implements Control {
     if (head === null || head.state === 'creating') {
       throw new HoldfastError('ERR_VOLUME_NOT_FOUND', `there is no volume '${name}'`)
     }
-    return this.#parts.view.shown(name, head)
+    const { sessions } = await this.#parts.clusterSessions.list()
+    return this.#parts.view.shown(name, head, sessions)
   }
 
   async setVolume(name: string, wanted: VolumeChange): Promise<VolumeShown> {
@@ -245,18 +249,15 @@ export class ClusterControl implements Control {
     await this.#parts.targets.clearDiscoveryChap()
   }
 
-  async listSessions(): Promise<SessionInfo[]> {
-    return this.#parts.sessions.list()
+  async listSessions(): Promise<SessionsShown> {
+    return this.#parts.clusterSessions.list()
   }
 
   async kickSession(id: string): Promise<void> {
-    const session = this.#parts.sessions.list().find(one => one.id === id)
-    if (session === undefined || !(await this.#parts.sessions.kick(id, 'kicked by an operator'))) {
-      throw new HoldfastError('ERR_SESSION_NOT_FOUND', `there is no session '${id}'`)
-    }
+    const initiator = await this.#parts.clusterSessions.kick(id, 'kicked by an operator')
     const { metadata, events } = this.#parts
     await change(metadata, events, async draft => {
-      draft.event('session.kicked', id, `session ${id} of ${session.initiator} was ended by an operator`)
+      draft.event('session.kicked', id, `session ${id} of ${initiator} was ended by an operator`)
     })
   }
 

@@ -197,7 +197,7 @@ describe('connections', () => {
     await connect(ALICE)
     const plane = await world.openPlane('peer-2', world.store, new FakeHost())
     const there = new FakeSessions()
-    plane.addSessions(there)
+    plane.sessions.add(there)
     for (const initiator of [ALICE, BOB]) there.add({ target: DEMO, initiator })
     await world.control.disconnect('demo', ALICE)
     await expect.poll(() => there.list.map(({ initiator }) => initiator)).toEqual([BOB])

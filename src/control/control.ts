@@ -1,7 +1,8 @@
 import type { VolumeLimits } from '../volume/throttle/volume-limits.ts'
+import type { SessionsShown } from './cluster-sessions.ts'
 import type { ConnectionProperties } from './connection-properties.ts'
 import type { PlacementShown } from './placement/explain.ts'
-import type { PeerInfo, SessionInfo, TargetRecord, VolumeRecord } from './records.ts'
+import type { PeerInfo, TargetRecord, VolumeRecord } from './records.ts'
 import type { ReplicasShown } from './replica-view.ts'
 
 export interface VolumeShown extends VolumeRecord {
@@ -118,7 +119,8 @@ export interface Control {
   setDiscoveryChap(chap: Omit<ChapChange, 'initiator'>): Promise<void>
   clearDiscoveryChap(): Promise<void>
 
-  listSessions(): Promise<SessionInfo[]>
+  /** Of all daemons of the cluster. */
+  listSessions(): Promise<SessionsShown>
   kickSession(id: string): Promise<void>
   listPeers(): Promise<PeerInfo[]>
   showPeer(id: string): Promise<PeerInfo>

@@ -6,6 +6,7 @@ import { Catalogue } from './catalogue.ts'
 import type { Cluster } from './cluster.ts'
 import { ClusterControl } from './cluster-control.ts'
 import { ClusterPortals } from './cluster-portals.ts'
+import { ClusterSessions, nobodyElse } from './cluster-sessions.ts'
 import { ConnectionOperations } from './connection-operations.ts'
 import type { Control } from './control.ts'
 import { CatalogueDirectory } from './directory.ts'
@@ -16,15 +17,7 @@ import { LostRights } from './lost-rights.ts'
 import { MinimumRaiser } from './minimum-raiser.ts'
 import { PeerOperations } from './peer-operations.ts'
 import { PeerWatch } from './peer-watch.ts'
-import type {
-  BrickStatus,
-  Log,
-  NbdPortal,
-  Portal,
-  SessionSource,
-  TargetFactory,
-  VolumeHost,
-} from './ports.ts'
+import type { BrickStatus, Log, NbdPortal, OtherDaemons, Portal, TargetFactory, VolumeHost } from './ports.ts'
 import { ReplicaOperations } from './replica-operations.ts'
 import { Serving } from './serving.ts'
 import { Sessions } from './sessions.ts'
@@ -42,6 +35,8 @@ export interface ControlOptions {
   readonly host: VolumeHost
   readonly brick: BrickStatus
   readonly targetFactory: TargetFactory
+  /** Absent where there are none. */
+  readonly others?: OtherDaemons
   /** iSCSI listeners that are up, in their order; asked at each SendTargets and each `volume show`. */
   readonly portals: () => readonly Portal[]
   /** NBD listeners that are up. */
@@ -66,8 +61,8 @@ export interface ControlPlane extends AsyncDisposable {
   readonly portals: ClusterPortals
   /** Targets that have the volume as a LUN. */
   targetsOf(volume: string): string[]
-  /** Sessions are counted, listed and kicked through the sources that were added. */
-  addSessions(source: SessionSource): void
+  /** Of the protocols that were added. */
+  readonly sessions: Sessions
   /** Closes every served volume; the metadata store stays open. */
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -113,6 +108,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
     cluster,
     serving,
     sessions,
+    clusterSessions: new ClusterSessions(sessions, options.others ?? nobodyElse, peerId),
     jobs,
     volumes,
     targets,
@@ -137,7 +133,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
     serving,
     portals: clusterPortals,
     targetsOf: volume => view.lunsOf(volume).map(({ iqn }) => iqn),
-    addSessions: source => sessions.add(source),
+    sessions,
     async [Symbol.asyncDispose]() {
       await serving[Symbol.asyncDispose]()
       raiser[Symbol.dispose]()

@@ -13,6 +13,20 @@ export interface SessionSource {
   kick(id: string, reason: string): boolean | Promise<boolean>
 }
 
+/** What control asks of the other daemons of the cluster. */
+export interface OtherDaemons {
+  /** Of those that are up, by the name of the peer. `silent`: those that do not say in time. */
+  sessions(): Promise<{
+    readonly ofPeers: ReadonlyMap<string, readonly SessionInfo[]>
+    readonly silent: readonly string[]
+  }>
+  /**
+   * As Sessions.kickOne, at the daemon of that peer. Rejects with ERR_SESSION_NOT_FOUND when there is no such daemon,
+   * with ERR_BLOCK_UNAVAILABLE when it does not answer.
+   */
+  kick(peer: string, id: string, reason: string): Promise<string | null>
+}
+
 /** A volume that this daemon serves, and what control may do to it. */
 export interface ServedVolume extends Volume {
   /** False while it has no owner that answers: logins are told to come again. Absent: always true. */

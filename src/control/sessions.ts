@@ -19,7 +19,7 @@ export class Sessions {
   }
 
   /** Sessions that can reach the volume: through one of the targets, or by its own name (NBD exports). */
-  using(volume: string, targets: ReadonlySet<string>, among = this.list()): SessionInfo[] {
+  using(volume: string, targets: ReadonlySet<string>, among: readonly SessionInfo[]): SessionInfo[] {
     return among.filter(session => {
       if (session.kind !== 'normal' || session.target === null) return false
       return session.protocol === 'nbd' ? session.target === volume : targets.has(session.target)
@@ -47,6 +47,12 @@ export class Sessions {
     })
     const ended = Promise.all(sessions.map(session => this.kick(session.id, reason)))
     await Promise.race([ended, late]).finally(() => clearTimeout(timer))
+  }
+
+  /** The initiator of the session that was ended, null when there is none of this id. */
+  async kickOne(id: string, reason: string): Promise<string | null> {
+    const session = this.list().find(one => one.id === id)
+    return session !== undefined && (await this.kick(id, reason)) ? session.initiator : null
   }
 
   /** False when no source has a session of this id. */

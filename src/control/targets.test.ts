@@ -228,10 +228,19 @@ describe('targets', () => {
   test('sessions: listed, kicked by id with an event, and unknown ones refused', async () => {
     const { control, sessions } = world
     sessions.add({ target: DEMO })
-    expect(await control.listSessions()).toHaveLength(1)
-    await control.kickSession('iscsi-1')
-    expect(await control.listSessions()).toEqual([])
-    await expect(control.kickSession('iscsi-1')).rejects.toMatchObject({ code: 'ERR_SESSION_NOT_FOUND' })
-    expect((await control.listEvents(1))[0]).toMatchObject({ kind: 'session.kicked', subject: 'iscsi-1' })
+    const [only] = (await control.listSessions()).sessions
+    expect(only).toMatchObject({ id: 'iscsi-1@peer-1', peer: 'peer-1', target: DEMO })
+    await control.kickSession('iscsi-1@peer-1')
+    expect(await control.listSessions()).toEqual({ sessions: [], silent: [] })
+    for (const id of ['iscsi-1@peer-1', 'iscsi-1', 'iscsi-1@peer-2', '']) {
+      await expect(control.kickSession(id)).rejects.toMatchObject({ code: 'ERR_SESSION_NOT_FOUND' })
+    }
+    expect((await control.listEvents(1))[0]).toMatchObject({
+      kind: 'session.kicked',
+      subject: 'iscsi-1@peer-1',
+    })
+    sessions.add({ target: DEMO })
+    await control.kickSession(sessions.list[0]!.id)
+    expect(sessions.list).toEqual([])
   })
 })

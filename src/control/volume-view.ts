@@ -45,23 +45,23 @@ export class VolumeView {
       )
   }
 
-  sessionsOf(volume: string, among = this.#parts.sessions.list()): SessionInfo[] {
+  /** Those of the sessions here, or of `among`, that can reach the volume. */
+  sessionsOf(volume: string, among: readonly SessionInfo[] = this.#parts.sessions.list()): SessionInfo[] {
     const iqns = new Set(this.lunsOf(volume).map(({ iqn }) => iqn))
     return this.#parts.sessions.using(volume, iqns, among)
   }
 
-  /** All volumes but those that are being made. The sessions are gathered once for all of them. */
-  all(): VolumeShown[] {
+  /** All volumes but those that are being made. `sessions` are all that there are. */
+  all(sessions: readonly SessionInfo[]): VolumeShown[] {
     const { model } = this.#parts.catalogue
-    const sessions = this.#parts.sessions.list()
     return model.volumeNames.flatMap(name => {
       const head = model.volume(name)
       return head === null || head.state === 'creating' ? [] : [this.shown(name, head, sessions)]
     })
   }
 
-  /** `sessions` are all that there are here. */
-  shown(name: string, head: VolumeHead, sessions = this.#parts.sessions.list()): VolumeShown {
+  /** `sessions` are all that there are. */
+  shown(name: string, head: VolumeHead, sessions: readonly SessionInfo[]): VolumeShown {
     const { catalogue, host, portals, nbdPortals, exports, peerId } = this.#parts
     const { model } = catalogue
     const record = recordOf(name, head)

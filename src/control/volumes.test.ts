@@ -239,7 +239,7 @@ describe('volumes', () => {
     await world.control.createVolume({ name: 'demo', sizeBytes: GIB })
     const plane = await world.openPlane('peer-2', world.store, new FakeHost())
     const there = new FakeSessions()
-    plane.addSessions(there)
+    plane.sessions.add(there)
     there.add({ target: DEMO_TARGET })
     await world.control.deleteVolume('demo', { force: true })
     await expect.poll(() => there.list).toEqual([])

@@ -91,8 +91,8 @@ export class DaemonBackend implements ApiBackend {
 
   async status(): Promise<DaemonStatus> {
     const { brick, cluster, version, portals, nbdPortals } = this.#parts
-    const volumes = await this.control.listVolumes()
-    const sessions = await this.control.listSessions()
+    const overview = await this.control.overview()
+    const { ok, degraded, waiting } = overview.volumes
     const { limitBytes, usedBytes, warnAtBytes, dirtyBytes, dirtyCapBytes } = brick.capacity
     return {
       version,
@@ -102,8 +102,8 @@ export class DaemonBackend implements ApiBackend {
       peer: cluster.peerId,
       portals: portals().map(({ address, advertised }) => ({ address, advertised })),
       nbd: nbdPortals().map(({ address, advertised }) => ({ address, advertised })),
-      volumes: volumes.length,
-      sessions: sessions.length,
+      volumes: ok + degraded + waiting,
+      sessions: this.#parts.plane.sessions.list().length,
       brick: {
         state: brick.state,
         failure: brick.failure?.message ?? null,
@@ -113,7 +113,7 @@ export class DaemonBackend implements ApiBackend {
         dirtyBytes,
         dirtyCapBytes,
       },
-      cluster: await this.control.overview(),
+      cluster: overview,
       residentBytes: process.memoryUsage.rss(),
     }
   }

@@ -150,7 +150,7 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
   }
   const plane = await openControl({
     metadata: storage.metadata.settled,
-    ...(replicated === null ? {} : { catalogue: replicated.catalogue }),
+    ...(replicated === null ? {} : { catalogue: replicated.catalogue, others: replicated.questions }),
     cluster,
     host: storage.host ?? replicated!.host,
     brick,
@@ -167,10 +167,11 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
 
   const target = createIscsiTarget(config, plane.directory, log)
   const sessions = new IscsiSessions(target, log)
-  plane.addSessions(sessions)
+  plane.sessions.add(sessions)
   const nbdServer = createNbdServer(config, plane.exports, log)
   const nbdSessions = new NbdSessions(nbdServer, log)
-  plane.addSessions(nbdSessions)
+  plane.sessions.add(nbdSessions)
+  if (replicated !== null) replicated.questions.here = plane.sessions
 
   clients.servers = { iscsi: target, nbd: nbdServer, targetsOf: volume => plane.targetsOf(volume) }
 

@@ -19,6 +19,7 @@ import { VERSIONS } from '../replication/wire/hello.ts'
 import { bootTimers } from './boot-timers.ts'
 import type { Closers } from './closers.ts'
 import { eventTeller } from './cluster-events.ts'
+import { DaemonQuestions } from './daemon-questions.ts'
 import type { LocalPeer } from './local-peers.ts'
 import { type BrokenLink, openPeerLinks } from './peer-links.ts'
 import { QuietSegments } from './quiet-segments.ts'
@@ -43,6 +44,7 @@ export interface ReplicatedPeers {
   readonly catalogue: Catalogue
   readonly host: ReplicatedHost
   readonly peers: readonly [PeerAtWork, ...PeerAtWork[]]
+  readonly questions: DaemonQuestions
   /** Peers that are up and that this daemon cannot speak to, like `c: ECONNREFUSED`. */
   brokenLinks(): string[]
 }
@@ -82,6 +84,12 @@ export async function openReplicatedPeers(options: ReplicatedPeersOptions): Prom
   const { resyncBandwidth, ejectAfter, coldWait, etcdGrace } = config.replication
   const budget = new SharedBudget(resyncBandwidth, bootTimers)
 
+  const questions = new DaemonQuestions({
+    network: links.networks[0]!,
+    timers: bootTimers,
+    model: catalogue.model,
+    own,
+  })
   let peerAddress = ''
   const peers: PeerAtWork[] = []
   for (const [at, peer] of storage.peers.entries()) {
@@ -122,7 +130,8 @@ export async function openReplicatedPeers(options: ReplicatedPeersOptions): Prom
       budget,
     })
     closers.add(`replication of ${peer.cluster.peerId}`, () => replication[Symbol.asyncDispose]())
-    network.serve(gateway.start(replication))
+    const handler = gateway.start(replication)
+    network.serve(isFirst ? questions.answering(handler) : handler)
     const quiet = new QuietSegments(() => gateway.ownedVolumes, log)
     closers.add('quiet segments', () => quiet[Symbol.dispose]())
     peers.push({ ...peer, network, replication, gateway, membership })
@@ -140,7 +149,7 @@ export async function openReplicatedPeers(options: ReplicatedPeersOptions): Prom
     log,
   })
   const brokenLinks = () => namedLinks(catalogue.model, links.broken())
-  return { catalogue, host, peers: [first, ...rest], brokenLinks }
+  return { catalogue, host, peers: [first, ...rest], questions, brokenLinks }
 }
 
 function namedLinks(model: Model, broken: readonly BrokenLink[]): string[] {

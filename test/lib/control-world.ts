@@ -210,7 +210,7 @@ export class ControlWorld {
   async start(wrap: (store: MetadataStore) => MetadataStore = store => store): Promise<void> {
     this.store = await openEmbeddedStore({ directory: this.#directory })
     this.plane = await this.openPlane('peer-1', wrap(this.store))
-    this.plane.addSessions(this.sessions)
+    this.plane.sessions.add(this.sessions)
   }
 
   async openPlane(

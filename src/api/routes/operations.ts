@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { HoldfastError } from '../../errors/holdfast-error.ts'
 import type { ScrubProgress } from '../../store/brick.ts'
 import type { ApiBackend } from '../backend.ts'
+import { NOTICE_HEADER } from '../notice.ts'
 import { event, eventsQuery, finding, job, scrub, scrubStart, session, status } from '../schemas.ts'
 import { answers } from './answers.ts'
 
@@ -23,8 +24,20 @@ export const operationRoutes: FastifyPluginAsyncZod<{ backend: ApiBackend }> = a
   )
   app.get(
     '/sessions',
-    { schema: { tags, summary: 'Sessions of initiators', response: answers(200, z.array(session)) } },
-    async () => control.listSessions(),
+    {
+      schema: {
+        tags,
+        summary: 'Sessions of clients, at all daemons of the cluster',
+        description: `A peer that is up and does not say which it has is named in the header ${NOTICE_HEADER}.`,
+        response: answers(200, z.array(session)),
+      },
+    },
+    async (_request, reply) => {
+      const { sessions, silent } = await control.listSessions()
+      if (silent.length > 0)
+        reply.header(NOTICE_HEADER, `${silent.join(', ')} did not say which sessions there are`)
+      return [...sessions]
+    },
   )
   app.delete(
     '/sessions/:id',

@@ -10,9 +10,9 @@ import type { Terminal } from '../terminal.ts'
 import { parseCount } from './arguments.ts'
 import { addChapOptions, type ChapFlags, readChap } from './chap-options.ts'
 import { balance } from './peer.ts'
-import { type DaemonStatus, formatShare, type SessionInfo } from './shown.ts'
+import { type ClusterSession, type DaemonStatus, formatShare } from './shown.ts'
 
-const SESSION_COLUMNS: readonly Column<SessionInfo>[] = [
+const SESSION_COLUMNS: readonly Column<ClusterSession>[] = [
   { title: 'ID', value: session => session.id },
   { title: 'INITIATOR', value: session => session.initiator },
   { title: 'TARGET', value: session => session.target ?? `(${session.kind})` },
@@ -70,11 +70,11 @@ export function addOperationCommands(program: Command, terminal: Terminal): void
 }
 
 function addSessionCommands(program: Command, terminal: Terminal): void {
-  const session = addClientOptions(program.command('session').description('sessions of initiators'))
-  addClientOptions(session.command('list').description('all sessions')).action(
+  const session = addClientOptions(program.command('session').description('sessions of clients'))
+  addClientOptions(session.command('list').description('all sessions of the cluster')).action(
     async (_flags, command: Command) => {
       const context = contextOf(command, terminal)
-      const sessions = await context.client.get<SessionInfo[]>('sessions')
+      const sessions = await context.client.get<ClusterSession[]>('sessions')
       context.print(sessions, () => formatTable(SESSION_COLUMNS, sessions))
     },
   )
@@ -123,7 +123,7 @@ function statusText(status: DaemonStatus): string {
     ['volumes', volumesText(cluster.volumes)],
     ['placement', balance(cluster)],
     ['metadata', cluster.metadata],
-    ['sessions', String(status.sessions)],
+    ['sessions here', String(status.sessions)],
     ['brick', brick.failure === null ? brick.state : `failed: ${brick.failure}`],
     ['used', formatShare(brick.usedBytes, brick.limitBytes)],
     ['dirty', formatShare(brick.dirtyBytes, brick.dirtyCapBytes)],
@@ -138,7 +138,7 @@ function volumesText({ ok, degraded, waiting }: DaemonStatus['cluster']['volumes
   return parts.join(', ')
 }
 
-function digests(session: SessionInfo): string {
+function digests(session: ClusterSession): string {
   const on = [session.headerDigest ? 'header' : '', session.dataDigest ? 'data' : ''].filter(
     text => text !== '',
   )

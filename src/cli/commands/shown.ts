@@ -3,8 +3,9 @@ import { formatSize } from '../../lib/sizes.ts'
 
 /** The answers of the API that commands print; src/api/schemas.ts holds their full shapes. */
 export type { DaemonStatus } from '../../api/backend.ts'
+export type { ClusterSession } from '../../control/cluster-sessions.ts'
 export type { Job, VolumeShown } from '../../control/control.ts'
-export type { PeerInfo, SessionInfo } from '../../control/records.ts'
+export type { PeerInfo } from '../../control/records.ts'
 
 export interface TargetShown {
   readonly iqn: string

@@ -1,6 +1,7 @@
 import type { ApiBackend, MetricSources } from '../../../src/api/backend.ts'
+import type { ClusterSession } from '../../../src/control/cluster-sessions.ts'
 import type { ChapChange, Control, Job, NewVolume, VolumeShown } from '../../../src/control/control.ts'
-import type { PeerInfo, SessionInfo, TargetRecord } from '../../../src/control/records.ts'
+import type { PeerInfo, TargetRecord } from '../../../src/control/records.ts'
 import { HoldfastError } from '../../../src/errors/holdfast-error.ts'
 import { IoStats } from '../../../src/lib/io-stats.ts'
 import type { ScrubProgress } from '../../../src/store/brick.ts'
@@ -40,7 +41,9 @@ export class FakeDaemon implements ApiBackend {
   readonly data = new Map<string, MemoryVolume>()
   readonly targets = new Map<string, TargetRecord>()
   readonly calls: unknown[][] = []
-  sessions: SessionInfo[] = []
+  sessions: ClusterSession[] = []
+  /** Peers that do not say which sessions they have. */
+  silent: string[] = []
   jobList: Job[] = []
   scrub: ScrubProgress | null = null
   readonly scrubBytesPerSecond = 67_108_864
@@ -289,7 +292,7 @@ export class FakeDaemon implements ApiBackend {
       },
       setDiscoveryChap: async chap => asked('setDiscoveryChap', chap),
       clearDiscoveryChap: async () => asked('clearDiscoveryChap'),
-      listSessions: async () => this.sessions,
+      listSessions: async () => ({ sessions: this.sessions, silent: this.silent }),
       kickSession: async id => {
         if (!this.sessions.some(session => session.id === id)) {
           throw new HoldfastError('ERR_SESSION_NOT_FOUND', `there is no session '${id}'`)
