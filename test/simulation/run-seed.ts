@@ -41,6 +41,9 @@ const ROLLBACK_OPERATIONS = 1_500
 /** Of the layout, where operators change it: slower clients leave them the time. */
 const CHANGES_PER_SEED = 5
 const AIMS_AT_MOVES = 3
+/** Of peers that are lost for good; few tries find enough others well. */
+const REMOVAL_CHANCE = 0.3
+const REMOVAL_TRIES = 4
 /** Of the operations: early, since it takes half a minute. */
 const ABSENCE_BEGINS = [0.05, 0.3] as const
 const SLOW_THINK_MS = [40, 100, 200] as const
@@ -196,6 +199,9 @@ class Run {
     this.#plan(AIMS_AT_MOVES, random, () => this.#nemesis.aimOneOf(LAYOUT_FAULTS, random))
     const shrink = new Random(this.#world.seed, 'shrink fault')
     this.#plan(1, shrink, () => this.#nemesis.aimOneOf(SHRINK_FAULTS, shrink))
+    const removal = new Random(this.#world.seed, 'removal')
+    if (removal.chance(REMOVAL_CHANCE))
+      this.#plan(REMOVAL_TRIES, removal, () => this.#operator.loseOne(removal))
     if (!this.#world.shape.absence) return
     const absence = new Random(this.#world.seed, 'absence fault')
     const at = Math.floor(absence.between(...ABSENCE_BEGINS) * this.#operations)

@@ -36,8 +36,13 @@ export function addClusterCommands(
         .addOption(new Option('--json', 'print JSON')),
       fields,
     )
-  const configOf = (flags: ClusterFlags, command: Command) =>
-    loadConfiguration(command, terminal, fields, flags.config ?? terminal.environment.HOLDFAST_CONFIG)
+  const configOf = async (flags: ClusterFlags, command: Command) => {
+    const file = flags.config ?? terminal.environment.HOLDFAST_CONFIG
+    const config = await loadConfiguration(command, terminal, fields, file)
+    if (config.etcd.urls.length === 0)
+      throw new CliError(ExitCode.usage, 'a cluster of several daemons needs etcd: give --etcd URL')
+    return config
+  }
   const asJson = (command: Command) => command.optsWithGlobals<ClusterFlags>().json
 
   verb('init', 'found a cluster in etcd, and print the token that joining needs')
@@ -57,6 +62,8 @@ export function addClusterCommands(
     .requiredOption('--token-file <file>', 'the token of cluster init or cluster token; - for standard input')
     .action(async (flags: ClusterFlags & { tokenFile: string }, command: Command) => {
       const config = await configOf(flags, command)
+      if (config.peer.name === null)
+        throw new CliError(ExitCode.usage, 'joining needs a name for this peer: give --peer-name')
       const token = await readSecret(flags.tokenFile, terminal.stdin)
       const { joinWithToken } = await import('../../daemon/cluster-setup.ts')
       const { clusterId, peerId, peerNumber } = await joinWithToken(config, token)

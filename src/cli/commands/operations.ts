@@ -7,7 +7,7 @@ import { addClientOptions, contextOf } from '../context.ts'
 import { CliError, ExitCode } from '../exit-codes.ts'
 import { type Column, formatDetails, formatTable } from '../output.ts'
 import type { Terminal } from '../terminal.ts'
-import { parseCount } from './arguments.ts'
+import { parsePositiveCount } from './arguments.ts'
 import { addChapOptions, type ChapFlags, readChap } from './chap-options.ts'
 import { balance } from './peer.ts'
 import { type ClusterSession, type DaemonStatus, formatShare } from './shown.ts'
@@ -50,7 +50,7 @@ export function addOperationCommands(program: Command, terminal: Terminal): void
     program
       .command('events')
       .description('what happened, newest first')
-      .option('--limit <count>', 'how many at most (100)', parseCount),
+      .option('--limit <count>', 'how many at most (100)', parsePositiveCount),
   ).action(async (flags: { limit?: number }, command: Command) => {
     const context = contextOf(command, terminal)
     const events = await context.client.get<ClusterEvent[]>('events', { limit: flags.limit })

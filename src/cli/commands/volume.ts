@@ -1,4 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander'
+import { formatNbdAccess, parseNbdAccess } from '../../control/nbd-access.ts'
+import { HoldfastError } from '../../errors/holdfast-error.ts'
 import { formatSize, parseSize } from '../../lib/sizes.ts'
 import { segment } from '../api-client.ts'
 import { addClientOptions, type CommandContext, contextOf } from '../context.ts'
@@ -6,7 +8,7 @@ import { CliError, ExitCode } from '../exit-codes.ts'
 import { followJob } from '../follow-job.ts'
 import { type Column, formatDetails, formatTable } from '../output.ts'
 import type { Terminal } from '../terminal.ts'
-import { gather, parseCount } from './arguments.ts'
+import { gather, parsePositiveCount } from './arguments.ts'
 import { addLimitOptions, type LimitFlags, limitsOf, limitText } from './limit-options.ts'
 import { formatShare, type Job, resyncText, type VolumeShown, yesNo } from './shown.ts'
 import type { ManifestFlags } from './volume-manifest.ts'
@@ -71,8 +73,8 @@ export function addVolumeCommands(program: Command, terminal: Terminal): void {
       volume
         .command('create <name> <size>')
         .description('make a volume, and a target of its own with it as LUN 0')
-        .option('--replicas <count>', 'copies to keep', parseCount)
-        .option('--min-replicas <count>', 'copies that an acknowledged write needs', parseCount)
+        .option('--replicas <count>', 'copies to keep', parsePositiveCount)
+        .option('--min-replicas <count>', 'copies that an acknowledged write needs', parsePositiveCount)
         .option('--block-size <bytes>', 'logical block size: 512 or 4096 (512)', parseBlockSize)
         .option('--read-only', 'refuse writes')
         .option('--removable', 'let initiators eject and load it')
@@ -116,10 +118,18 @@ export function addVolumeCommands(program: Command, terminal: Terminal): void {
         .command('set <name>')
         .description('change a volume')
         .option('--read-only <on|off>', 'refuse writes', parseSwitch)
-        .option('--replicas <count>', 'copies to keep; made or freed while the volume is used', parseCount)
-        .option('--min-replicas <count>', 'copies that an acknowledged write needs', parseCount)
+        .option(
+          '--replicas <count>',
+          'copies to keep; made or freed while the volume is used',
+          parsePositiveCount,
+        )
+        .option('--min-replicas <count>', 'copies that an acknowledged write needs', parsePositiveCount)
         .option('--allow-degraded', 'also with fewer failure domains than replicas')
-        .option('--nbd <off|open|tls[:IDENTITY,…]>', 'who may use it over NBD; +resize: and grow it'),
+        .option(
+          '--nbd <off|open|tls[:IDENTITY,…]>',
+          'who may use it over NBD; +resize: and grow it',
+          parseNbd,
+        ),
     ),
   ).action(async (name: string, flags: SetFlags, command: Command) => {
     const { readOnly, nbd, replicas, minReplicas, allowDegraded } = flags
@@ -258,6 +268,15 @@ function parseBlockSize(text: string): 512 | 4096 {
   if (text === '512') return 512
   if (text === '4096') return 4096
   throw new InvalidArgumentError('It is 512 or 4096.')
+}
+
+/** Checked here too, so that a slip is a usage error like that of any other option. */
+function parseNbd(text: string): string {
+  try {
+    return formatNbdAccess(parseNbdAccess(text))
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof HoldfastError ? `${error.message}.` : String(error))
+  }
 }
 
 function parseSwitch(text: string): boolean {

@@ -160,6 +160,12 @@ export class SimPeer {
     }
   }
 
+  /** Its machine is gone for good, or until it is let in again. */
+  retire(): void {
+    this.kill(true)
+    this.isOfCluster = false
+  }
+
   losePower(): void {
     this.kill(true)
     this.machine.isUp = false

@@ -96,6 +96,11 @@ export class DaemonControl implements CopyPlanner {
     await admitPeer(this.#store, { id: peer.peerId, token: CLUSTER_TOKEN })
   }
 
+  /** By force, whatever is placed on it. */
+  remove(peer: SimPeer): Promise<void> {
+    return this.#opened!.peers.remove(peer.peerId, { force: true })
+  }
+
   setReplicas(volume: string, replicas: number): Promise<void> {
     return this.#opened!.replicas.set(volume, { replicas })
   }

@@ -21,10 +21,15 @@ export function layoutAtRest(world: World): string | null {
     if (view === undefined) return `${name} has no head`
     const { head, placed } = view
     if (head.minReplicasWanted !== undefined) return `${name}: M is still to rise`
+    const removed = world.peers.filter(({ isOfCluster }) => !isOfCluster).map(({ disk }) => disk.uuid)
     for (const [range, bricks] of placed.entries()) {
       if (bricks.length !== head.replicas)
         return `${name}: range ${range} has ${bricks.length} replicas instead of ${head.replicas}`
-      for (const { number, disk } of world.peers) {
+      if (bricks.some(uuid => removed.includes(uuid)))
+        return `${name}: range ${range} is still on a peer that was removed`
+      for (const { number, disk, isOfCluster } of world.peers) {
+        // Nobody tells it to free anything any more.
+        if (!isOfCluster) continue
         const isPlaced = bricks.includes(disk.uuid)
         if (isPlaced && draining.has(number)) return `${name}: range ${range} is still on peer ${number}`
         const image = disk.images.get(volume.uuid)

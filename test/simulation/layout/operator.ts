@@ -1,4 +1,4 @@
-import { RANGE_BYTES } from '../../../src/control/layout.ts'
+import { fencesNeeded, RANGE_BYTES } from '../../../src/control/layout.ts'
 import type { TestedVolume } from '../checker/judge.ts'
 import type { SimPeer } from '../cluster/sim-peer.ts'
 import type { World } from '../cluster/world.ts'
@@ -7,14 +7,18 @@ import type { DaemonControl } from './daemon-control.ts'
 
 const MIB = 2 ** 20
 const GROWTHS_MAX = 2
+/** Of a peer that was taken out, and of its disk by then. */
+const RETURN_CHANCE = 0.6
+const EMPTIED_CHANCE = 0.3
 const AGAIN_MS = [200, 1_500] as const
 /** What a dead daemon had sent to etcd has been applied by then, or never will be. */
 const LATE_MS = 6_000
 const LOOK_EVERY_MS = 50
 
 /** Every change of the layout, by the name under which a run counts it. */
-export const LAYOUT_KINDS = ['drain', 'undrain', 'add', 'replicas', 'grow'] as const
-type LayoutKind = (typeof LAYOUT_KINDS)[number]
+const DRAWN_KINDS = ['drain', 'undrain', 'add', 'replicas', 'grow'] as const
+type LayoutKind = (typeof DRAWN_KINDS)[number]
+export const LAYOUT_KINDS = [...DRAWN_KINDS, 'remove'] as const
 
 /** A command of an operator: which daemon carries it out does not matter. */
 interface Command {
@@ -53,13 +57,47 @@ export class Operator {
       replicas: () => this.#setReplicas(),
       grow: () => this.#grow(),
     }
-    for (const kind of this.#random.shuffled(LAYOUT_KINDS)) {
+    for (const kind of this.#random.shuffled(DRAWN_KINDS)) {
       const command = makers[kind]()
       if (command === null) continue
       this.#world.tally.add(`layout ${kind}`)
       this.#waiting.push(command)
       return this.#next()
     }
+  }
+
+  /**
+   * A peer is lost and taken out by force; what it held is made anew elsewhere. It may be let in again under its name, as
+   * it was or with an empty disk.
+   */
+  loseOne(random: Random): void {
+    const taking = this.#taking()
+    if (this.#isBusy || this.#waiting.length > 0 || taking.length <= Math.max(...this.#replicas)) return
+    const peer = random.pick(taking)
+    if (!this.#canSpare(peer)) return
+    const { name } = peer.machine
+    this.#world.tally.add('layout remove')
+    peer.retire()
+    this.#waiting.push({ what: `remove ${name}`, run: control => control.remove(peer) })
+    if (random.chance(RETURN_CHANCE)) {
+      if (random.chance(EMPTIED_CHANCE)) peer.disk.empty()
+      this.#waiting.push(this.#admission(peer))
+    }
+    this.#next()
+  }
+
+  /** In every range all others are in sync and well, and as many as a new owner has to fence. */
+  #canSpare(lost: SimPeer): boolean {
+    const { peers, judge, volumes } = this.#world
+    const well = peers.filter(peer => peer !== lost && peer.isReachable && peer.parts?.brick.failure === null)
+    const uuids = well.map(({ disk }) => disk.uuid)
+    return volumes.every(volume => {
+      const view = judge.view(volume)
+      return view?.members.every(set => {
+        const needed = Math.max(fencesNeeded(view.head, set.length), set.length - 1)
+        return set.filter(uuid => uuids.includes(uuid)).length >= needed
+      })
+    })
   }
 
   /** Takes replicas away, one unless told how many remain. */
@@ -90,6 +128,10 @@ export class Operator {
   #add(): Command | null {
     const peer = this.#world.peers.find(one => !one.isOfCluster)
     if (peer === undefined || this.#waiting.length > 0) return null
+    return this.#admission(peer)
+  }
+
+  #admission(peer: SimPeer): Command {
     return {
       what: `add ${peer.machine.name}`,
       run: control => control.admit(peer),

@@ -63,6 +63,10 @@ test('exit codes: refused is 1 with one sentence, usage 2, no daemon 3', async (
     'volume frobnicate',
     'volume list --nonsense',
     'volume create x 1G --block-size 7',
+    'volume create x 1G --replicas 0',
+    'volume set x --nbd everybody',
+    'events --limit 0',
+    'cluster token --nbd-tls on --etcd http://127.0.0.1:1',
   ]) {
     expect([line, (await served.run(line)).code]).toEqual([line, 2])
   }
@@ -188,11 +192,11 @@ test('cluster: a token that cannot be kept is not made, and one that is there st
 
 test('cluster: without etcd, and without a name to join by, the sentence says what is missing', async () => {
   const init = await cli(['cluster', 'init'])
-  expect([init.code, init.err]).toEqual([1, expect.stringContaining('give --etcd URL')])
+  expect([init.code, init.err]).toEqual([2, expect.stringContaining('give --etcd URL')])
   const file = join(directory, 'token')
   await writeFile(file, 'holdfast-token\n')
   const join_ = await cli(['cluster', 'join', '--etcd', 'http://127.0.0.1:1', '--token-file', file])
-  expect([join_.code, join_.err]).toEqual([1, expect.stringContaining('--peer-name')])
+  expect([join_.code, join_.err]).toEqual([2, expect.stringContaining('--peer-name')])
 })
 
 test('peer: list says whether the cluster is balanced; drain, undrain and remove', async () => {
