@@ -74,8 +74,7 @@ export class ClusterControl implements Control {
   }
 
   async listVolumes(): Promise<VolumeShown[]> {
-    const { sessions } = await this.#parts.clusterSessions.list()
-    return this.#parts.view.all(sessions)
+    return this.#parts.view.all()
   }
 
   async showVolume(name: string): Promise<VolumeShown> {
@@ -83,8 +82,7 @@ export class ClusterControl implements Control {
     if (head === null || head.state === 'creating') {
       throw new HoldfastError('ERR_VOLUME_NOT_FOUND', `there is no volume '${name}'`)
     }
-    const { sessions } = await this.#parts.clusterSessions.list()
-    return this.#parts.view.shown(name, head, sessions)
+    return this.#parts.view.shown(name, head)
   }
 
   async setVolume(name: string, wanted: VolumeChange): Promise<VolumeShown> {

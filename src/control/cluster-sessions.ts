@@ -16,6 +16,7 @@ export interface SessionsShown {
 
 export const nobodyElse: OtherDaemons = {
   sessions: async () => ({ ofPeers: new Map(), silent: [] }),
+  usedOnBricks: async () => new Map(),
   kick: async peer => {
     throw new HoldfastError('ERR_SESSION_NOT_FOUND', `there is no other daemon that is called '${peer}'`)
   },

@@ -6,7 +6,7 @@ import type { PeerInfo, TargetRecord, VolumeRecord } from './records.ts'
 import type { ReplicasShown } from './replica-view.ts'
 
 export interface VolumeShown extends VolumeRecord {
-  /** Bytes that hold data here. */
+  /** Bytes that hold data, on one replica of each range; without bricks whose daemons do not answer. */
   readonly usedBytes: number
   readonly targets: readonly { readonly iqn: string; readonly lun: number; readonly readOnly: boolean }[]
   /** How NBD clients may use it now: off, open, tls or tls:IDENTITY,… */

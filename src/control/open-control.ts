@@ -23,7 +23,7 @@ import { Serving } from './serving.ts'
 import { Sessions } from './sessions.ts'
 import { TargetOperations } from './target-operations.ts'
 import { VolumeOperations } from './volume-operations.ts'
-import { NAA_COMPANY_ID_DEFAULT, parseCompanyId, recordOf } from './volume-rules.ts'
+import { NAA_COMPANY_ID_DEFAULT, parseCompanyId } from './volume-rules.ts'
 import { VolumeView } from './volume-view.ts'
 
 export interface ControlOptions {
@@ -102,13 +102,16 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
   const raiser = new MinimumRaiser({ catalogue, replicas, peerId, log })
   const nbdPortals = options.nbdPortals ?? (() => [])
   const clusterPortals = new ClusterPortals(catalogue, portals, cluster.peerNumber)
-  const view = new VolumeView({ catalogue, sessions, host, portals, nbdPortals, exports, peerId })
+  const others = options.others ?? nobodyElse
+  const clusterSessions = new ClusterSessions(sessions, others, peerId)
+  const seen = { sessions, clusterSessions, others }
+  const view = new VolumeView({ catalogue, ...seen, host, portals, nbdPortals, exports, peerId })
   const control = new ClusterControl({
     ...common,
     cluster,
     serving,
     sessions,
-    clusterSessions: new ClusterSessions(sessions, options.others ?? nobodyElse, peerId),
+    clusterSessions,
     jobs,
     volumes,
     targets,
@@ -123,7 +126,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
     log,
   })
   for (const { name, head } of unfinished) {
-    control.finishDelete(name, head, host.usedBytes(recordOf(name, head)))
+    control.finishDelete(name, head, Math.max(0, ...host.usedOnBricks(head.uuid)))
   }
   await serving.settled()
   return {

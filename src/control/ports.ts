@@ -20,6 +20,8 @@ export interface OtherDaemons {
     readonly ofPeers: ReadonlyMap<string, readonly SessionInfo[]>
     readonly silent: readonly string[]
   }>
+  /** What bricks of other daemons hold, by the uuid of the volume; of daemons that say so in time. */
+  usedOnBricks(): Promise<ReadonlyMap<string, readonly number[]>>
   /**
    * As Sessions.kickOne, at the daemon of that peer. Rejects with ERR_SESSION_NOT_FOUND when there is no such daemon,
    * with ERR_BLOCK_UNAVAILABLE when it does not answer.
@@ -73,8 +75,8 @@ export interface VolumeHost {
    * rolled back. Absent: there are no others.
    */
   highestKnown?(record: VolumeRecord): Promise<KnownEpoch>
-  /** Bytes that hold data of this volume here. */
-  usedBytes(record: VolumeRecord): number
+  /** Bytes that hold data of this volume, of each brick here that knows it. */
+  usedOnBricks(uuid: string): readonly number[]
 }
 
 export interface ServedLun {

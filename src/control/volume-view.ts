@@ -1,12 +1,13 @@
 import type { Catalogue } from './catalogue.ts'
 import { reachableAddress } from './cluster-portals.ts'
+import type { ClusterSessions } from './cluster-sessions.ts'
 import type { VolumeShown } from './control.ts'
 import type { CatalogueExports } from './exports.ts'
 import type { VolumeHead } from './layout.ts'
 import { formatNbdAccess } from './nbd-access.ts'
 import { nbdUris } from './nbd-uris.ts'
 import { explainPlacement } from './placement/explain.ts'
-import type { NbdPortal, Portal, VolumeHost } from './ports.ts'
+import type { NbdPortal, OtherDaemons, Portal, VolumeHost } from './ports.ts'
 import type { SessionInfo } from './records.ts'
 import { shownReplicas } from './replica-view.ts'
 import type { Sessions } from './sessions.ts'
@@ -15,12 +16,20 @@ import { recordOf } from './volume-rules.ts'
 export interface VolumeViewParts {
   readonly catalogue: Catalogue
   readonly sessions: Sessions
+  readonly clusterSessions: ClusterSessions
+  readonly others: OtherDaemons
   readonly host: VolumeHost
   readonly portals: () => readonly Portal[]
   readonly nbdPortals: () => readonly NbdPortal[]
   readonly exports: CatalogueExports
   /** The peer that runs here. */
   readonly peerId: string
+}
+
+interface Everywhere {
+  readonly sessions: readonly SessionInfo[]
+  /** By the uuid of the volume, of each brick of other daemons. */
+  readonly used: ReadonlyMap<string, readonly number[]>
 }
 
 /** What a client on this machine would dial, for portals that listen on all addresses. */
@@ -51,17 +60,28 @@ export class VolumeView {
     return this.#parts.sessions.using(volume, iqns, among)
   }
 
-  /** All volumes but those that are being made. `sessions` are all that there are. */
-  all(sessions: readonly SessionInfo[]): VolumeShown[] {
+  /** All volumes but those that are being made. */
+  async all(): Promise<VolumeShown[]> {
+    const everywhere = await this.#everywhere()
     const { model } = this.#parts.catalogue
     return model.volumeNames.flatMap(name => {
       const head = model.volume(name)
-      return head === null || head.state === 'creating' ? [] : [this.shown(name, head, sessions)]
+      return head === null || head.state === 'creating' ? [] : [this.#shown(name, head, everywhere)]
     })
   }
 
-  /** `sessions` are all that there are. */
-  shown(name: string, head: VolumeHead, sessions: readonly SessionInfo[]): VolumeShown {
+  async shown(name: string, head: VolumeHead): Promise<VolumeShown> {
+    return this.#shown(name, head, await this.#everywhere())
+  }
+
+  /** What all daemons say of all volumes. */
+  async #everywhere(): Promise<Everywhere> {
+    const { clusterSessions, others } = this.#parts
+    const [{ sessions }, used] = await Promise.all([clusterSessions.list(), others.usedOnBricks()])
+    return { sessions, used }
+  }
+
+  #shown(name: string, head: VolumeHead, { sessions, used }: Everywhere): VolumeShown {
     const { catalogue, host, portals, nbdPortals, exports, peerId } = this.#parts
     const { model } = catalogue
     const record = recordOf(name, head)
@@ -75,7 +95,10 @@ export class VolumeView {
     )
     return {
       ...record,
-      usedBytes: host.usedBytes(record),
+      usedBytes: usedBytes(
+        [...host.usedOnBricks(record.uuid), ...(used.get(record.uuid) ?? [])],
+        record.replicas,
+      ),
       targets,
       nbd: formatNbdAccess(access),
       uris: [...iscsiUris, ...nbdUris(name, access, nbdPortals())],
@@ -84,4 +107,10 @@ export class VolumeView {
       placement: explainPlacement(head, model.placement(name), model.peers),
     }
   }
+}
+
+/** A brick holds all of a volume, or a part of it where its ranges are on more bricks than it has replicas. */
+function usedBytes(onBricks: readonly number[], replicas: number): number {
+  const all = onBricks.reduce((sum, bytes) => sum + bytes, 0)
+  return Math.max(0, ...onBricks, Math.round(all / replicas))
 }

@@ -4,11 +4,21 @@ import { peerIdentity } from '../../test/lib/peer-network-contract.ts'
 import { ClusterSessions } from '../control/cluster-sessions.ts'
 import type { Model } from '../control/model.ts'
 import { Sessions } from '../control/sessions.ts'
+import type { ReplicaStore, ReplicaVolume } from '../replication/replica-store.ts'
 import { LocalPeerHub } from '../replication/wire/local-peer-network.ts'
 import { bootTimers } from './boot-timers.ts'
 import { DaemonQuestions } from './daemon-questions.ts'
 
 const NAMES = ['a', 'b', 'c']
+
+/** What each daemon's brick holds, by volume. */
+function brickOf(held: Record<string, number>): Pick<ReplicaStore, 'volumes' | 'volume'> {
+  return {
+    volumes: () => Object.keys(held),
+    volume: uuid => ({ usedBytes: held[uuid] }) as ReplicaVolume,
+  }
+}
+const bricks = [brickOf({ v1: 100, v2: 7 }), brickOf({ v1: 40 }), brickOf({})]
 
 /** Three daemons that hear each other; peer d is registered, and nobody. */
 function threeDaemons() {
@@ -22,7 +32,14 @@ function threeDaemons() {
     const sessions = new Sessions()
     sessions.add(here)
     const own = new Set([name])
-    const questions = new DaemonQuestions({ network, timers: bootTimers, model, own, listMs: 50 })
+    const questions = new DaemonQuestions({
+      network,
+      timers: bootTimers,
+      model,
+      own,
+      stores: [bricks[at]!],
+      listMs: 50,
+    })
     const refused: unknown[] = []
     const handler = questions.answering({
       received: request => void refused.push(request.body),
@@ -75,4 +92,15 @@ test('sessions: one is ended where it is, by whichever daemon is asked', async (
   await expect(a!.all.kick('iscsi-1@c', 'wanted')).rejects.toMatchObject({ code: 'ERR_SESSION_NOT_FOUND' })
   await expect(a!.all.kick('iscsi-1@x', 'wanted')).rejects.toMatchObject({ code: 'ERR_SESSION_NOT_FOUND' })
   await expect(a!.all.kick('iscsi-1@d', 'wanted')).rejects.toMatchObject({ code: 'ERR_BLOCK_UNAVAILABLE' })
+})
+
+test('used: what every other brick holds of each volume', async () => {
+  const [a, , c] = threeDaemons().daemons
+  expect(await c!.questions.usedOnBricks()).toEqual(
+    new Map([
+      ['v1', [100, 40]],
+      ['v2', [7]],
+    ]),
+  )
+  expect(await a!.questions.usedOnBricks()).toEqual(new Map([['v1', [40]]]))
 })

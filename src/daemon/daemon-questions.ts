@@ -12,6 +12,7 @@ import {
   PeerRequestKind,
   PeerStatus,
 } from '../replication/peer-network.ts'
+import type { ReplicaStore } from '../replication/replica-store.ts'
 import type { Timers } from '../replication/timers.ts'
 import { linksUp } from './links-up.ts'
 
@@ -19,6 +20,8 @@ import { linksUp } from './links-up.ts'
 type DaemonQuestion =
   /** Answered with at most SESSIONS_AT_ONCE sessions, those after the first `after`. */
   | { readonly what: 'daemonQuestion'; readonly ask: 'sessions'; readonly after: number }
+  /** Answered with pairs of a volume's uuid and what a brick here holds of it. */
+  | { readonly what: 'daemonQuestion'; readonly ask: 'used' }
   /** Answered with the initiator of the session, null when there is none. */
   | { readonly what: 'daemonQuestion'; readonly ask: 'kick'; readonly id: string; readonly reason: string }
 
@@ -36,11 +39,13 @@ export interface DaemonQuestionsOptions {
   readonly model: Model
   /** Names of the peers of this process. */
   readonly own: ReadonlySet<string>
+  /** The bricks of this process. */
+  readonly stores: readonly Pick<ReplicaStore, 'volumes' | 'volume'>[]
   /** How long a list may take; 1 s. */
   readonly listMs?: number
 }
 
-/** What the daemons of a cluster tell each other about their clients. */
+/** What the daemons of a cluster tell each other when somebody asks: their sessions, and what their bricks hold. */
 export class DaemonQuestions implements OtherDaemons {
   /** Set once clients can come. */
   here: Sessions | null = null
@@ -78,6 +83,18 @@ export class DaemonQuestions implements OtherDaemons {
     return { ofPeers, silent: silent.sort() }
   }
 
+  async usedOnBricks() {
+    const used = new Map<string, number[]>()
+    const { timers, listMs = LIST_MS_MAX } = this.#options
+    const asked = this.#others().map(async ({ number }) => {
+      const pairs = this.#ask(number, { what: 'daemonQuestion', ask: 'used' }) as Promise<[string, number][]>
+      for (const [uuid, bytes] of await inTime(pairs, timers, listMs).catch(() => []))
+        used.set(uuid, [...(used.get(uuid) ?? []), bytes])
+    })
+    await Promise.all(asked)
+    return used
+  }
+
   async kick(peer: string, id: string, reason: string): Promise<string | null> {
     const known = this.#others().find(other => other.id === peer)
     if (known === undefined) {
@@ -90,6 +107,12 @@ export class DaemonQuestions implements OtherDaemons {
       const why = `the daemon of peer '${peer}' does not say that the session has ended: try again`
       throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', why, { cause })
     }
+  }
+
+  #used(): [string, number][] {
+    return this.#options.stores.flatMap(store =>
+      store.volumes().map((uuid): [string, number] => [uuid, store.volume(uuid)?.usedBytes ?? 0]),
+    )
   }
 
   /** Peers of other processes that are up and serve clients. */
@@ -133,15 +156,16 @@ export class DaemonQuestions implements OtherDaemons {
   }
 
   async #says(question: DaemonQuestion): Promise<unknown> {
+    if (question.ask === 'used') return this.#used()
     if (this.here === null) throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', 'the daemon is starting')
     if (question.ask === 'kick') return this.here.kickOne(question.id, question.reason)
     return this.here.list().slice(question.after, question.after + SESSIONS_AT_ONCE)
   }
 }
 
+const QUESTIONS: readonly unknown[] = ['sessions', 'used', 'kick']
+
 function asQuestion(body: unknown): DaemonQuestion | null {
   const { what, ask: asked } = (body ?? {}) as { what?: unknown; ask?: unknown }
-  return what === 'daemonQuestion' && (asked === 'sessions' || asked === 'kick')
-    ? (body as DaemonQuestion)
-    : null
+  return what === 'daemonQuestion' && QUESTIONS.includes(asked) ? (body as DaemonQuestion) : null
 }

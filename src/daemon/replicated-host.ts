@@ -59,7 +59,7 @@ export class ReplicatedHost implements VolumeHost {
 
   async deleteVolume(record: VolumeRecord, progress: (freedBytes: number) => void): Promise<void> {
     const { replication, log } = this.#options
-    const used = this.usedBytes(record)
+    const used = Math.max(0, ...this.usedOnBricks(record.uuid))
     const missing = await replication.deleteVolume(await this.#replicated(record))
     progress(used)
     if (missing.length > 0)
@@ -70,9 +70,8 @@ export class ReplicatedHost implements VolumeHost {
     return this.#options.replication.highestKnown(await this.#replicated(record))
   }
 
-  usedBytes({ uuid }: VolumeRecord): number {
-    const used = this.#options.bricks.map(brick => brick.replicas.volume(uuid)?.usedBytes ?? 0)
-    return Math.max(0, ...used)
+  usedOnBricks(uuid: string): number[] {
+    return this.#options.bricks.flatMap(brick => brick.replicas.volume(uuid)?.usedBytes ?? [])
   }
 
   async #replicated(record: VolumeRecord): Promise<ReplicatedVolume> {

@@ -89,6 +89,7 @@ export async function openReplicatedPeers(options: ReplicatedPeersOptions): Prom
     timers: bootTimers,
     model: catalogue.model,
     own,
+    stores: storage.peers.map(({ brick }) => brick.replicas),
   })
   let peerAddress = ''
   const peers: PeerAtWork[] = []

@@ -164,8 +164,8 @@ export class VolumeHost implements AsyncDisposable {
     }
   }
 
-  usedBytes(volume: HostedVolume): number {
-    return this.#open.get(volume.uuid)?.usedBytes() ?? 0
+  usedOnBricks(uuid: string): number[] {
+    return [this.#open.get(uuid)?.usedBytes() ?? 0]
   }
 
   /** Clears, in every open volume, what has had no write for `quietMs`. */

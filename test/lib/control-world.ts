@@ -75,8 +75,8 @@ export class FakeHost implements VolumeHost {
     return this.known
   }
 
-  usedBytes(): number {
-    return 8192
+  usedOnBricks(): number[] {
+    return [8192]
   }
 }
 

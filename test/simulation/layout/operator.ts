@@ -86,14 +86,18 @@ export class Operator {
     this.#next()
   }
 
-  /** In every range all others are in sync and well, and as many as a new owner has to fence. */
+  /**
+   * In every range all others are in sync and well, and as many as a new owner has to fence; and nobody is leaving, since
+   * who stays may be the one that is lost.
+   */
   #canSpare(lost: SimPeer): boolean {
     const { peers, judge, volumes } = this.#world
     const well = peers.filter(peer => peer !== lost && peer.isReachable && peer.parts?.brick.failure === null)
     const uuids = well.map(({ disk }) => disk.uuid)
     return volumes.every(volume => {
       const view = judge.view(volume)
-      return view?.members.every(set => {
+      if (view === undefined || view.placed.some(bricks => bricks.length > view.head.replicas)) return false
+      return view.members.every(set => {
         const needed = Math.max(fencesNeeded(view.head, set.length), set.length - 1)
         return set.filter(uuid => uuids.includes(uuid)).length >= needed
       })
