@@ -83,8 +83,12 @@ export class Durability {
     }
     this.#everything = false
     const journalled = this.journal?.appliedSequence ?? 0
-    if (fds.length > 0) await this.#syncFiles(fds)
-    this.#writeback.written(blocks)
+    try {
+      if (fds.length > 0) await this.#syncFiles(fds)
+    } finally {
+      // Also those that will never be: whoever waits for room has to hear of the failure.
+      this.#writeback.written(blocks)
+    }
     await this.#advanceJournal(journalled)
   }
 

@@ -1,5 +1,6 @@
 import { BlockStatus } from '../block/block-status.ts'
 import { Errno } from '../lib/system-calls.ts'
+import type { Bank } from './bank.ts'
 import type { BrickParts } from './brick-parts.ts'
 import { BLOCK_BYTES, BLOCKS_PER_SEGMENT, bankOf, FIRST_PRESENT, indexOf, slotDataAt } from './layout.ts'
 import { segmentSlices, startOf } from './slices.ts'
@@ -88,13 +89,38 @@ export class WaitingRead {
       return first
     }
     if (result < bytes) into.fill(0, at + Math.max(0, result), at + bytes)
+    const readable = result === -Errno.EIO ? await this.#readSingly(bank, first, end, into, at, offset) : end
     let page = checksums.peek(slot, segment)
     while (page === undefined) {
       if ((await checksums.load(slot, segment)) < 0) return first
       page = checksums.peek(slot, segment)
     }
-    // Of a run in which the disk failed, each block that differs is read alone: only the bad ones fail.
-    return this.#io.judge.firstBad(bank, slot, page, first, end, into, at)
+    const bad = this.#io.judge.firstBad(bank, slot, page, first, readable, into, at)
+    if (bad >= 0 || readable === end) return bad
+    this.#parts.counters.checksumErrors++
+    return readable
+  }
+
+  /**
+   * Of a run in which the disk failed only the bad blocks fail. They are read on a thread as well, since a disk may try
+   * for seconds. Answers the first block that cannot be read, or `end`.
+   */
+  async #readSingly(
+    bank: Bank,
+    first: number,
+    end: number,
+    into: Buffer,
+    at: number,
+    offset: number,
+  ): Promise<number> {
+    for (let block = first; block < end; block++) {
+      const skipped = (block - first) * BLOCK_BYTES
+      const result = await new Promise<number>(resolve => {
+        this.#parts.files.read(bank.dataFd, into, at + skipped, BLOCK_BYTES, offset + skipped, resolve)
+      })
+      if (result < 0) return block
+    }
+    return end
   }
 }
 

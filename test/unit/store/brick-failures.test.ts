@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { BlockKind } from '../../../src/block/block-operation.ts'
 import { BlockStatus } from '../../../src/block/block-status.ts'
 import { Errno } from '../../../src/lib/system-calls.ts'
+import { slotDataAt } from '../../../src/store/layout.ts'
 import {
   aBrick,
   aVolume,
@@ -256,4 +257,50 @@ test('flush: one that waits behind a failed one, which had taken its writes, fai
   files.before = call => (call.name === 'fdatasync' ? -Errno.EIO : 0)
   const statuses = await Promise.all([flush(volume), flush(volume), flush(volume)])
   expect(statuses).toEqual([BlockStatus.ioError, BlockStatus.ioError, BlockStatus.ioError])
+})
+
+test('flush: who waits for room under the dirty cap hears that it failed', async () => {
+  const { brick, files } = await aBrick({ dirtyCapBytes: MIB })
+  const volume = await aVolume(brick)
+  await write(volume, 0, Buffer.alloc(14 * 64 * 1024, 1))
+  let release = () => {}
+  const held = new Promise<void>(isHeld => {
+    files.beforeTask = task => {
+      if (task.sync === undefined) return
+      files.beforeTask = () => undefined
+      isHeld()
+      return new Promise<void>(resolve => {
+        release = resolve
+      })
+    }
+  })
+  const flushing = flush(volume)
+  await held
+  const writing = write(volume, 2 * MIB, Buffer.alloc(256 * 1024, 2))
+  await new Promise(resolve => setTimeout(resolve, 50))
+  files.before = ({ name, file }) => (name === 'fdatasync' && file === 'data-0000' ? -Errno.EIO : 0)
+  release()
+  expect([await flushing, await writing]).toEqual([BlockStatus.ioError, BlockStatus.ioError])
+  expect(brick.failure).not.toBeNull()
+})
+
+test('read: of a run in which the disk fails only the bad block does, and no read of it holds up the event loop', async () => {
+  const { brick, directory } = await aBrick()
+  await write(await aVolume(brick), 0, Buffer.concat([blocksOf(1), blocksOf(2), blocksOf(3), blocksOf(4)]))
+  await brick[Symbol.asyncDispose]()
+  const again = await aBrick({ directory })
+  const volume = await openIt(again.brick)
+  const bad = slotDataAt(0) + 2 * BLOCK
+  again.files.before = ({ name, file, offsetBytes, lengthBytes }) => {
+    if (file !== 'data-0000') return 0
+    if (name === 'preadNow') return -Errno.EAGAIN
+    return offsetBytes <= bad && bad < offsetBytes + lengthBytes ? -Errno.EIO : 0
+  }
+  const { status, failedAtBytes } = await read(volume, 0, 4 * BLOCK)
+  expect([status, failedAtBytes]).toEqual([BlockStatus.mediumError, 2 * BLOCK])
+  expect((await read(volume, 0, 2 * BLOCK)).data.subarray(BLOCK)).toEqual(blocksOf(2))
+  const waiting = again.files.calls.filter(
+    ({ name, offsetBytes }) => name === 'pread' && offsetBytes >= slotDataAt(0),
+  )
+  expect([waiting, again.brick.counters.checksumErrors]).toEqual([[], 1])
 })
