@@ -81,7 +81,8 @@ export class Catalogue {
       if (before?.deleting) {
         throw new HoldfastError('ERR_VOLUME_BUSY', `volume ${uuid} is being deleted from this brick`)
       }
-      const { sizeBytes } = volume
+      // Of two that come at once the larger one stays, whichever is first.
+      const sizeBytes = Math.max(volume.sizeBytes, before?.sizeBytes ?? 0)
       const epoch = Math.max(volume.epoch, before?.epoch ?? 0)
       const setVersion = Math.max(volume.setVersion, before?.setVersion ?? 0)
       const kept = before?.epoch === epoch ? before : {}

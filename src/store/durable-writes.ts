@@ -10,6 +10,12 @@ import type { StoredVolume } from './volume-extents.ts'
 /** Larger ones gain nothing from being written twice. */
 const JOURNALLED_BYTES_MAX = 64 * 1024
 
+/**
+ * How putting a journalled write in place may end. Nothing of it is there and nobody is told that it is when its volume
+ * was deleted meanwhile, or when a trim beside it gave its space back to a full brick.
+ */
+const HARMLESS: readonly BlockStatus[] = [BlockStatus.ok, BlockStatus.outOfRange, BlockStatus.noSpace]
+
 /** After so many in a row that were alone the next is taken to be, too. */
 const LONE_WRITES_MIN = 4
 
@@ -91,18 +97,19 @@ export class DurableWrites {
     const ready = await volume.becomeReady(offsetBytes, payload.length)
     if (ready !== BlockStatus.ok) return ready
     const { failure } = this.#parts
+    let applied: BlockStatus = BlockStatus.ok
     const error = await new Promise<Error | null>(resolve => {
       journal.append({
         targets: targetsOf(volume.map.uuid, offsetBytes, payload.length),
         payload,
         async applyJournalled() {
-          const status = await volume.writeWaiting(offsetBytes, payload.length, payload, 0)
-          if (status !== BlockStatus.ok) throw failure.set('putting a journalled write in place', status)
+          applied = await volume.writeWaiting(offsetBytes, payload.length, payload, 0)
+          if (!HARMLESS.includes(applied)) throw failure.set('putting a journalled write in place', applied)
         },
         journalDone: resolve,
       })
     })
-    if (error === null) return BlockStatus.ok
+    if (error === null) return applied
     failure.set('the journal', error)
     return BlockStatus.ioError
   }

@@ -47,12 +47,23 @@ export class VolumeDeletion {
 
   /**
    * Frees the slots of some extents: durably nobody's first, emptied when nothing that was under way in the volume
-   * can touch them any more, usable last. False when it was stopped before the end.
+   * can touch them any more, usable last. False when it was stopped before the end. One at a time per volume: a slot
+   * that two of them freed would come to be of two extents.
    */
   async free(
     map: VolumeMap,
     isFreed: (extent: number) => boolean,
     progress?: (freedBytes: number) => void,
+  ): Promise<boolean> {
+    const freed = map.freeing.then(() => this.#free(map, isFreed, progress))
+    map.freeing = freed.catch(() => {})
+    return freed
+  }
+
+  async #free(
+    map: VolumeMap,
+    isFreed: (extent: number) => boolean,
+    progress: ((freedBytes: number) => void) | undefined,
   ): Promise<boolean> {
     const { catalogue, capacity, banks, durability } = this.#parts
     await Promise.allSettled(map.allocating.values())
@@ -66,12 +77,12 @@ export class VolumeDeletion {
       if (this.#stopped) return false
       const batch = owners.slice(from, from + SLOTS_AT_ONCE)
       const slots = batch.map(({ slot }) => slot)
-      let regions = 0
-      for (const slot of slots) regions += banks[bankOf(slot)]!.allocatedRegions(indexOf(slot))
+      await catalogue.freeSlots(batch)
       for (const { extent } of batch) map.slots[extent] = NO_SLOT
       for (const slot of slots) map.unknownStamps.delete(slot)
-      await catalogue.freeSlots(batch)
       await map.inFlight.begunHaveEnded()
+      let regions = 0
+      for (const slot of slots) regions += banks[bankOf(slot)]!.allocatedRegions(indexOf(slot))
       await this.clean(slots)
       capacity.release(regions)
       map.usedRegions -= regions

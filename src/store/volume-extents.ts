@@ -161,8 +161,14 @@ export class StoredVolume implements VolumeExtents {
   async #run(operation: BlockOperation): Promise<void> {
     await undefined
     const began = this.map.inFlight.begin()
-    operation.status = await this.#execute(operation)
-    this.map.inFlight.end(began)
+    try {
+      operation.status = await this.#execute(operation)
+    } catch (error) {
+      this.#parts.failure.set('an operation', error)
+      operation.status = BlockStatus.ioError
+    } finally {
+      this.map.inFlight.end(began)
+    }
     operation.completion.blockDone(operation)
   }
 

@@ -28,6 +28,8 @@ export class VolumeMap {
   readonly unknownStamps = new Set<number>()
   /** What the redo journal held at open. */
   readonly atomicsAtOpen: { offsetBytes: number; lengthBytes: number }[] = []
+  /** Resolves when nobody gives slots of this volume back. */
+  freeing: Promise<unknown> = Promise.resolve()
   /** First writes into an extent share one allocation. */
   readonly allocating = new Map<number, Promise<BlockStatus>>()
 

@@ -11,6 +11,7 @@ import {
   REGION_BYTES,
   SEGMENT_BYTES,
   SEGMENTS_PER_SLOT,
+  SLOT_BYTES,
   slotDataAt,
 } from './layout.ts'
 import { slices } from './slices.ts'
@@ -68,7 +69,7 @@ export class WritePreparation {
       if (failure.error === null) throw error
     }
     if (failure.error !== null) return BlockStatus.ioError
-    return this.#makeReady(map, pieces, copiedStamp)
+    return hasSlots(map, pieces) ? this.#makeReady(map, pieces, copiedStamp) : BlockStatus.ok
   }
 
   /** A slot for every extent of this range, with the segments that it touches active. ok, noSpace or ioError. */
@@ -101,6 +102,8 @@ export class WritePreparation {
 
   #slotFor(map: VolumeMap, piece: Piece): Promise<BlockStatus> | BlockStatus {
     const { extent } = piece
+    // Of a volume that is being deleted: it would outlive it.
+    if (extent * SLOT_BYTES >= map.sizeBytes) return BlockStatus.outOfRange
     if (map.slots[extent] !== NO_SLOT) return BlockStatus.ok
     let allocating = map.allocating.get(extent)
     if (allocating === undefined) {
@@ -153,6 +156,7 @@ export class WritePreparation {
   async #activate(map: VolumeMap, piece: Piece): Promise<void> {
     const { activity, banks, clock } = this.#parts
     const slot = map.slots[piece.extent]!
+    if (slot === NO_SLOT) return
     const active = activity.activeIn(slot)
     if ((active & piece.segments) === piece.segments) return
     const segments = this.#withNextSegments(map, piece)
@@ -179,6 +183,7 @@ export class WritePreparation {
   async #loadPages(map: VolumeMap, piece: Piece): Promise<boolean> {
     const { banks, checksums, stamps } = this.#parts
     const slot = map.slots[piece.extent]!
+    if (slot === NO_SLOT) return true
     for (let segment = piece.firstSegment; segment <= piece.lastSegment; segment++) {
       if (checksums.peek(slot, segment) === undefined && (await checksums.load(slot, segment)) < 0)
         return false
@@ -270,6 +275,11 @@ export class WritePreparation {
     }
     return BlockStatus.ok
   }
+}
+
+/** Somebody may have freed them while something was waited for. */
+function hasSlots(map: VolumeMap, pieces: readonly Piece[]): boolean {
+  return pieces.every(({ extent }) => map.slots[extent] !== NO_SLOT)
 }
 
 function piecesOf(offsetBytes: number, lengthBytes: number): Piece[] {

@@ -65,7 +65,9 @@ export class RegionStamps {
     const status = await this.#preparation.giveSlots(map, region * REGION_BYTES, REGION_BYTES)
     if (status === BlockStatus.noSpace) throw new HoldfastError('ERR_BLOCK_NO_SPACE')
     if (failure.error !== null) throw failure.error
-    const slot = map.slots[Math.floor(region / REGIONS_PER_SLOT)]!
+    const slot = map.slots[Math.floor(region / REGIONS_PER_SLOT)] ?? NO_SLOT
+    // The volume, or this range of it, is going.
+    if (slot === NO_SLOT) return
     const inSlot = region % REGIONS_PER_SLOT
     await this.#load(slot)
     const bank = banks[bankOf(slot)]!

@@ -7,6 +7,7 @@ import { openBrick } from '../../../src/store/open-brick.ts'
 import {
   aBrick,
   aVolume,
+  BLOCK,
   blocksOf,
   CLUSTER,
   killed,
@@ -125,4 +126,14 @@ test('volume: made and grown, it is there after a kill, and makes no smaller one
   expect(copy.brick.volumes()).toEqual([VOLUME])
   const volume = await openIt(copy.brick)
   expect((await read(volume, 199 * MIB, MIB)).status).toBe(BlockStatus.ok)
+})
+
+test('growth: of two at once the larger stays, and the brick opens again', async () => {
+  const { brick, directory } = await aBrick()
+  const volume = await aVolume(brick, 64 * MIB)
+  await Promise.all([brick.growVolume(VOLUME, 256 * MIB), brick.growVolume(VOLUME, 128 * MIB)])
+  expect(await write(volume, 192 * MIB, blocksOf(1))).toBe(BlockStatus.ok)
+  await brick[Symbol.asyncDispose]()
+  const again = await aBrick({ directory })
+  expect((await read(await openIt(again.brick), 192 * MIB, BLOCK)).data).toEqual(blocksOf(1))
 })
