@@ -182,7 +182,7 @@ async function openLocked(
   const maps = readMaps(catalogue, mapOptions)
   const freed = openBanks(parts, banks, brick, maps)
   const inDoubt = await recoverSlots(parts, maps.values(), lastStop)
-  trust.begin(lastStop !== 'warm', inDoubt)
+  trust.begin(lastStop === 'cold' || lastStop === 'failed', inDoubt)
   await activity.flush()
   if (lastStop !== 'warm') await parts.durability.flush()
 
@@ -249,8 +249,10 @@ async function findOrMake(files: StoreFiles, options: OpenBrickOptions): Promise
 
 /** A failure erases the boot id; before the first write into a new brick one was recorded. */
 function lastStopOf(before: BrickRecord, bootId: string): LastStop {
-  if (before.openCounter === 0 || before.trustedBootId === bootId) return 'warm'
-  return before.trustedBootId === '' ? 'failed' : 'cold'
+  if (before.openCounter === 0) return 'warm'
+  if (before.trustedBootId === '') return 'failed'
+  if (before.cleanStop) return 'clean'
+  return before.trustedBootId === bootId ? 'warm' : 'cold'
 }
 
 function readMaps(catalogue: Catalogue, options: MapOptions): Map<string, VolumeMap> {

@@ -24,6 +24,11 @@ export interface OpenedParts {
   readonly close: () => Promise<void>
 }
 
+interface Deletion {
+  readonly ended: Promise<void>
+  readonly progress: ((freedBytes: number) => void)[]
+}
+
 /** See Brick. */
 export class OpenedBrick implements Brick {
   readonly uuid: string
@@ -34,7 +39,7 @@ export class OpenedBrick implements Brick {
   readonly #parts: BrickParts
   readonly #maps: Map<string, VolumeMap>
   readonly #volumes = new Map<string, StoredReplica>()
-  readonly #deletions = new Set<Promise<void>>()
+  readonly #deletions = new Map<string, Deletion>()
   #closed = false
 
   constructor(opened: OpenedParts) {
@@ -90,19 +95,28 @@ export class OpenedBrick implements Brick {
   async deleteVolume(uuid: string, progress?: (freedBytes: number) => void): Promise<void> {
     const map = this.#maps.get(uuid)
     if (map === undefined) return
-    await this.#parts.catalogue.markDeleting(uuid)
-    this.#volumes.delete(uuid)
+    const deletion = this.#deletions.get(uuid) ?? this.#beginDeletion(map)
+    if (progress !== undefined) deletion.progress.push(progress)
+    await deletion.ended
+  }
+
+  /** One at a time: whoever asks again, after a restart or by another daemon, waits for the one that is under way. */
+  #beginDeletion(map: VolumeMap): Deletion {
+    const progress: Deletion['progress'] = []
+    const ended = this.#delete(map, freedBytes => {
+      for (const tell of progress) tell(freedBytes)
+    }).finally(() => this.#deletions.delete(map.uuid))
+    const deletion = { ended, progress }
+    this.#deletions.set(map.uuid, deletion)
+    return deletion
+  }
+
+  async #delete(map: VolumeMap, progress: (freedBytes: number) => void): Promise<void> {
+    await this.#parts.catalogue.markDeleting(map.uuid)
+    this.#volumes.delete(map.uuid)
+    // Nothing begins any more; what has begun still finds its place.
     map.sizeBytes = 0
-    await this.#track(this.#delete(map, progress))
-  }
-
-  async #delete(map: VolumeMap, progress?: (freedBytes: number) => void): Promise<void> {
     if (await this.#opened.rooms.deletion.run(map, progress)) this.#maps.delete(map.uuid)
-  }
-
-  #track(deletion: Promise<void>): Promise<void> {
-    this.#deletions.add(deletion)
-    return deletion.finally(() => this.#deletions.delete(deletion))
   }
 
   #resumeDeletions(): void {
@@ -110,7 +124,7 @@ export class OpenedBrick implements Brick {
       const map = this.#maps.get(uuid)
       if (!deleting || map === undefined) continue
       map.sizeBytes = 0
-      this.#track(this.#delete(map)).catch(error =>
+      this.#beginDeletion(map).ended.catch(error =>
         this.#parts.failure.set('going on with a deletion', error),
       )
     }
@@ -150,13 +164,13 @@ export class OpenedBrick implements Brick {
     return this.#opened.scrubs.progress
   }
 
-  /** A clean stop: everything durable, every segment clean but those in doubt. No operation is in flight. */
+  /** A clean stop: everything durable, and where nobody else has a copy every segment clean but those in doubt. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return
     this.#closed = true
     await this.stopScrub()
     this.#opened.rooms.deletion.stop()
-    await Promise.allSettled(this.#deletions)
+    await Promise.allSettled([...this.#deletions.values()].map(({ ended }) => ended))
     try {
       if (this.#parts.failure.error === null) await this.#stopCleanly()
     } finally {
@@ -167,10 +181,15 @@ export class OpenedBrick implements Brick {
   async #stopCleanly(): Promise<void> {
     const { activity, catalogue } = this.#parts
     const places: { slot: number; segment: number }[] = []
+    let cleanStop = true
     for (const map of this.#maps.values()) {
       for (const slot of map.slots) {
         if (slot === NO_SLOT) continue
-        const clearable = activity.activeIn(slot) & ~questionableIn(this.#parts, slot) & ALL_SEGMENTS
+        const questionable = questionableIn(this.#parts, slot)
+        if (questionable !== 0) cleanStop = false
+        // What others may have or lack stays active until their owner orders otherwise. PROTOCOL rule 11.
+        if (!map.standsAlone) continue
+        const clearable = activity.activeIn(slot) & ~questionable & ALL_SEGMENTS
         for (let segment = 0; segment < SEGMENTS_PER_SLOT; segment++) {
           if ((clearable >>> segment) & 1) places.push({ slot, segment })
         }
@@ -178,7 +197,7 @@ export class OpenedBrick implements Brick {
     }
     try {
       await this.#opened.rooms.clearing.clearPlaces(places)
-      await catalogue.putBrick({ cleanStop: true })
+      await catalogue.putBrick({ cleanStop })
     } catch (error) {
       // The failure was told when it happened; the segments stay active, which is what counts.
       if (this.#parts.failure.error === null) throw error

@@ -18,6 +18,8 @@ import { NO_SLOT, type VolumeMap } from './volume-map.ts'
 
 /** What the last process left behind. PROTOCOL rules 11 and 15. */
 export type LastStop =
+  /** Everything was made durable, with its checksums and stamps, before the process ended. */
+  | 'clean'
   /** Same boot: everything written is in the page cache or on the disk. */
   | 'warm'
   /** The machine rebooted: what was not flushed may be gone. */
@@ -41,6 +43,8 @@ export async function recoverSlots(
       if (slot !== NO_SLOT) questionable += await recoverSlot(parts, map, slot, lastStop)
     }
   }
+  const sealed = await parts.stamps.sealDamaged()
+  if (sealed < 0) throw parts.failure.set('writing stamps', sealed)
   return questionable
 }
 
@@ -55,7 +59,7 @@ async function recoverSlot(
   const index = indexOf(slot)
   const active = activity.activeIn(slot)
   const stampsHold = await stamps.readAllocated(bank, index)
-  const suspect = lastStop === 'warm' ? 0 : lastStop === 'cold' || map.standsAlone ? active : ALL_SEGMENTS
+  const suspect = suspectAfter(lastStop, active, map.standsAlone)
   const unknown = stampsHold ? suspect : ALL_SEGMENTS
   for (let segment = 0; segment < SEGMENTS_PER_SLOT; segment++) {
     if ((unknown >>> segment) & 1) await forgetStamps(parts, bank, slot, segment)
@@ -64,7 +68,7 @@ async function recoverSlot(
   const loaded = await stamps.load(bank, index)
   if (loaded < 0) throw failure.set('reading stamps', loaded)
   if (stamps.hasUnknown(bank, index)) map.unknownStamps.add(slot)
-  bank.doubt[index] = active
+  bank.doubt[index] = lastStop === 'clean' ? 0 : active
   bank.suspect[index] = suspect
   bank.stands[index] = map.standsAlone ? 1 : 0
   const firstTime = index * SEGMENTS_PER_SLOT
@@ -72,7 +76,12 @@ async function recoverSlot(
   const regions = bank.allocatedRegions(index)
   map.usedRegions += regions
   capacity.count(regions)
-  return bitCount(active | suspect)
+  return bitCount(bank.doubt[index]! | suspect)
+}
+
+function suspectAfter(lastStop: LastStop, active: number, standsAlone: boolean): number {
+  if (lastStop === 'clean' || lastStop === 'warm') return 0
+  return lastStop === 'cold' || standsAlone ? active : ALL_SEGMENTS
 }
 
 /**

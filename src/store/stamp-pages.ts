@@ -38,10 +38,13 @@ function keyOf(bank: Bank, index: number): number {
 export class StampPages {
   readonly #files: StoreFiles
   readonly #cache: PageCache
+  /** Of pages that are being put right. */
   readonly #damagedAtOpen = new Set<number>()
+  readonly #banks: readonly Bank[]
 
   constructor(files: StoreFiles, banks: readonly Bank[]) {
     this.#files = files
+    this.#banks = banks
     this.#cache = new PageCache(files, CACHE_BYTES, key => ({
       fd: banks[Math.floor(key / PAGES_PER_BANK)]!.stampFd,
       offsetBytes: stampPageAt(key % PAGES_PER_BANK),
@@ -123,30 +126,50 @@ export class StampPages {
 
   /**
    * At open: reads into the bank which regions of a slot have space. False when its page fails its checksum or
-   * cannot be read: it is blank from then on, and so it is said for each slot of the page.
+   * cannot be read: it is blank from then on, and so it is said for each slot of the page, until sealDamaged().
    */
   async readAllocated(bank: Bank, index: number): Promise<boolean> {
     const key = keyOf(bank, index)
+    if (this.#damagedAtOpen.has(key)) return false
     if ((await this.load(bank, index)) < 0) {
       this.#cache.putZeroes(key)
       this.#damagedAtOpen.add(key)
+      return false
     }
     const page = this.#cache.peek(key)!
     if (!pageHolds(page)) {
       page.words.fill(0)
       this.#damagedAtOpen.add(key)
+      return false
     }
-    if (this.#damagedAtOpen.has(key)) return false
     const bitmapAt = slotAt(index) + REGIONS_PER_SLOT
     bank.allocated.set(page.words.subarray(bitmapAt, bitmapAt + BITMAP_WORDS), index * BITMAP_WORDS)
     return true
+  }
+
+  /**
+   * At open, once every slot of them has been put right. Until then the checksums of those pages fail on disk too: the
+   * next open would take the slots that were not reached yet for empty ones. 0 or a negative errno.
+   */
+  async sealDamaged(): Promise<number> {
+    for (const key of [...this.#damagedAtOpen]) {
+      const bank = this.#banks[Math.floor(key / PAGES_PER_BANK)]!
+      const index = (key % PAGES_PER_BANK) * SLOTS_PER_STAMP_PAGE
+      const loaded = await this.load(bank, index)
+      if (loaded < 0) return loaded
+      this.#damagedAtOpen.delete(key)
+      const written = this.writeAllocated(bank, index)
+      if (written < 0) return written
+    }
+    return 0
   }
 
   #write(bank: Bank, index: number, page: CachedPage): number {
     const { words, bytes } = page
     const bitmap = bank.allocated.subarray(index * BITMAP_WORDS, (index + 1) * BITMAP_WORDS)
     words.set(bitmap, slotAt(index) + REGIONS_PER_SLOT)
-    words[0] = crc32c(bytes, CRC_FROM_BYTES)
+    const sum = crc32c(bytes, CRC_FROM_BYTES)
+    words[0] = this.#damagedAtOpen.has(keyOf(bank, index)) ? ~sum : sum
     bank.stampsChanged = true
     const pageNumber = Math.floor(index / SLOTS_PER_STAMP_PAGE)
     const result = this.#files.pwrite(bank.stampFd, bytes, 0, PAGE_BYTES, stampPageAt(pageNumber))

@@ -201,3 +201,73 @@ test('reboot: deleting the volume whose segments were in doubt ends the doubt', 
   await rebooted.brick.deleteVolume(VOLUME)
   expect(rebooted.brick.state).toBe('warm')
 })
+
+test('stamps: a damaged page that is being put right when the process is killed is found damaged again', async () => {
+  const other = '7f9619ff-8b86-4d01-b42d-00cf4fc964ff'
+  const { brick, directory } = await aBrick()
+  const one = await aVolume(brick, 64 * MIB)
+  await brick.createVolume({ uuid: other, sizeBytes: 64 * MIB, epoch: 1, setVersion: 1 })
+  const two = await brick.openVolume(other)
+  two.generation = 1
+  await write(one, 0, blocksOf(1))
+  await write(two, 0, blocksOf(2))
+  await brick[Symbol.asyncDispose]()
+  overwrite(directory, 'stamps-0000', stampPageAt(0) + 2048, Buffer.alloc(512, 0x55))
+
+  const files = new FaultyFiles()
+  const copies: string[] = []
+  files.before = call => {
+    if (call.name === 'pwrite' && call.file === 'stamps-0000') copies.push(killed(directory))
+    return 0
+  }
+  await aBrick({ directory, files })
+  expect(copies.length).toBeGreaterThan(16)
+  // In the middle: the slot of one volume is done, that of the other is not.
+  for (const copy of [copies[8]!, copies[16]!, copies.at(-1)!]) {
+    const again = await aBrick({ directory: copy })
+    const first = await read(await openIt(again.brick), 0, BLOCK)
+    const second = await read(await again.brick.openVolume(other), 0, BLOCK)
+    expect([first.data[0], second.data[0]]).toEqual([1, 2])
+  }
+})
+
+test('clean stop: what others may have stays active, and is in no doubt after a reboot', async () => {
+  const { brick, directory } = await aBrick({ blocksInDoubt: 'are bad' })
+  await write(await aVolume(brick), 0, blocksOf(1))
+  await brick[Symbol.asyncDispose]()
+  const again = await aBrick({ directory, blocksInDoubt: 'are bad', bootId: () => BOOT_2 })
+  const volume = again.brick.replicas.volume(VOLUME)!
+  expect([volume.activeSegments(), volume.suspectSegments(), again.brick.state]).toEqual([[0], [], 'warm'])
+  expect(volume.quietSegments(Date.now() + 1, 10)).toEqual([0])
+
+  const restarted = await aBrick({
+    directory: killed(directory),
+    blocksInDoubt: 'are bad',
+    bootId: () => BOOT_2,
+  })
+  expect(restarted.brick.state).toBe('warm')
+  const rebooted = await aBrick({
+    directory: killed(directory),
+    blocksInDoubt: 'are bad',
+    bootId: () => BOOT_3,
+  })
+  expect(rebooted.brick.replicas.volume(VOLUME)!.suspectSegments()).toEqual([0])
+})
+
+test('clean stop: one of a brick in doubt does not end the doubt', async () => {
+  const { brick, directory } = await aBrick({ blocksInDoubt: 'are bad' })
+  await write(await aVolume(brick), 0, blocksOf(1))
+  const inDoubt = await aBrick({
+    directory: killed(directory),
+    blocksInDoubt: 'are bad',
+    bootId: () => BOOT_2,
+  })
+  expect(inDoubt.brick.state).toBe('cold')
+  await inDoubt.brick[Symbol.asyncDispose]()
+  const again = await aBrick({
+    directory: inDoubt.directory,
+    blocksInDoubt: 'are bad',
+    bootId: () => BOOT_3,
+  })
+  expect([again.brick.state, again.brick.replicas.volume(VOLUME)!.suspectSegments()]).toEqual(['cold', [0]])
+})
