@@ -4,6 +4,7 @@ import type { VolumeHead } from '../../control/layout.ts'
 import { EpochSets, type EpochSetsOptions } from './epoch-sets.ts'
 import type { HeadChange } from './head-keeper.ts'
 import type { Member } from './member.ts'
+import type { SetClass } from './set-class.ts'
 
 const names = { peerOf: (uuid: string) => Number(uuid.slice(1)), brickOf: (peer: number) => `b${peer}` }
 const HEAD = { replicas: 1, minReplicas: 1, out: [], generation: 1, setVersion: 1, sizeBytes: 1 }
@@ -11,6 +12,9 @@ const HEAD = { replicas: 1, minReplicas: 1, out: [], generation: 1, setVersion: 
 class World {
   head = HEAD as unknown as VolumeHead
   reconciling = false
+  superseded = false
+  /** Per call of setClasses: how many quorums an operation waits for, and who is no longer waited for. */
+  readonly installed: { readonly quorums: number; readonly left: readonly number[] }[] = []
   readonly unreachable = new Set<number>()
   readonly sets: EpochSets
 
@@ -19,6 +23,7 @@ class World {
     const keeper = {
       change: async (wanted: (head: VolumeHead) => HeadChange | null) => {
         const change = wanted(this.head)
+        if (this.superseded) return 'superseded'
         if (change === null) return 'unchanged'
         this.head = change.head
         return 'changed'
@@ -30,7 +35,13 @@ class World {
       keeper,
       placement: [[1, 2]],
       names,
-      extents: { reserved: new Set(), setClasses: () => {} },
+      extents: {
+        reserved: new Set(),
+        setClasses: ([first]: readonly SetClass[], _everybody: unknown, left: readonly Member[]) => {
+          const numbers = left.map(({ peerNumber }) => peerNumber)
+          this.installed.push({ quorums: first!.quorums.length, left: numbers })
+        },
+      },
       timers: new ManualTimers(),
       member: (peerNumber: number) => {
         const reachable = !this.unreachable.has(peerNumber)
@@ -104,4 +115,14 @@ test('sets: of a brick that lost what it held everything is compared, by whateve
     ],
   })
   expect([await world.sets.emptied(2), world.head.setVersion]).toEqual(['unchanged', 2])
+})
+
+test('sets: when another epoch has begun while one joins, nothing is done without it', async () => {
+  const world = new World()
+  world.head = { ...world.head, replicas: 2, out: [{ uuid: 'b2', since: 1, inSync: '00' }] }
+  world.sets.replaced([[1, 2]])
+  world.sets.serve([0])
+  world.superseded = true
+  expect(await world.sets.earn({ ranges: [0], joins: 2, leaves: null })).toBe('superseded')
+  expect(world.installed.at(-1)).toEqual({ quorums: 2, left: [] })
 })

@@ -164,6 +164,8 @@ export class EpochSets {
       isEarned(head) ? { head: next(head), also: this.#pages(placed) } : null,
     )
     this.#joining = null
+    // What was tried may be so for the next owner: nothing that waits for the joiner may be told to be done without it.
+    if (outcome === 'superseded' || outcome === 'ended') return outcome
     if (outcome === 'changed') {
       this.#placement = placed
       extents.reserved.clear()
