@@ -39,6 +39,9 @@ export const keys = {
   /** Number of the last attempt of a process to change something: metadata/settled-store.ts. */
   attempt: (id: string) => `x/${id}`,
   brick: (uuid: string) => `b/${uuid}`,
+  /** By the peer's small number. */
+  leftovers: (peerNumber: number) => `d/${peerNumber}/`,
+  leftover: (peerNumber: number, volumeUuid: string) => `d/${peerNumber}/${volumeUuid}`,
   event: (id: string) => `e/${id}`,
 } as const
 
@@ -182,6 +185,12 @@ export interface BrickValue {
   readonly openCounter: number
 }
 
+/** d/<peer>/<volume uuid>: what the peer, which did not answer when the volume was deleted, has yet to delete. */
+export interface LeftoverValue {
+  /** What the volume was called. */
+  readonly name: string
+}
+
 /** e/<id>; the ids sort by time. */
 export type EventValue = ClusterEvent
 
@@ -197,6 +206,7 @@ export interface Values {
   gonePeer: GonePeerValue
   registration: RegistrationValue
   brick: BrickValue
+  leftover: LeftoverValue
   event: EventValue
 }
 export type Kind = keyof Values
@@ -212,6 +222,7 @@ const VERSIONS: Record<Kind, number> = {
   gonePeer: 1,
   registration: 1,
   brick: 1,
+  leftover: 1,
   event: 1,
 }
 const MAGIC = 'holdfast'

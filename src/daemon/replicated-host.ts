@@ -1,4 +1,4 @@
-import { decodeValue, keys } from '../control/layout.ts'
+import { decodeValue, encodeValue, keys } from '../control/layout.ts'
 import type { KnownEpoch, ServedVolume, VolumeHost } from '../control/ports.ts'
 import type { VolumeRecord } from '../control/records.ts'
 import type { Gateway } from '../gateway/gateway.ts'
@@ -58,12 +58,21 @@ export class ReplicatedHost implements VolumeHost {
   }
 
   async deleteVolume(record: VolumeRecord, progress: (freedBytes: number) => void): Promise<void> {
-    const { replication, log } = this.#options
+    const { replication, metadata, log } = this.#options
     const used = Math.max(0, ...this.usedOnBricks(record.uuid))
     const missing = await replication.deleteVolume(await this.#replicated(record))
     progress(used)
-    if (missing.length > 0)
-      log.warn({ volume: record.name, peers: missing }, 'peers that are away keep a deleted volume')
+    if (missing.length === 0) return
+    // Kept in the metadata, before these forget the volume.
+    const value = encodeValue('leftover', { name: record.name })
+    const success = missing.map(
+      peer => ({ do: 'put', key: keys.leftover(peer, record.uuid), value }) as const,
+    )
+    await metadata.transact({ compare: [], success })
+    log.warn(
+      { volume: record.name, peers: missing },
+      'peers that are away delete the volume when they are back',
+    )
   }
 
   async highestKnown(record: VolumeRecord): Promise<KnownEpoch> {

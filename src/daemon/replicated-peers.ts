@@ -20,6 +20,7 @@ import { bootTimers } from './boot-timers.ts'
 import type { Closers } from './closers.ts'
 import { eventTeller } from './cluster-events.ts'
 import { DaemonQuestions } from './daemon-questions.ts'
+import { Leftovers } from './leftovers.ts'
 import type { LocalPeer } from './local-peers.ts'
 import { type BrokenLink, openPeerLinks } from './peer-links.ts'
 import { QuietSegments } from './quiet-segments.ts'
@@ -139,7 +140,12 @@ export async function openReplicatedPeers(options: ReplicatedPeersOptions): Prom
   }
   peerAddress = await links.listen()
   for (const { membership } of peers) await membership.start()
-  for (const { replication } of peers) await replication.start()
+  for (const { replication, cluster } of peers) {
+    await replication.start()
+    const { peerNumber } = cluster
+    const leftovers = new Leftovers({ metadata: settled, replication, peerNumber, log })
+    closers.add('leftovers', () => leftovers[Symbol.dispose]())
+  }
   const [first, ...rest] = peers as [PeerAtWork, ...PeerAtWork[]]
   const host = new ReplicatedHost({
     network: first.network,
