@@ -1,12 +1,30 @@
 import type { Catalogue } from './catalogue.ts'
 import type { ClusterOverview } from './control.ts'
 import { rangesOf } from './layout.ts'
+import type { Model } from './model.ts'
 import type { PeerWatch } from './peer-watch.ts'
 import { type MovePlan, planMoves } from './placement/plan-moves.ts'
 import { shownReplicas } from './replica-view.ts'
 
+interface KnownPlan {
+  readonly layoutChanges: number
+  readonly plan: MovePlan
+}
+
+/** A plan looks at every range of every volume: seconds, where there are a hundred thousand. */
+const lastPlans = new WeakMap<Model, KnownPlan>()
+
 /** What should move where, from what the catalogue holds now. */
 export function currentPlan({ model }: Catalogue): MovePlan {
+  const known = lastPlans.get(model)
+  const { layoutChanges } = model
+  if (known?.layoutChanges === layoutChanges) return known.plan
+  const plan = planOf(model)
+  lastPlans.set(model, { layoutChanges, plan })
+  return plan
+}
+
+function planOf(model: Model): MovePlan {
   const volumes = model.volumeNames.flatMap(name => {
     const head = model.volume(name)
     if (head?.state !== 'ready') return []

@@ -38,11 +38,16 @@ const OWNER = /^v\/([^/]+)\/o$/
 const PAGE = /^v\/([^/]+)\/r\/[0-9a-f]{8}$/
 const BRICKS = keys.brick('')
 
+/** Of a head: what a plan of moves depends on. */
+const LAYOUT_FIELDS = ['uuid', 'state', 'replicas', 'sizeBytes'] as const
+
 /**
  * The metadata in memory. Entries may come from a range read over several revisions and then again from the
  * watch: the newer modRevision wins, so that the end is the same in any order.
  */
 export class Model {
+  /** Rises with every change of what ranges there are, where they lie, and which peers there are for them. */
+  layoutChanges = 0
   readonly #volumes = new Map<string, Known<VolumeHead>>()
   readonly #namesByUuid = new Map<string, string>()
   readonly #targets = new Map<string, Known<TargetValue>>()
@@ -74,7 +79,9 @@ export class Model {
       change.targets.add(target)
       this.#indexLuns(target, before, this.target(target))
     } else if (peer !== null) {
-      if (update(this.#peers, peer, 'peer', key, entry, revision)) change.peers.add(peer)
+      if (!update(this.#peers, peer, 'peer', key, entry, revision)) return
+      change.peers.add(peer)
+      this.layoutChanges++
     } else if (gone !== null) {
       update(this.#gonePeers, gone, 'gonePeer', key, entry, revision)
     } else if (registered !== null) {
@@ -203,10 +210,11 @@ export class Model {
       if (before !== null) this.#namesByUuid.delete(before.uuid)
       const now = this.volume(name)
       if (now !== null) this.#namesByUuid.set(now.uuid, name)
+      if (LAYOUT_FIELDS.some(field => before?.[field] !== now?.[field])) this.layoutChanges++
     } else if (owned !== undefined) {
       update(this.#owners, owned, 'owner', key, entry, revision)
     } else if (PAGE.test(key)) {
-      update(this.#pages, key, 'placement', key, entry, revision)
+      if (update(this.#pages, key, 'placement', key, entry, revision)) this.layoutChanges++
     }
   }
 }
