@@ -1,6 +1,7 @@
 import type { ServedTarget, TargetFactory } from '../control/ports.ts'
 import type { IoStats } from '../lib/io-stats.ts'
 import type { ItlNexus } from '../scsi/itl-nexus.ts'
+import type { Nexus } from '../scsi/nexus.ts'
 import type { DeviceIdentity } from '../scsi/standard-inquiry.ts'
 import { TargetDevice, type UnitAssignment } from '../scsi/target-device.ts'
 import { onlyLocalGroup, type TargetPortGroups } from '../scsi/target-port-groups.ts'
@@ -36,7 +37,7 @@ export class LocalTargets {
     return new LocalTarget({
       name: iqn,
       portGroups,
-      copyPartners: name => this.#linksOf(name),
+      copyPartners: nexus => this.#linksOf(nexus),
       ...this.#settings,
     })
   };
@@ -49,7 +50,7 @@ export class LocalTargets {
   }
 
   /** What an initiator is logged in to, whichever the target. */
-  *#linksOf(initiatorName: string): Generator<ItlNexus> {
-    for (const target of this.#targets) yield* target.linksOf(initiatorName)
+  *#linksOf(nexus: Nexus): Generator<ItlNexus> {
+    for (const target of this.#targets) yield* target.linksOf(nexus)
   }
 }

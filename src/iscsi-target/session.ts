@@ -99,6 +99,7 @@ export class Session implements ConnectionPhase, ScsiTransport {
       initiatorName: outcome.initiatorName,
       isid: outcome.isid,
       targetPortalGroupTag: surroundings.directory.targetPortalGroupTag,
+      proof: outcome.proof,
     }
     this.#statSn = outcome.nextStatSn
     this.window = new CommandWindow(outcome.expCmdSn, surroundings.limits.commandsPerSessionMax)

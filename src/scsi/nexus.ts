@@ -7,4 +7,6 @@ export interface Nexus {
   /** Twelve lower-case hex digits. */
   readonly isid: string
   readonly targetPortalGroupTag: number
+  /** What its initiator proved at login: alike where it is the same secret of the same user. Null: nothing was asked. */
+  readonly proof: string | null
 }

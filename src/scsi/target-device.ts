@@ -38,8 +38,8 @@ export interface TargetDeviceOptions {
   readonly restartToldUntilMs?: number
   /** Through which gateways the volumes can be reached; without it, through this one. */
   readonly portGroups?: TargetPortGroups
-  /** What an initiator by this name can reach through other targets of this gateway, for EXTENDED COPY. */
-  readonly copyPartners?: (initiatorName: string) => Iterable<ItlNexus>
+  /** What an initiator can reach through other targets of this gateway, for EXTENDED COPY. */
+  readonly copyPartners?: (nexus: Nexus) => Iterable<ItlNexus>
   /** Monotonic milliseconds, for latencies. */
   readonly clock?: () => number
 }
@@ -57,7 +57,7 @@ export class TargetDevice implements ScsiTarget {
   readonly portGroups: TargetPortGroups
   readonly timer: PassTimer
   /** The logical units that an initiator may name in an EXTENDED COPY, as it reaches them. */
-  readonly copyPartners: (initiatorName: string) => Iterable<ItlNexus>
+  readonly copyPartners: (nexus: Nexus) => Iterable<ItlNexus>
   readonly #reportNexusLoss: boolean
   readonly #restartToldUntilMs: number
   readonly #clock: () => number
@@ -70,7 +70,7 @@ export class TargetDevice implements ScsiTarget {
     this.name = options.name
     this.identity = options.identity
     this.portGroups = options.portGroups ?? onlyLocalGroup
-    this.copyPartners = options.copyPartners ?? (name => this.linksOf(name))
+    this.copyPartners = options.copyPartners ?? (nexus => this.linksOf(nexus))
     this.#reportNexusLoss = options.reportNexusLoss ?? false
     this.#restartToldUntilMs = options.restartToldUntilMs ?? 0
     this.#clock = options.clock ?? (() => performance.now())
@@ -176,10 +176,14 @@ export class TargetDevice implements ScsiTarget {
     manageTasks(this, fn, link, command === null ? null : taskOf(command), done)
   }
 
-  /** Every logical unit as each session of this initiator reaches it. */
-  *linksOf(initiatorName: string): Generator<ItlNexus> {
+  /**
+   * Every logical unit as each session of this initiator reaches it. A name is no secret: where another session had
+   * to prove more than this one did, it may be somebody else's.
+   */
+  *linksOf({ initiatorName, proof }: Nexus): Generator<ItlNexus> {
     for (const { nexus, links } of this.#nexuses.values()) {
-      if (nexus.initiatorName === initiatorName) yield* links.values()
+      const isTheirs = nexus.initiatorName === initiatorName
+      if (isTheirs && (nexus.proof === null || nexus.proof === proof)) yield* links.values()
     }
   }
 

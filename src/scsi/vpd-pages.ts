@@ -1,4 +1,5 @@
 import type { Volume } from '../volume/volume.ts'
+import { DESIGNATOR_BYTES_MAX } from './copy/copy-limits.ts'
 import { thirdPartyCopy } from './copy/third-party-copy-page.ts'
 import type { ItlNexus } from './itl-nexus.ts'
 import {
@@ -61,10 +62,10 @@ const Designator = { t10: 1, naa: 3, relativePort: 4, portGroup: 5, scsiName: 8 
 const PROTOCOL_ISCSI = 0x50
 const PIV = 0x80
 
-/** Whether a designator of page 83h with ASSOCIATION 00b is one of this unit's. */
+/** Whether a designator of page 83h with ASSOCIATION 00b, cut where a CSCD descriptor ends, is one of this unit's. */
 export function designatesUnit(unit: LogicalUnit, type: number, value: Buffer): boolean {
   if (type === Designator.naa) return value.equals(unit.volume.naa)
-  return type === Designator.t10 && value.equals(t10Designator(unit).subarray(0, value.length))
+  return type === Designator.t10 && value.equals(t10Designator(unit).subarray(0, DESIGNATOR_BYTES_MAX))
 }
 
 function t10Designator({ target, volume }: LogicalUnit): Buffer {

@@ -53,10 +53,15 @@ export class ScsiInitiator implements ScsiTransport {
   readonly #pending = new Map<ScsiCommand, (answer: ScsiAnswer | null) => void>()
   readonly #requests = new Map<ScsiCommand, ScsiRequest>()
 
-  constructor(target: ScsiTarget, isid = '400000000001', initiatorName = 'iqn.2026-11.test:one') {
+  constructor(
+    target: ScsiTarget,
+    isid = '400000000001',
+    initiatorName = 'iqn.2026-11.test:one',
+    proof: string | null = null,
+  ) {
     this.target = target
     nexusIds += 1
-    this.nexus = { id: nexusIds, initiatorName, isid, targetPortalGroupTag: 1 }
+    this.nexus = { id: nexusIds, initiatorName, isid, targetPortalGroupTag: 1, proof }
     target.attach(this.nexus)
   }
 

@@ -177,7 +177,8 @@ export class LoginNegotiation {
     const parameters = { ...this.#agreed, firstBurstLength: Math.min(firstBurstLength, maxBurstLength) }
     const nextStatSn = serialAdd(reply.header.statSn, 1)
     const { expCmdSn } = reply.header
-    const outcome = { ...this.#identity!, parameters, chapUser: security.chapUser, nextStatSn, expCmdSn }
+    const { chapUser, proof } = security
+    const outcome = { ...this.#identity!, parameters, chapUser, proof, nextStatSn, expCmdSn }
     return { next: 'established', reply, outcome }
   }
 

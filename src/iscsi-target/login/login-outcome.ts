@@ -47,6 +47,8 @@ export interface LoginOutcome extends LoginIdentity {
   readonly parameters: NegotiatedParameters
   /** User that the initiator proved to be; null without CHAP. */
   readonly chapUser: string | null
+  /** See Nexus. */
+  readonly proof: string | null
   /** StatSN of the next response after the final login response. */
   readonly nextStatSn: number
   /** ExpCmdSN of the session: login does not advance CmdSN. RFC 7143 §4.2.2.1. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { CHAP_KEYS, ChapExchange, type ChapKeys } from '../chap/chap-exchange.ts'
 import type { ChapPolicy } from '../target-directory.ts'
 import type { KeyValue } from '../text/key-value.ts'
@@ -49,6 +50,13 @@ export class SecurityStage {
 
   get chapUser(): string | null {
     return this.#proved && this.#policy !== null ? this.#policy.user : null
+  }
+
+  /** See Nexus: it tells secrets apart without giving them away. */
+  get proof(): string | null {
+    if (!this.#proved || this.#policy === null) return null
+    const { user, secret } = this.#policy
+    return createHash('sha256').update(`${user}\0`).update(secret).digest('hex')
   }
 
   receive(keys: ReadonlyMap<string, string>): SecurityStep {

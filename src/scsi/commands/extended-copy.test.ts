@@ -288,7 +288,7 @@ test('results are held for so many ended copies, the oldest giving way', async (
 
 test('what an initiator is logged in to at other targets can be copied to, with its rights there', async () => {
   const there = await ScsiDevice.serve()
-  const here = await ScsiDevice.serve({}, { copyPartners: name => there.target.linksOf(name) })
+  const here = await ScsiDevice.serve({}, { copyPartners: nexus => there.target.linksOf(nexus) })
   const initiator = here.initiator()
   const list = copyList([deviceDescriptor(here.volume), deviceDescriptor(there.volume)], [{ destination: 1 }])
   const data = fill(here.volume, 0, 16)
@@ -300,6 +300,39 @@ test('what an initiator is logged in to at other targets can be copied to, with 
   expect((await copy(initiator, list)).code).toEqual(unreachable)
   new ScsiInitiator(there.target, '00000000000f', 'iqn.2026-11.test:somebody-else')
   expect((await copy(initiator, list)).code).toEqual(unreachable)
+})
+
+test('a session that had to prove who it is lends its rights to its equals alone', async () => {
+  const there = await ScsiDevice.serve()
+  const here = await ScsiDevice.serve({}, { copyPartners: nexus => there.target.linksOf(nexus) })
+  const as = (device: ScsiDevice, isid: string, proof: string | null) =>
+    new ScsiInitiator(device.target, isid, 'iqn.2026-11.test:one', proof)
+  const guarded = as(there, '000000000001', 'secret of one')
+  const list = copyList([deviceDescriptor(there.volume), deviceDescriptor(here.volume)], [{ destination: 1 }])
+  const nobody = as(here, '000000000002', null)
+  expect((await copy(nobody, list)).code).toEqual(unreachable)
+  expect((await copy(as(here, '000000000003', 'another secret'), list)).code).toEqual(unreachable)
+  expect((await copy(as(here, '000000000004', 'secret of one'), list)).code).toBeNull()
+  await guarded.leave()
+  as(there, '000000000005', null)
+  expect((await copy(as(here, '000000000006', 'secret of one'), list)).code).toBeNull()
+  expect((await copy(nobody, list)).code).toBeNull()
+})
+
+test('a T10 designator names a unit by all that a descriptor holds of it, and by no less', async () => {
+  const { volume, initiator } = await served()
+  const page = (await initiator.run(cdb.inquiry(1, 0x83))).data
+  const t10At = page.indexOf('HOLDFAST')
+  const designator = page.subarray(t10At, t10At + page[t10At - 1]!)
+  expect(designator.length).toBeGreaterThan(20)
+  const code = async (lengthBytes: number) => {
+    const descriptor = deviceDescriptor(volume)
+    descriptor.fill(0, 4, 28).set([2, 1, 0, lengthBytes], 4)
+    designator.copy(descriptor, 8, 0, lengthBytes)
+    return (await copy(initiator, copyList([descriptor], [{}]))).code
+  }
+  expect(await code(20)).toBeNull()
+  for (const lengthBytes of [0, 8, 9, 19]) expect(await code(lengthBytes)).toEqual(unreachable)
 })
 
 test('so many copies at one unit, and no more', async () => {

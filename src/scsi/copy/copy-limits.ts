@@ -2,6 +2,8 @@
 export const CSCD_DESCRIPTORS_MAX = 16
 export const SEGMENT_DESCRIPTORS_MAX = 64
 export const CSCD_DESCRIPTOR_BYTES = 32
+/** What an identification descriptor holds of a designator; a longer one is cut. SPC-5 §6.4.6.2. */
+export const DESIGNATOR_BYTES_MAX = 20
 /** Both lists at their longest. */
 export const DESCRIPTOR_LIST_BYTES_MAX =
   (CSCD_DESCRIPTORS_MAX + SEGMENT_DESCRIPTORS_MAX) * CSCD_DESCRIPTOR_BYTES

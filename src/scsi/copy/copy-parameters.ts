@@ -5,6 +5,7 @@ import {
   CSCD_DESCRIPTORS_MAX,
   CSCD_IDENTIFICATION,
   DESCRIPTOR_LIST_BYTES_MAX,
+  DESIGNATOR_BYTES_MAX,
   SEGMENT_BLOCK_TO_BLOCK,
   SEGMENT_DESCRIPTORS_MAX,
 } from './copy-limits.ts'
@@ -54,7 +55,6 @@ const DEVICE_AT = {
   designator: 8,
   blockLength: 29,
 } as const
-const DESIGNATOR_BYTES_MAX = 20
 const BLOCK_DEVICE = 0x00
 const PERIPHERAL_TYPE = 0x1f
 /** ASSOCIATION and DESIGNATOR TYPE; an association other than the logical unit's names no logical unit. */

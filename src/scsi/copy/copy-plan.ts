@@ -57,5 +57,5 @@ function endOf(link: ItlNexus, devices: readonly CopyDevice[], index: number): I
 
 function* candidates(link: ItlNexus): Generator<ItlNexus> {
   yield link
-  yield* link.unit.target.copyPartners(link.nexus.initiatorName)
+  yield* link.unit.target.copyPartners(link.nexus)
 }

@@ -19,6 +19,7 @@ test('login: straight from the operational stage into full feature phase', () =>
     cid: 4,
     target: { name: TARGET },
     chapUser: null,
+    proof: null,
     nextStatSn: 501,
     expCmdSn: 100,
   })
