@@ -56,6 +56,11 @@ export class TaskSet {
     this.#isDispatching = false
   }
 
+  /** As dispatch(), for a task that ends inside of a call that has to be over before others run. */
+  dispatchSoon(): void {
+    if (this.#held > 0) queueMicrotask(() => this.dispatch())
+  }
+
   find(matches: (task: Task) => boolean): Task[] {
     const found: Task[] = []
     for (let task = this.#first; task !== null; task = task.next) if (matches(task)) found.push(task)

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { cdb, ScsiDevice } from '../../test/lib/scsi-device.ts'
+import { BlockStatus } from '../block/block-status.ts'
 import { DataInResult, ScsiCommand, type ScsiTransport, TaskAttribute } from './scsi-command.ts'
+import { TaskState } from './task.ts'
 
 /** A transport that leaves streamed data-in to the test. */
 async function streaming() {
@@ -68,6 +70,28 @@ test('a read whose data is dropped makes way for an ORDERED command', async () =
   command.dataInSource!.dropDataIn(command)
   expect(device.target.unit(0)!.stats.inFlight).toBe(0)
 })
+
+test.each(['taken to its end', 'found to be unreadable'])(
+  'a read that is %s makes way for an ORDERED command, and that for others',
+  async how => {
+    const { device, command, begin } = await streaming()
+    begin(cdb.read10(0, 4))
+    const initiator = device.initiator()
+    const ordered = initiator.begin(cdb.testUnitReady(), { attribute: TaskAttribute.ordered })
+    ordered.execute()
+    const simple = initiator.begin(cdb.read10(0, 4))
+    simple.execute()
+    const isTaken = how === 'taken to its end'
+    if (!isTaken) device.volume.fault = () => ({ status: BlockStatus.mediumError })
+    const result = command.dataInSource!.readDataIn(command, 0, 2048, into, 0)
+    expect(result).toBe(isTaken ? DataInResult.ok : DataInResult.failed)
+    // The transport is in the midst of a PDU.
+    expect(ordered.command.task).toMatchObject({ state: TaskState.held })
+    expect(await ordered.answer).toMatchObject({ status: 0 })
+    await simple.answer
+    expect(device.target.unit(0)!.stats.inFlight).toBe(0)
+  },
+)
 
 test('a command slot serves one command after the other', async () => {
   const { device, ended, command, begin } = await streaming()

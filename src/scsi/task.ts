@@ -189,13 +189,13 @@ export class Task implements BlockCompletion, DataInSource {
     if (((offset | length) & blockMask) !== 0) return DataInResult.later
     const status = handle.readNow(this.offsetBytes + offset, length, into, at)
     if (status === BlockStatus.ok) {
-      if (offset + length >= this.#streamEnd) this.#leave()
+      if (offset + length >= this.#streamEnd) this.#endStream()
       return DataInResult.ok
     }
     if (status === BlockStatus.wouldBlock) return DataInResult.later
     setBlockFailure(this, status, handle.failedAtBytes)
     command.dataInSource = null
-    this.#leave()
+    this.#endStream()
     return DataInResult.failed
   }
 
@@ -226,7 +226,7 @@ export class Task implements BlockCompletion, DataInSource {
     else this.onAbort?.()
   }
 
-  /** The one way out: leaves the task set, then answers, then lets waiting tasks run. */
+  /** The way out, but for a stream that was read: leaves the task set, then answers, then lets waiting tasks run. */
   #end(): void {
     const { command, link } = this
     const wasStreaming = this.state === TaskState.streaming
@@ -238,6 +238,12 @@ export class Task implements BlockCompletion, DataInSource {
     else if (!wasStreaming) command.transport.commandDone(command)
     if (listeners !== null) for (const listener of listeners) listener.taskEnded()
     link.unit.tasks.dispatch()
+  }
+
+  /** The transport, in the midst of a PDU, has all that it gets, and must not be called back. */
+  #endStream(): void {
+    this.#leave()
+    this.link.unit.tasks.dispatchSoon()
   }
 
   #leave(): void {
