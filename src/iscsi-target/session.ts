@@ -292,7 +292,7 @@ export class Session implements ConnectionPhase, ScsiTransport {
 
   /** All data of a task that failed in transfer has come in: takes it back from SCSI and answers. */
   endWithFailure(slot: TaskSlot): void {
-    if (slot.state === SlotState.refused) {
+    if (slot.state === SlotState.refused || slot.answerReady) {
       this.#answerFailure(slot)
     } else if (slot.state === SlotState.withScsi) {
       slot.state = SlotState.failing

@@ -80,6 +80,7 @@ export class TaskSlot extends ScsiCommand {
   /** SCSI does not have it, or is done with it but for its data-in. */
   get isOurs(): boolean {
     const { state } = this
+    if (state === SlotState.withScsi) return this.answerReady
     return state === SlotState.refused || state === SlotState.answered || state === SlotState.fetching
   }
 

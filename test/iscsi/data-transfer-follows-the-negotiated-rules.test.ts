@@ -294,6 +294,21 @@ test('write: a command that is refused before its data answers after the unsolic
   expect(response(await initiator.receive())).toMatchObject({ status: CHECK_CONDITION, sense: [5, 0x21, 0] })
 })
 
+test('write: a command that is refused before its data answers when that data is wrong, too', async () => {
+  await using server = await FakeServer.start()
+  const initiator = await server.login()
+  const wrongs = [
+    { change: { dataSn: 1 }, sense: SEQUENCE },
+    { change: { data: pattern(2048) }, sense: INCORRECT },
+  ]
+  for (const { change, sense } of wrongs) {
+    const itt = initiator.command(write10(0x7fffffff, 8), { write: 4096, final: false })
+    initiator.dataOut({ itt, offset: 0, data: pattern(4096), ...change })
+    expect(response(await initiator.receive())).toMatchObject({ status: CHECK_CONDITION, sense })
+  }
+  expect([...server.target.liveSessions()][0]!.slots.used).toBe(0)
+})
+
 test('write: data beyond what a session may keep waits for its R2T until another write has ended', async () => {
   await using server = await FakeServer.start({ limits: { dataOutBytesPerSessionMax: 65536 } })
   const initiator = await server.login({ keys: { ImmediateData: 'No', MaxBurstLength: '65536' } })

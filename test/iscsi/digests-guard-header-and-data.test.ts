@@ -63,6 +63,20 @@ test('data digest: a wrong one is rejected, and the data never reaches the disk'
   expect(portal.disk.writes).toBe(0)
 })
 
+test('data digest: a wrong one does not keep a command from its answer that was refused before', async () => {
+  await using portal = await IscsiPortal.open()
+  await using initiator = await session(portal, {
+    DataDigest: 'CRC32C',
+    InitialR2T: 'No',
+    ImmediateData: 'No',
+  })
+  const write = initiator.start({ cdb: write16(0x7fffffff, 8), write: pattern(4096), breakDataDigest: true })
+  const reject = await initiator.next(Opcode.reject, 'a reject')
+  expect(decodeReject(reject.header, 0).reason).toBe(DATA_DIGEST_ERROR)
+  expect(await write.result).toMatchObject({ status: 2, senseCode: [0xb, 0x47, 0x05] })
+  expect([...portal.target.liveSessions()][0]!.slots.used).toBe(0)
+})
+
 test('header digest: a wrong one closes the connection, other sessions go on', async () => {
   await using portal = await IscsiPortal.open()
   await using other = await Initiator.open(portal.port, { targetName: TARGET_NAME, isid: '00023d4f0002' })

@@ -45,6 +45,23 @@ test('ABORT TASK: a write that is collecting its data is taken back, and its lat
   expect((await initiator.receive()).opcode).toBe(Opcode.scsiResponse)
 })
 
+for (const [name, fn] of [
+  ['ABORT TASK', TaskFunction.abortTask],
+  ['ABORT TASK SET', TaskFunction.abortTaskSet],
+  ['LOGICAL UNIT RESET', TaskFunction.logicalUnitReset],
+] as const) {
+  test(`${name}: a write that was refused, and whose data never comes, is gone`, async () => {
+    await using server = await FakeServer.start()
+    const initiator = await server.login()
+    const itt = initiator.command(write10(0x7fffffff, 8), { write: 4096, final: false })
+    const request = initiator.manageTasks(fn, itt, 1)
+    expect(await answerTo(initiator, request)).toBe(TaskResponse.functionComplete)
+    expect([...server.target.liveSessions()][0]!.slots.used).toBe(0)
+    initiator.dataOut({ itt, offset: 0, data: pattern(4096) })
+    expect(await initiator.isSilent(30)).toBe(true)
+  })
+}
+
 test('ABORT TASK: a read whose data is being fetched sends nothing any more', async () => {
   await using server = await FakeServer.start()
   const initiator = await server.login()
