@@ -363,7 +363,7 @@ export class Session implements ConnectionPhase, ScsiTransport {
     const fields = { reason: refusal.reason, dataSn: 0, statSn: 0, expCmdSn: 0, maxCmdSn: 0 }
     this.stamp(fields)
     const replyAt = output.begin(BHS_BYTES)
-    encodeReject(output.slab, replyAt, fields, pdu, at)
+    encodeReject(output.slab, replyAt, output.dataAt(replyAt), fields, pdu, at)
     output.end(replyAt)
     this.link.flushSoon()
   }

@@ -41,6 +41,20 @@ describe.each([
   })
 })
 
+test.each(['None', 'CRC32C'])(
+  'header digest %s: a reject holds the header that it refuses',
+  async HeaderDigest => {
+    await using portal = await IscsiPortal.open()
+    await using initiator = await session(portal, { HeaderDigest })
+    const snack = Buffer.alloc(48, 0x5a)
+    snack[0] = Opcode.snackRequest | 0x40
+    snack.fill(0, 4, 8)
+    initiator.channel.send(snack)
+    const reject = await initiator.next(Opcode.reject, 'a reject')
+    expect(reject.data).toEqual(snack)
+  },
+)
+
 test('data digest: a wrong one is rejected, and the data never reaches the disk', async () => {
   await using portal = await IscsiPortal.open()
   await using initiator = await session(portal, {

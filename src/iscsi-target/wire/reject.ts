@@ -30,10 +30,11 @@ export interface RejectFields extends ResponseNumbers {
   dataSn: number
 }
 
-/** Header and data segment (the refused BHS): 2 x BHS_BYTES from `at`. */
+/** Header at `at` and data segment (the refused BHS) at `dataAt`, BHS_BYTES each. */
 export function encodeReject(
   into: Buffer,
   at: number,
+  dataAt: number,
   fields: Readonly<RejectFields>,
   refused: Buffer,
   refusedAt: number,
@@ -45,7 +46,7 @@ export function encodeReject(
   putResponseNumbers(into, at, fields)
   putWord(into, at + REJECT_AT.dataSn, fields.dataSn)
   putReserved(into, at, REJECT_AT.reserved40, BHS_BYTES)
-  refused.copy(into, at + BHS_BYTES, refusedAt, refusedAt + BHS_BYTES)
+  refused.copy(into, dataAt, refusedAt, refusedAt + BHS_BYTES)
 }
 
 export function decodeReject(from: Buffer, at: number): RejectFields {

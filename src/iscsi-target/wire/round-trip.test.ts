@@ -4,6 +4,7 @@ import { decodeAsyncMessage, encodeAsyncMessage } from './async-message.ts'
 import { ahsBytesOf, BHS_BYTES, dataSegmentBytesOf, ittOf, opcodeOf } from './bhs.ts'
 import { blankDataIn, DATA_IN_STATUS_BIT, decodeDataIn, encodeDataIn } from './data-in.ts'
 import { blankDataOut, decodeDataOut, encodeDataOut } from './data-out.ts'
+import { DIGEST_BYTES } from './digest.ts'
 import { decodeLoginRequest, decodeLoginResponse, encodeLoginRequest, encodeLoginResponse } from './login.ts'
 import {
   decodeLogoutRequest,
@@ -314,11 +315,12 @@ test('reject: carries the refused header as its data segment', () => {
       fc.record({ ...answerNumbers, reason: byte, dataSn: word }),
       fc.uint8Array({ minLength: BHS_BYTES, maxLength: BHS_BYTES }),
       (fields, refused) => {
-        const memory = Buffer.alloc(AT + 2 * BHS_BYTES, GUARD)
-        encodeReject(memory, AT, fields, Buffer.concat([Buffer.alloc(3), refused]), 3)
+        const memory = Buffer.alloc(AT + DIGEST_BYTES + 2 * BHS_BYTES, GUARD)
+        const dataAt = AT + BHS_BYTES + DIGEST_BYTES
+        encodeReject(memory, AT, dataAt, fields, Buffer.concat([Buffer.alloc(3), refused]), 3)
         expect(decodeReject(memory, AT)).toEqual(fields)
         expect(dataSegmentBytesOf(memory, AT)).toBe(BHS_BYTES)
-        expect(memory.subarray(AT + BHS_BYTES).equals(refused)).toBe(true)
+        expect(memory.subarray(dataAt).equals(refused)).toBe(true)
       },
     ),
   )
