@@ -13,6 +13,8 @@ import { AMPLE_SPACE } from './volume-space.ts'
 const SIZE = 64 * 1024
 const everybody = { permits: () => true } as unknown as Reservations
 const nobody = { permits: () => false } as unknown as Reservations
+/** As under somebody else's WRITE EXCLUSIVE. */
+const readers = { permits: (_: unknown, access: string) => access === 'read' } as unknown as Reservations
 const client = { protocol: 'nbd', name: 'test' } as const
 
 function volumeOn(extents: MemoryExtents, options: { reservations?: Reservations; readOnly?: boolean } = {}) {
@@ -256,6 +258,19 @@ describe('owner of a volume', () => {
     expect(readOnly.writeNow(0, 4096, data, 0)).toBe(BlockStatus.writeProtected)
     expect(readOnly.readNow(0, 4096, data, 0)).toBe(BlockStatus.ok)
     expect(extents.log).toEqual([])
+  })
+
+  test('who may read may flush: a READ with FUA needs one', async () => {
+    for (const [reservations, status] of [
+      [readers, BlockStatus.ok],
+      [nobody, BlockStatus.reservationConflict],
+    ] as const) {
+      const handle = volumeOn(new MemoryExtents(SIZE), { reservations }).open(client)
+      expect(handle.readNow(0, 4096, Buffer.alloc(4096), 0)).toBe(status)
+      const flush = start(handle, { kind: BlockKind.flush, offset: 0, length: 0 })
+      expect((await flush.done).status).toBe(status)
+      expect(handle.writeNow(0, 4096, Buffer.alloc(4096), 0)).toBe(BlockStatus.reservationConflict)
+    }
   })
 
   test('an operation past the end is refused, and allowed once the volume has grown', () => {

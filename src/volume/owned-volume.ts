@@ -278,7 +278,8 @@ export class OwnedVolume implements Volume {
     if (offsetBytes + lengthBytes > this.#sizeBytes) return BlockStatus.outOfRange
     const { client } = handle
     if (client !== SANITIZER && this.sanitization.refusal !== BlockStatus.ok) return this.sanitization.refusal
-    if (kind === BlockKind.read || kind === BlockKind.verify) {
+    // A flush changes nothing that anybody could read.
+    if (kind === BlockKind.read || kind === BlockKind.verify || kind === BlockKind.flush) {
       if (client.protocol !== 'internal' && !this.reservations.permits(client, 'read')) {
         return BlockStatus.reservationConflict
       }
@@ -286,7 +287,7 @@ export class OwnedVolume implements Volume {
     }
     if (client.protocol === 'internal') return BlockStatus.ok
     if (!this.reservations.permits(client, 'write')) return BlockStatus.reservationConflict
-    return this.#readOnly && kind !== BlockKind.flush ? BlockStatus.writeProtected : BlockStatus.ok
+    return this.#readOnly ? BlockStatus.writeProtected : BlockStatus.ok
   }
 
   #refusalOfTask(task: VolumeTask): BlockStatus {

@@ -98,7 +98,7 @@ test('without a reservation that is certain, or a fence that was answered, nobod
   write(B, BlockStatus.reservationConflict)
 })
 
-test('who is registered is not refused, and nobody is refused a read', () => {
+test('who is registered is not refused, and nobody is refused a read or a flush', () => {
   const { register, reserve, fence, begin, end, write } = aVolume()
   write(B, BlockStatus.reservationConflict)
   register(A)
@@ -108,6 +108,7 @@ test('who is registered is not refused, and nobody is refused a read', () => {
   fence(A)
   write(B, BlockStatus.reservationConflict)
   expect(() => end(begin(B, 'read'), BlockStatus.reservationConflict)).toThrow('was refused')
+  expect(() => end(begin(B, 'flush'), BlockStatus.reservationConflict)).toThrow('was refused')
 })
 
 test('what a victim had sent counts before the answer to PREEMPT AND ABORT, or never', () => {

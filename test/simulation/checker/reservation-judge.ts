@@ -75,8 +75,7 @@ export class ReservationJudge {
   answered(operation: ClientOperation, status: BlockStatus): void {
     const { volume, nexus, kind, invokedMs, respondedMs, client, id } = operation
     if (status === BlockStatus.reservationConflict) {
-      const isWrite = isChange(kind) || kind === 'flush'
-      if (isWrite && !this.#wasRegistered(volume, nexus, invokedMs, respondedMs, null)) return
+      if (isChange(kind) && !this.#wasRegistered(volume, nexus, invokedMs, respondedMs, null)) return
       throw new Violation(RULE, `${client} #${id} ${kind} was refused, and ${nexus} is registered`)
     }
     if (status !== BlockStatus.ok || !isChange(kind)) return
