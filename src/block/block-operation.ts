@@ -47,6 +47,8 @@ export class BlockOperation {
   dataAt = 0
   /** The write is durable on every in-sync replica before it completes (FUA). */
   fua = false
+  /** The flush is there for a read with FUA: that acknowledged writes are lost is for who asks for a flush. */
+  isForRead = false
   /** Whose repetition after an owner's death can be told by these two; 0 for what nobody repeats. PROTOCOL rule 18. */
   stream = 0
   sequence = 0

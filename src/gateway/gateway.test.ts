@@ -1,7 +1,11 @@
 import { expect, test } from 'vitest'
 import { GatewayWorld, initiator, io, read, SIZE, write } from '../../test/lib/gateway-world.ts'
+import { cdb } from '../../test/lib/scsi-device.ts'
+import { ScsiInitiator } from '../../test/lib/scsi-initiator.ts'
 import { BlockKind, BlockOperation } from '../block/block-operation.ts'
 import { BlockStatus } from '../block/block-status.ts'
+import { ScsiStatus } from '../scsi/scsi-command.ts'
+import { TargetDevice } from '../scsi/target-device.ts'
 import type { ClientIdentity } from '../volume/client-identity.ts'
 
 const NBD: ClientIdentity = { protocol: 'nbd', name: 'client' }
@@ -294,4 +298,25 @@ test('lost writes: the next flush of who had unflushed ones fails, once, and NBD
   await world.takeOver(1)
   await expect.poll(() => world.peer(1).dropped).toEqual(['nbd'])
   expect([await flush(dirty), await flush(dirty), await flush(clean)]).toEqual([writesLost, ok, ok])
+})
+
+test('lost writes: a READ with FUA does not take the news from the SYNCHRONIZE CACHE after it', async () => {
+  await using world = new GatewayWorld(2)
+  await world.takeOver(2)
+  const { volume } = world.peer(1)
+  const identity = { vendor: 'HOLDFAST', product: 'volume', revision: '0.1' }
+  const target = new TargetDevice({ name: 'iqn.2026-11.test:disk', identity })
+  await target.setUnits(new Map([[0, { volume, readOnly: false }]]))
+  const host = new ScsiInitiator(target)
+  const forceUnitAccess = 0x08
+  await host.run(cdb.write10(0, 8), { dataOut: Buffer.alloc(4096, 1) })
+  world.lossGeneration++
+  await world.takeOver(1)
+  // ALUA tells of the new owner first.
+  await expect.poll(async () => (await host.run(cdb.testUnitReady())).status).toBe(ScsiStatus.checkCondition)
+  const statuses: number[] = []
+  const commands = [cdb.read10(0, 8, forceUnitAccess), cdb.synchronizeCache10(), cdb.synchronizeCache10()]
+  for (const bytes of commands) statuses.push((await host.run(bytes)).status)
+  expect(statuses).toEqual([ScsiStatus.good, ScsiStatus.checkCondition, ScsiStatus.good])
+  await host.leave()
 })

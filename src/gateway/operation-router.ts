@@ -265,7 +265,8 @@ const REFUSALS: ReadonlySet<BlockStatus> = new Set([
 /** Why an operation is not even tried. */
 function refusalOf(handle: RoutedHandle, operation: BlockOperation): BlockStatus {
   if (handle.isClosed || handle.stream.state === StreamState.dead) return BlockStatus.unavailable
-  if (operation.kind !== BlockKind.flush || !handle.hasLostWrites) return BlockStatus.ok
+  const asksForFlush = operation.kind === BlockKind.flush && !operation.isForRead
+  if (!asksForFlush || !handle.hasLostWrites) return BlockStatus.ok
   handle.hasLostWrites = false
   return BlockStatus.writesLost
 }

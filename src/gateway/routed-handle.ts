@@ -29,7 +29,7 @@ export class RoutedHandle implements VolumeHandle {
   /** Writes that the client was told of, and how many of them a flush has covered. */
   writes = 0
   #flushedWrites = 0
-  /** Acknowledged writes are gone: the next flush says so. */
+  /** Acknowledged writes are gone: the next flush that a client asks for says so. */
   hasLostWrites = false
   readonly #volume: RoutedHandleOwner
   #drained: (() => void)[] = []

@@ -155,6 +155,7 @@ export class Task implements BlockCompletion, DataInSource {
     if (data !== null) operation.data = data
     operation.dataAt = dataAt
     operation.fua = this.fua && kind !== BlockKind.flush
+    operation.isForRead = this.definition.counts === 'read'
     this.#continuation = next
     if (kind === BlockKind.flush || operation.fua) this.command.transport.awaitsDisk(this.command)
     this.link.handle.submit(operation)
