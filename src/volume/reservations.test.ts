@@ -120,6 +120,26 @@ test('listeners hear notices, and preempt and abort waits for the commands to be
   expect(notices.length).toBe(1)
 })
 
+test('the next change is carried out while commands are taken back, the status of preempt and abort waits', async () => {
+  const reservations = await reservedByA(new MemoryStateStorage())
+  let gone = () => {}
+  const isGone = new Promise<void>(resolve => {
+    gone = resolve
+  })
+  reservations.listen({
+    reservationNotice: () => {},
+    abortTasksOf: () => isGone,
+    unitReservationChanged: () => {},
+  })
+  const steps: string[] = []
+  const action = { do: 'preemptAndAbort', key: 2n, victimKey: 1n, type: exclusiveAccess } as const
+  const preempted = reservations.change(B, action).then(result => steps.push(`preempt ${result}`))
+  steps.push(`victim ${await reservations.change(A, { do: 'clear', key: 1n })}`)
+  gone()
+  await preempted
+  expect(steps).toEqual(['victim conflict', 'preempt done'])
+})
+
 test('the stored form gives back any state, and a form of another version is refused', () => {
   const registration = fc.record({
     registrant: fc.string(),

@@ -23,6 +23,12 @@ export interface ReservationListener {
   unitReservationChanged(lostBy: ClientIdentity | null): void
 }
 
+/** A change in force; `aborted` resolves when none of the commands that it takes back can have an effect any more. */
+interface Changed {
+  readonly result: 'done' | ReservationRefusal
+  readonly aborted: Promise<unknown> | null
+}
+
 const READ = 1
 const WRITE = 2
 
@@ -123,9 +129,10 @@ export class Reservations {
 
   /**
    * Carries out one action: stored first, in force next, other registrants told, then with PREEMPT AND ABORT
-   * their commands taken back. Rejects, with nothing assumed, when the storage fails. One change at a time.
+   * their commands taken back. Rejects, with nothing assumed, when the storage fails. One change at a time; the
+   * next one does not wait for commands to be gone, since it may be one of them.
    */
-  change(client: ClientIdentity, action: ReservationAction): Promise<'done' | ReservationRefusal> {
+  async change(client: ClientIdentity, action: ReservationAction): Promise<'done' | ReservationRefusal> {
     this.#changesUnderWay += 1
     const change = this.#changes
       .then(() => this.#change(client, action))
@@ -133,7 +140,9 @@ export class Reservations {
         this.#changesUnderWay -= 1
       })
     this.#changes = change.catch(() => {})
-    return change
+    const { result, aborted } = await change
+    await aborted
+    return result
   }
 
   #holdUnit(holder: ClientIdentity | null, lostBy: ClientIdentity | null): void {
@@ -141,11 +150,11 @@ export class Reservations {
     for (const listener of this.#listeners) listener.unitReservationChanged(lostBy)
   }
 
-  async #change(client: ClientIdentity, action: ReservationAction): Promise<'done' | ReservationRefusal> {
-    if (this.isUnitReserved) return 'conflict'
+  async #change(client: ClientIdentity, action: ReservationAction): Promise<Changed> {
+    if (this.isUnitReserved) return { result: 'conflict', aborted: null }
     if (this.#isInDoubt) await this.load({ afterPowerLoss: false })
     const outcome = stepReservations(this.#state, client, action)
-    if (outcome.result !== 'done') return outcome.result
+    if (outcome.result !== 'done') return { result: outcome.result, aborted: null }
     if (outcome.state !== this.#state) {
       try {
         this.#token = await this.#storage.save(encodeReservations(outcome.state), this.#token)
@@ -158,10 +167,10 @@ export class Reservations {
     for (const listener of this.#listeners) {
       for (const notice of outcome.notices) listener.reservationNotice(notice)
     }
-    if (outcome.abort.length > 0) {
-      await Promise.all([...this.#listeners].map(listener => listener.abortTasksOf(outcome.abort)))
-    }
-    return 'done'
+    if (outcome.abort.length === 0) return { result: 'done', aborted: null }
+    // Taken back before the next change: what the victims send once they have registered anew stays.
+    const aborted = Promise.all([...this.#listeners].map(listener => listener.abortTasksOf(outcome.abort)))
+    return { result: 'done', aborted }
   }
 
   #become(state: ReservationState): void {

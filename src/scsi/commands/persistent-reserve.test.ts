@@ -257,3 +257,21 @@ test('REGISTER AND MOVE hands the reservation to another initiator port', async 
     0x33n,
   ])
 })
+
+test('PREEMPT AND ABORT does not wait for a change of its victim that waits for it', async () => {
+  const { device, one, two, three } = await reserved(WRITE_EXCLUSIVE)
+  const begin = (initiator: ScsiInitiator, action: keyof typeof Out, key: bigint, otherKey: bigint) => {
+    const dataOut = reserveOutList(key, otherKey)
+    const pending = initiator.begin(cdb.reserveOut(Out[action], WRITE_EXCLUSIVE), { dataOut })
+    pending.execute()
+    return pending.answer
+  }
+  const [first, second] = [
+    begin(one, 'preemptAndAbort', 0x11n, 0x22n),
+    begin(two, 'preemptAndAbort', 0x22n, 0x11n),
+  ]
+  expect((await first)?.status).toBe(ScsiStatus.good)
+  expect(await second).toBe(null)
+  expect(device.volume.reservations.state.registrations.map(({ key }) => key)).toEqual([0x11n])
+  expect((await out(three, 'register', 0n, 0x33n)).status).toBe(ScsiStatus.good)
+})
