@@ -70,7 +70,7 @@ export async function openReplicatedPeers(options: ReplicatedPeersOptions): Prom
   const incarnation = randomUUID()
   const own = new Set(storage.peers.map(({ cluster }) => cluster.peerId))
   const isAlone = catalogue.model.peers.every(({ id }) => own.has(id) || !catalogue.model.registration(id))
-  const states = new VolumeStates(settled, config, () => isAlone)
+  const states = new VolumeStates(settled, config, isAlone ? epochsOf(catalogue.model) : new Map())
   const links = await openPeerLinks({
     config,
     peers: storage.peers,
@@ -174,6 +174,12 @@ function idOf(model: Model, peerNumber: number): string | undefined {
 function registeredBeside(model: Model, own: ReadonlySet<string>): number[] {
   const others = model.peers.filter(({ id }) => !own.has(id) && model.registration(id) !== null)
   return others.map(({ value }) => value.number)
+}
+
+/** By uuid of each volume that there is now. */
+function epochsOf(model: Model): Map<string, number> {
+  const heads = model.volumeNames.map(name => model.volume(name)!)
+  return new Map(heads.map(({ uuid, epoch }) => [uuid, epoch]))
 }
 
 function copiesOf(replication: Replication | undefined): CopyProgress[] {

@@ -12,29 +12,40 @@ import type { VolumeSpace } from '../volume/volume-space.ts'
 export class VolumeStates {
   readonly #metadata: MetadataStore
   readonly #config: Config
-  readonly #startedAlone: () => boolean
-  /** Owned before in this process: owning again is not a loss of power to its reservations. */
-  readonly #seen = new Set<string>()
+  /** By uuid the last epoch before a loss of power: for its reservations only whoever owns the next one is after it. */
+  readonly #lostPower: Map<string, number>
 
-  /** `startedAlone`: no other daemon was up when this one started, so nobody remembers more than the disks do. */
-  constructor(metadata: MetadataStore, config: Config, startedAlone: () => boolean) {
+  /** `lostPower`: epochs of the volumes that nobody had been serving when this process started. */
+  constructor(metadata: MetadataStore, config: Config, lostPower: ReadonlyMap<string, number>) {
     this.#metadata = metadata
     this.#config = config
-    this.#startedAlone = startedAlone
+    this.#lostPower = new Map(lostPower)
   }
 
   async open(owned: OwnedHere, brick: Brick): Promise<VolumeState> {
     const { name, uuid, epoch, extents } = owned
     const stored = { name, uuid, epoch }
     const reservations = new Reservations(reservationStorage(this.#metadata, stored))
-    await reservations.load({ afterPowerLoss: this.#startedAlone() && !this.#seen.has(uuid) })
-    this.#seen.add(uuid)
+    await this.#load(reservations, uuid, epoch)
     const sanitization = new Sanitization({
       storage: sanitizeStorage(this.#metadata, stored),
       bytesPerSecond: this.#config.store.sanitizeBandwidth,
     })
     await sanitization.load()
     return { reservations, sanitization, space: spaceOf(brick, () => extents.usedBytes) }
+  }
+
+  /** An epoch beyond the next one tells of an owner in between, whose registrations still hold. */
+  async #load(reservations: Reservations, uuid: string, epoch: number): Promise<void> {
+    const afterPowerLoss = this.#lostPower.get(uuid) === epoch - 1
+    this.#lostPower.delete(uuid)
+    try {
+      await reservations.load({ afterPowerLoss })
+    } catch (error) {
+      // Nobody was served in this epoch: the loss is still to be told.
+      if (afterPowerLoss) this.#lostPower.set(uuid, epoch)
+      throw error
+    }
   }
 }
 
