@@ -1,10 +1,15 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type tls from 'node:tls'
 import { expect, test } from 'vitest'
 import type { TlsMode } from '../../src/nbd/handshake/handshake.ts'
 import { NbdServer } from '../../src/nbd/nbd-server.ts'
+import type { TlsMaterial } from '../../src/nbd/tls/tls-upgrade.ts'
 import { NbdOption, OptionReply } from '../../src/nbd/wire/constants.ts'
 import { encodeOption } from '../../src/nbd/wire/options.ts'
+import { makeCertificates } from '../guest/lib/certificates.ts'
 import { NbdClient } from '../lib/nbd-client/nbd-client.ts'
+import { temporaryDirectory } from '../lib/temporary-directory.ts'
 import { MemoryExports } from './serve-memory.ts'
 
 const KEY = Buffer.from('00112233445566778899aabbccddeeff', 'hex')
@@ -17,13 +22,13 @@ function psk(identity: string, key = KEY): tls.ConnectionOptions {
   }
 }
 
-async function serve(mode: TlsMode, handshakeTimeoutMs = 5000) {
+async function serve(mode: TlsMode, handshakeTimeoutMs = 5000, x509: TlsMaterial['x509'] = null) {
   const exports = new MemoryExports()
   exports.add({ name: 'open' })
   exports.add({ name: 'secret', clients: ['alice'] })
   const server = new NbdServer({ exports, limits: { handshakeTimeoutMs } })
   const material = {
-    x509: null,
+    x509,
     psk: new Map([
       ['alice', KEY],
       ['bob', KEY],
@@ -109,6 +114,35 @@ test.each([
   await expect.poll(() => served.server.faults.get('tlsFailed')).toBe(1)
   using alice = await NbdClient.connect(served.port)
   await alice.startTls(psk('alice'))
+})
+
+test('TLS with a PSK beside certificates: the identity is nobody without its key, whatever the ciphers', async () => {
+  using directory = temporaryDirectory('nbd-tls')
+  await makeCertificates(directory.path, ['localhost'])
+  const pem = (name: string) => readFileSync(join(directory.path, name))
+  const x509 = { ca: pem('ca.pem'), cert: pem('localhost-cert.pem'), key: pem('localhost-key.pem') }
+  await using served = await serve('required', 5000, x509)
+  const opened = async (key: typeof KEY, ciphers: string, maxVersion: tls.SecureVersion) => {
+    using client = await NbdClient.connect(served.port)
+    await client.startTls({ ...psk('alice', key), ciphers, maxVersion, rejectUnauthorized: false })
+    return finalType(await client.go('secret'))
+  }
+  const wrong = Buffer.alloc(16, 0x42)
+  for (const [ciphers, version] of [
+    ['PSK:TLS_AES_128_GCM_SHA256', 'TLSv1.3'],
+    ['PSK:TLS_AES_256_GCM_SHA384', 'TLSv1.3'],
+    ['PSK', 'TLSv1.2'],
+  ] as const) {
+    const answer = await opened(wrong, ciphers, version).catch(() => 'refused')
+    expect([ciphers, answer]).toEqual([ciphers, 'refused'])
+  }
+  for (const [ciphers, version] of [
+    ['PSK:TLS_AES_128_GCM_SHA256', 'TLSv1.3'],
+    ['PSK:TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256', 'TLSv1.3'],
+    ['PSK', 'TLSv1.2'],
+  ] as const) {
+    expect([ciphers, await opened(KEY, ciphers, version)]).toEqual([ciphers, OptionReply.ACK])
+  }
 })
 
 test('garbage in place of a TLS handshake: closed and counted', async () => {

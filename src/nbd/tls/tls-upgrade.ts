@@ -16,10 +16,10 @@ export interface SecuredSocket {
 }
 
 /**
- * In TLS 1.3 a PSK of this kind belongs to SHA-256 (RFC 8446 §4.2.11): a cipher of another hash that is chosen first
- * makes OpenSSL pass the PSK over. Those of TLS 1.2 are left out by OpenSSL unless they are asked for.
+ * In TLS 1.3 a PSK of this kind belongs to SHA-256 (RFC 8446 §4.2.11): with a cipher of another hash OpenSSL asks for
+ * the PSK and then passes it over. Those of TLS 1.2 are left out by OpenSSL unless they are asked for.
  */
-const PSK_CIPHERS = [
+const PSK_CIPHERS: readonly string[] = [
   'TLS_AES_128_GCM_SHA256',
   'TLS_CHACHA20_POLY1305_SHA256',
   'ECDHE-PSK-CHACHA20-POLY1305',
@@ -32,7 +32,7 @@ const PSK_CIPHERS = [
 function ciphers(material: TlsMaterial): string {
   const usual = tls.DEFAULT_CIPHERS.split(':')
   if (material.psk === null) return usual.join(':')
-  const others = usual.filter(cipher => cipher !== '!PSK' && !PSK_CIPHERS.includes(cipher))
+  const others = usual.filter(cipher => cipher !== '!PSK' && !cipher.startsWith('TLS_'))
   return [...PSK_CIPHERS, ...others].join(':')
 }
 
@@ -59,7 +59,7 @@ export function upgradeToTls(socket: net.Socket, material: TlsMaterial): Promise
     })
     server.on('tlsClientError', reject)
     server.on('secureConnection', secured => {
-      if (pskIdentity !== null) return resolve({ socket: secured, identity: pskIdentity })
+      if (pskIdentity !== null && usesPsk(secured)) return resolve({ socket: secured, identity: pskIdentity })
       const certificate = secured.getPeerCertificate()
       if (Object.keys(certificate).length === 0) return resolve({ socket: secured, identity: null })
       if (secured.authorized) return resolve({ socket: secured, identity: commonName(certificate) })
@@ -69,6 +69,12 @@ export function upgradeToTls(socket: net.Socket, material: TlsMaterial): Promise
     socket.on('close', () => reject(new Error('closed during the TLS handshake')))
     server.emit('connection', socket)
   })
+}
+
+/** That a key was asked for proves nothing. Sessions are never resumed: in TLS 1.3 only a PSK makes this one look so. */
+function usesPsk(secured: tls.TLSSocket): boolean {
+  if (secured.getProtocol() === 'TLSv1.3') return secured.isSessionReused()
+  return secured.getCipher().name.includes('PSK')
 }
 
 /** A name may be given more than once: then none of them is taken for the client's. */
