@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { BlockExtent } from '../../src/block/block-device.ts'
 import { BlockKind, type BlockOperation } from '../../src/block/block-operation.ts'
 import { BlockStatus } from '../../src/block/block-status.ts'
+import { HoldfastError } from '../../src/errors/holdfast-error.ts'
 import { invariant } from '../../src/lib/invariant.ts'
 import { orInto } from '../../src/volume/block-alignment.ts'
 import type { ClientIdentity } from '../../src/volume/client-identity.ts'
@@ -159,6 +160,7 @@ class MemoryHandle implements VolumeHandle {
   async extents(offsetBytes: number, lengthBytes: number): Promise<BlockExtent[]> {
     const extents: BlockExtent[] = []
     const end = offsetBytes + lengthBytes
+    if (end > this.sizeBytes) throw new HoldfastError('ERR_BLOCK_OUT_OF_RANGE')
     for (let at = offsetBytes; at < end; ) {
       const next = Math.min(end, (Math.floor(at / BLOCK_BYTES) + 1) * BLOCK_BYTES)
       const mapped = this.#volume.mapped.has(Math.floor(at / BLOCK_BYTES))

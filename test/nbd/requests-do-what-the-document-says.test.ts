@@ -211,6 +211,18 @@ test('block status: structured replies carry 32-bit runs, REQ_ONE the first of t
   expect(words((await client.request(request)).chunks[0]!.payload)).toEqual([1, 4096, 0])
 })
 
+test('block status: the tail of a volume that ends inside of a block of 4096 bytes', async () => {
+  await using served = await serveMemory({ sizeBytes: MIB + 512 })
+  using client = await NbdClient.open(served.port)
+  for (const [offset, length] of [
+    [0, MIB + 512],
+    [MIB, 512],
+  ] as const) {
+    const { chunks } = await client.request({ command: BLOCK_STATUS, offset, length })
+    expect(words(chunks[0]!.payload)).toEqual([1, length, 3])
+  }
+})
+
 test('block status: extended headers carry 64-bit runs, and a payload that filters contexts', async () => {
   await using served = await serveMemory()
   using client = await NbdClient.open(served.port, 'extended')

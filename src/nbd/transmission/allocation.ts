@@ -26,7 +26,8 @@ export async function allocationOf(
     const from = at - (at % PREFERRED_BLOCK_BYTES)
     const to = Math.min(end, from + STATUS_WINDOW_BYTES)
     const wholeBytes = Math.ceil((to - from) / PREFERRED_BLOCK_BYTES) * PREFERRED_BLOCK_BYTES
-    for (const run of await device.extents(from, wholeBytes)) {
+    // The last one of a volume may be cut short by its end.
+    for (const run of await device.extents(from, Math.min(wholeBytes, device.sizeBytes - from))) {
       const runFrom = Math.max(run.offsetBytes, at)
       const runTo = Math.min(run.offsetBytes + run.lengthBytes, to)
       if (runTo <= runFrom) continue
