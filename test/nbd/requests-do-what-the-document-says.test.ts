@@ -200,6 +200,26 @@ test.each(['structured', 'extended'] as const)('%s: a bad block is named by its 
   expect(payload.readBigUInt64BE(6 + messageBytes)).toBe(8192n)
 })
 
+test.each([TRIM, WRITE_ZEROES])(
+  'FUA on command %i in several pieces: each of them is durable',
+  async command => {
+    const sizeBytes = 257 * MIB
+    await using served = await serveMemory({ sizeBytes })
+    using client = await NbdClient.open(served.port, 'extended')
+    const pieces: (readonly [number, boolean])[] = []
+    served.volume.fault = (_kind, _offset, lengthBytes) => {
+      pieces.push([lengthBytes, served.volume.lastOperation!.fua])
+      return null
+    }
+    const request = { command, length: sizeBytes, flags: CommandFlag.FUA }
+    expect((await client.request(request)).error).toBe(0)
+    expect(pieces).toEqual([
+      [256 * MIB, true],
+      [MIB, true],
+    ])
+  },
+)
+
 test('block status: structured replies carry 32-bit runs, REQ_ONE the first of them', async () => {
   await using served = await serveMemory()
   using client = await NbdClient.open(served.port)

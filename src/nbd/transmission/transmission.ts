@@ -243,6 +243,7 @@ export class Transmission implements RequestSink, SlotOwner, RequestContext {
     const { command, flags, lengthBytes, submittedBytes } = slot
     if (submittedBytes > 0 && submittedBytes >= lengthBytes) return false
     const left = lengthBytes - submittedBytes
+    // Of every piece, since each may be on other bricks.
     const fua = (flags & CommandFlag.FUA) !== 0
     switch (command) {
       case NbdCommand.FLUSH:
@@ -251,11 +252,11 @@ export class Transmission implements RequestSink, SlotOwner, RequestContext {
         slot.submittedBytes = 1
         break
       case NbdCommand.TRIM:
-        slot.prepare(BlockKind.trim, PIECE_BYTES_MAX, fua && left <= PIECE_BYTES_MAX)
+        slot.prepare(BlockKind.trim, PIECE_BYTES_MAX, fua)
         break
       case NbdCommand.WRITE_ZEROES: {
         const kind = (flags & CommandFlag.NO_HOLE) === 0 ? BlockKind.trim : BlockKind.zero
-        slot.prepare(kind, PIECE_BYTES_MAX, fua && left <= PIECE_BYTES_MAX)
+        slot.prepare(kind, PIECE_BYTES_MAX, fua)
         break
       }
       case NbdCommand.CACHE:
