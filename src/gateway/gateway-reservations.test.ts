@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
-import { GatewayWorld, initiator, read, write } from '../../test/lib/gateway-world.ts'
+import { GatewayWorld, initiator, read, realTimers, write } from '../../test/lib/gateway-world.ts'
 import { BlockStatus } from '../block/block-status.ts'
+import type { Timers } from '../replication/timers.ts'
+import { LOOK_MS } from './limits.ts'
 
 const { ok, reservationConflict } = BlockStatus
 
@@ -34,6 +36,38 @@ test('reservations: made by one gateway, they hold at every other and outlive th
       expect(volume.reservations.permits(others, 'write')).toBe(false)
     }
   }
+})
+
+/** Whoever waits for longer than a moment waits for ever. */
+const patientTimers: Timers = {
+  ...realTimers,
+  after: (ms, fn) => (ms <= LOOK_MS ? realTimers.after(ms, fn) : { cancel() {} }),
+}
+
+test('reservations: a gateway that is down is not waited for, unless it may have commands that are taken back', async () => {
+  await using world = new GatewayWorld(3, {}, patientTimers)
+  await world.takeOver(1)
+  const [mine, victim] = [initiator('holder'), initiator('victim')]
+  const { reservations } = world.peer(1).volume
+  const register = (newKey: bigint) =>
+    ({ do: 'registerAndIgnoreExistingKey', newKey, persist: true }) as const
+  expect(await reservations.change(mine, register(1n))).toBe('done')
+  await expect.poll(() => world.peer(3).volume.reservations.state.registrations.length).toBe(1)
+  await world.peer(3).network[Symbol.asyncDispose]()
+  expect(await reservations.change(victim, register(2n))).toBe('done')
+  expect(await reservations.change(mine, { do: 'reserve', key: 1n, type: 1 })).toBe('done')
+  // Who is reached is told before the answer.
+  expect(world.peer(2).volume.reservations.permits(victim, 'write')).toBe(false)
+
+  const preempt = { do: 'preemptAndAbort', key: 1n, victimKey: 2n, type: 1 } as const
+  world.peer(3).isRegistered = false
+  expect(await reservations.change(mine, preempt)).toBe('done')
+  expect(await reservations.change(victim, register(2n))).toBe('done')
+  world.peer(3).isRegistered = true
+  const waits = reservations.change(mine, preempt).then(() => 'answered')
+  await expect.poll(() => reservations.state.registrations.length).toBe(1)
+  for (let turn = 0; turn < 20; turn++) await new Promise(resolve => setImmediate(resolve))
+  expect(await Promise.race([waits, Promise.resolve('waits')])).toBe('waits')
 })
 
 test('RESERVE (6): by any gateway, one holder, until it is gone', async () => {

@@ -182,17 +182,43 @@ export class Gateway implements VolumeServer {
     return [...new Set((await Promise.all(answers)).flat())]
   }
 
+  /** As OwnedServiceOptions.tell: whoever is not waited for is told all the same, as long as it is tried. */
   async #tell(gateway: number, uuid: string, epoch: number, event: OwnerEvent): Promise<void> {
     if (gateway === this.#self) return this.#byUuid.get(uuid)?.ownerEvent(epoch, event)
+    await new Promise<void>(resolve => {
+      const unreached = () => {
+        if (!this.#isAwaited(gateway, event)) resolve()
+      }
+      void this.#tryToTell(gateway, uuid, epoch, event, unreached).then(resolve)
+    })
+  }
+
+  /**
+   * Whether a gateway that has not been reached is worth waiting for: one that is up may still hand over what it has
+   * of the clients whose commands are taken back. The state it learns when it comes back and attaches, and until then
+   * the owner refuses what it has handed over before.
+   */
+  #isAwaited(gateway: number, { is }: OwnerEvent): boolean {
+    return is === 'abortTasks' && this.#options.otherGateways().includes(gateway)
+  }
+
+  async #tryToTell(
+    gateway: number,
+    uuid: string,
+    epoch: number,
+    event: OwnerEvent,
+    unreached: () => void,
+  ): Promise<void> {
     const body: GatewayEvent = { what: 'gatewayEvent', epoch, event }
     const link = this.#options.network.link(gateway)
     const { timers } = this.#options
     const untilMs = timers.bootMs() + TELL_MS
     // One that cannot be reached asks anew when it comes back; until then its operations are refused by number.
     while (this.#service!.find(uuid)?.epoch === epoch && timers.bootMs() < untilMs) {
+      if (link.isUp && (await isAnswered(ask(link, uuid, body)))) return
+      unreached()
       // A thousand volumes that ask a dead gateway again and again would keep each other from being served.
       if (!link.isUp) await linkUp(link, timers, untilMs - timers.bootMs())
-      else if (await isAnswered(ask(link, uuid, body))) return
       else await new Promise<void>(resolve => void timers.after(TRY_AGAIN_MS, resolve))
     }
   }

@@ -35,7 +35,10 @@ export interface OwnedServiceOptions {
   readonly volume: OwnedVolume
   readonly timers: Timers
   readonly limits: GatewayLimits
-  /** Tells a gateway; resolves when it has answered or cannot be reached. */
+  /**
+   * Tells a gateway; resolves when it has answered. One that cannot be reached is waited for only where commands are
+   * taken back and its daemon is up, and not for ever.
+   */
   readonly tell: (gateway: number, event: OwnerEvent) => Promise<void>
 }
 

@@ -29,7 +29,7 @@ import { peerIdentity, TestHandler, VOLUME } from './peer-network-contract.ts'
 export const SIZE = 2 ** 20
 const NAME = 'shared'
 
-const realTimers: Timers = {
+export const realTimers: Timers = {
   bootMs: () => performance.now(),
   after(ms, fn) {
     const timer = setTimeout(fn, ms)
@@ -142,6 +142,8 @@ interface GatewayPeer {
   readonly volume: RoutedVolume
   ownerChanged: () => void
   readonly dropped: string[]
+  /** The others know its daemon to be up. */
+  isRegistered: boolean
   /** What it has heard of lost rights. */
   rightsVersion: number
   /** What the protocol does when a client's connections end. */
@@ -162,11 +164,13 @@ export class GatewayWorld implements AsyncDisposable {
   lossGeneration = 0
   rightsVersion = 0
   readonly #hub = new LocalPeerHub()
+  readonly #timers: Timers
   #owner: OwnedThere | null = null
   #latest: EpochExtents | null = null
   #epoch = 1
 
-  constructor(count: number, limits: Partial<GatewayLimits> = {}) {
+  constructor(count: number, limits: Partial<GatewayLimits> = {}, timers: Timers = realTimers) {
+    this.#timers = timers
     this.bricks.neverInline = true
     for (let number = 1; number <= count; number++) this.#addPeer(number, limits)
   }
@@ -258,7 +262,7 @@ export class GatewayWorld implements AsyncDisposable {
     const dropped: string[] = []
     const gateway = new Gateway({
       network,
-      timers: realTimers,
+      timers: this.#timers,
       log: { info() {}, warn() {}, error: fields => void dropped.push(`error ${JSON.stringify(fields)}`) },
       connections: {
         drop: (_, client) => {
@@ -266,7 +270,10 @@ export class GatewayWorld implements AsyncDisposable {
           this.peer(number).onDrop()
         },
       },
-      otherGateways: () => this.peers.map(peer => peer.number).filter(other => other !== number),
+      otherGateways: () => {
+        const others = this.peers.filter(peer => peer.number !== number && peer.isRegistered)
+        return others.map(peer => peer.number)
+      },
       rightsVersion: () => this.peer(number).rightsVersion,
       openState: async () => {
         const reservations = new Reservations(this.storage)
@@ -302,6 +309,7 @@ export class GatewayWorld implements AsyncDisposable {
       volume,
       ownerChanged,
       dropped,
+      isRegistered: true,
       rightsVersion: 0,
       onDrop() {},
     })
