@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { rm } from 'node:fs/promises'
+import { cp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { directoryOfRun } from './temporary-directory.ts'
 
@@ -65,6 +65,10 @@ export class EtcdServer {
     }
   }
 
+  get #backup(): string {
+    return `${this.#directory}.backup`
+  }
+
   async stop(): Promise<void> {
     const child = this.#process
     this.#process = null
@@ -75,8 +79,20 @@ export class EtcdServer {
     })
   }
 
+  /** Of all that it holds; stop() it before. */
+  async backUp(): Promise<void> {
+    await cp(this.#directory, this.#backup, { recursive: true })
+  }
+
+  /** Makes it hold what it held at backUp(); stop() it before. */
+  async restore(): Promise<void> {
+    await rm(this.#directory, { recursive: true })
+    await cp(this.#backup, this.#directory, { recursive: true })
+  }
+
   async destroy(): Promise<void> {
     await this.stop()
+    await rm(this.#backup, { recursive: true, force: true })
     await rm(this.#directory, { recursive: true, force: true })
   }
 }

@@ -24,11 +24,7 @@ const FAULT_HANDLING = { host: () => once, global: once } as unknown as Policies
 export class EtcdEndpoints {
   readonly #clients: Etcd3[]
 
-  /** Streams carry a token that only other calls renew. */
-  readonly usesTokens: boolean
-
   constructor({ endpoints, tls, auth }: EtcdEndpointsOptions) {
-    this.usesTokens = auth !== undefined && auth !== null
     this.#clients = endpoints.map(
       hosts =>
         new Etcd3({

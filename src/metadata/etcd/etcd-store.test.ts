@@ -19,6 +19,11 @@ describe.skipIf(missing !== null)('etcd', () => {
   const put = (store: MetadataStore, key: string) =>
     store.transact({ compare: [], success: [{ do: 'put', key, value: Buffer.from(key) }] })
 
+  const disposableServer = async () => {
+    const one = await EtcdServer.create()
+    return { server: one, [Symbol.asyncDispose]: () => one.destroy() }
+  }
+
   describeMetadataStore('etcd', async () => {
     const keyPrefix = `test-${++stores}/`
     return { open: async () => open(keyPrefix), destroy: async () => {} }
@@ -42,6 +47,30 @@ describe.skipIf(missing !== null)('etcd', () => {
     await expect.poll(() => revisions.length, { timeout: 10_000 }).toBeGreaterThanOrEqual(expected.length)
     expect(revisions).toEqual([...new Set(revisions)])
     for (const one of expected) expect(revisions).toContain(one)
+  })
+
+  test('etcd: a watch that has told more than a restored etcd holds is lost', async () => {
+    await using restored = await disposableServer()
+    await using store = openEtcdStore({ endpoints: [restored.server.endpoint], keyPrefix: 'old/' })
+    const { revision } = await put(store, 'a')
+    await restored.server.stop()
+    await restored.server.backUp()
+    await restored.server.start()
+    const told: string[] = []
+    const losses: string[] = []
+    await using _watch = await store.watch('', revision, {
+      changed: events => told.push(...events.map(event => (event.type === 'put' ? event.entry.key : ''))),
+      lost: error => losses.push(error.message),
+    })
+    const settled = { timeout: 10_000 }
+    for (const key of ['b', 'c']) {
+      await expect.poll(() => put(store, key).then(() => 'done', String), settled).toBe('done')
+    }
+    await expect.poll(() => told, settled).toEqual(expect.arrayContaining(['c']))
+    await restored.server.stop()
+    await restored.server.restore()
+    await restored.server.start()
+    await expect.poll(() => losses, settled).toEqual([expect.stringContaining('it was restored')])
   })
 
   test('etcd: a member that does not answer costs one failed call, then another is asked', async () => {

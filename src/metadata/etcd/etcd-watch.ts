@@ -54,7 +54,13 @@ export class EtcdWatch implements Watch {
   }
 
   async #connect(client: Etcd3): Promise<void> {
-    if (this.#endpoints.usesTokens) await client.kv.range({ ...this.#keys.range(''), count_only: true })
+    // Not what `created` says: a member may be behind, and this read is linearizable. It also renews a token.
+    const { header } = await client.kv.range({ ...this.#keys.range(''), count_only: true })
+    if (BigInt(header.revision) + 1n < this.#next) {
+      // etcd would take such a start revision and say nothing until it is reached.
+      const why = `revision ${this.#next} was told, and etcd is at ${header.revision}: it was restored`
+      return this.#lose(new HoldfastError('ERR_METADATA_UNAVAILABLE', `etcd cannot resume a watch: ${why}`))
+    }
     const stream = await client.watchClient.watch()
     if (this.#ended) {
       stream.on('error', () => {})
