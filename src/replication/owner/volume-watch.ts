@@ -14,6 +14,8 @@ const PAGE_KEYS = 500
 const RELOAD_MS = 500
 const KEY = /^v\/([^/]+)\/(h|o|r\/[0-9a-f]{8})$/
 
+type IsNews = (before: KeyValue | null, entry: KeyValue | null) => boolean
+
 /** What the metadata says of one volume, as far as the watch has told. */
 export interface WatchedVolume {
   readonly name: string
@@ -57,7 +59,7 @@ export class VolumeWatch {
   /** Reads everything and follows; rejects when that fails. */
   async open(): Promise<void> {
     const { metadata } = this.#options
-    const seen = new Set<string>()
+    const entries: KeyValue[] = []
     let startAfter: string | undefined
     let first = 0n
     for (;;) {
@@ -66,20 +68,19 @@ export class VolumeWatch {
         ...(startAfter === undefined ? {} : { startAfter }),
       })
       first ||= page.revision
-      for (const entry of page.entries) {
-        seen.add(entry.key)
-        this.#apply(entry.key, entry)
-      }
+      entries.push(...page.entries)
       startAfter = page.entries.at(-1)?.key
       if (!page.more || startAfter === undefined) break
     }
-    this.#forgetAllBut(seen)
     if (this.#closed) return
+    this.#replaceBy(entries)
     const watch = await metadata.watch(keys.volumes, first + 1n, {
       changed: events => {
         for (const event of events) {
-          if (event.type === 'put') this.#apply(event.entry.key, event.entry)
-          else this.#apply(event.key, null, event.modRevision)
+          const revision = event.type === 'put' ? event.entry.modRevision : event.modRevision
+          const isLater = (before: KeyValue | null) => before === null || revision > before.modRevision
+          if (event.type === 'put') this.#apply(event.entry.key, event.entry, isLater)
+          else this.#apply(event.key, null, before => before !== null && isLater(before))
         }
       },
       lost: error => this.#lost(error),
@@ -103,19 +104,24 @@ export class VolumeWatch {
     })
   }
 
-  #forgetAllBut(seen: ReadonlySet<string>): void {
-    for (const volume of this.#volumes.values()) {
-      const here = [volume.head, volume.owner].flatMap(entry => (entry === null ? [] : [entry.key]))
-      for (const key of here) if (!seen.has(key)) this.#apply(key, null)
+  /** What was known before counts for nothing: a store that was restored has older revisions, and is right. */
+  #replaceBy(entries: readonly KeyValue[]): void {
+    const seen = new Set(entries.map(({ key }) => key))
+    for (const volume of [...this.#volumes.values()]) {
+      volume.pages.clear()
+      for (const entry of [volume.owner, volume.head]) {
+        if (entry !== null && !seen.has(entry.key)) this.#apply(entry.key, null, differs)
+      }
     }
+    for (const entry of entries) this.#apply(entry.key, entry, differs)
   }
 
-  #apply(key: string, entry: KeyValue | null, deletedAt?: bigint): void {
+  #apply(key: string, entry: KeyValue | null, isNews: IsNews): void {
     const [, name, part] = KEY.exec(key) ?? []
     if (name === undefined || part === undefined) return
     const volume = this.#volumes.get(name) ?? this.#add(name)
-    if (part === 'h') this.#applyHead(volume, entry, deletedAt)
-    else if (part === 'o') this.#applyOwner(volume, entry, deletedAt)
+    if (part === 'h') this.#applyHead(volume, entry, isNews)
+    else if (part === 'o') this.#applyOwner(volume, entry, isNews)
     else if (entry === null) volume.pages.delete(key)
     else volume.pages.set(key, decodeValue('placement', key, entry.value))
   }
@@ -136,16 +142,16 @@ export class VolumeWatch {
     return volume
   }
 
-  #applyHead(volume: WatchedVolume, entry: KeyValue | null, deletedAt: bigint | undefined): void {
-    if (!isNews(volume.head, entry, deletedAt)) return
+  #applyHead(volume: WatchedVolume, entry: KeyValue | null, isNews: IsNews): void {
+    if (!isNews(volume.head, entry)) return
     volume.head = entry
     volume.headValue = entry === null ? null : decodeValue('volume', entry.key, entry.value)
     if (entry === null) this.#volumes.delete(volume.name)
     this.#options.headChanged(volume)
   }
 
-  #applyOwner(volume: WatchedVolume, entry: KeyValue | null, deletedAt: bigint | undefined): void {
-    if (!isNews(volume.owner, entry, deletedAt)) return
+  #applyOwner(volume: WatchedVolume, entry: KeyValue | null, isNews: IsNews): void {
+    if (!isNews(volume.owner, entry)) return
     volume.owner = entry
     volume.ownerValue = entry === null ? null : decodeValue('owner', entry.key, entry.value)
     volume.ownerSinceMs = this.#options.timers.bootMs()
@@ -153,9 +159,9 @@ export class VolumeWatch {
   }
 }
 
-function isNews(before: KeyValue | null, entry: KeyValue | null, deletedAt: bigint | undefined): boolean {
-  if (entry === null) return before !== null && (deletedAt === undefined || deletedAt > before.modRevision)
-  return before === null || entry.modRevision > before.modRevision
+function differs(before: KeyValue | null, entry: KeyValue | null): boolean {
+  if (before === null || entry === null) return before !== entry
+  return before.modRevision !== entry.modRevision || !before.value.equals(entry.value)
 }
 
 /** By range, as far as the pages have been seen. */
