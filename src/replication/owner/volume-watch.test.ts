@@ -78,3 +78,14 @@ test('lost watch: what is as it was is no news', async () => {
   expect(watch.volume('vol')!.ownerSinceMs).toBe(ownerSinceMs)
   expect(placementOf(watch.volume('vol')!)).toEqual([[1], [2]])
 })
+
+test('deleted volume: nothing of it is left, in whichever order its keys go', async () => {
+  putVolume('vol', HEAD, 40n)
+  const watch = await opened()
+  const gone = [keys.head('vol'), keys.owner('vol'), keys.page('vol', 0)]
+  listener.changed(
+    gone.map(key => ({ type: 'delete', key, modRevision: 101n }) as const),
+    101n,
+  )
+  expect([...watch.volumes()]).toEqual([])
+})

@@ -119,7 +119,9 @@ export class VolumeWatch {
   #apply(key: string, entry: KeyValue | null, isNews: IsNews): void {
     const [, name, part] = KEY.exec(key) ?? []
     if (name === undefined || part === undefined) return
-    const volume = this.#volumes.get(name) ?? this.#add(name)
+    // The keys of a deleted volume go one after the other, in any order.
+    const volume = this.#volumes.get(name) ?? (entry === null ? null : this.#add(name))
+    if (volume === null) return
     if (part === 'h') this.#applyHead(volume, entry, isNews)
     else if (part === 'o') this.#applyOwner(volume, entry, isNews)
     else if (entry === null) volume.pages.delete(key)
