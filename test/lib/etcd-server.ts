@@ -20,36 +20,47 @@ async function freePort(): Promise<number> {
   return address.port
 }
 
-/** A single-member etcd in a temp directory. */
+/** A member of an etcd, in a temp directory. */
 export class EtcdServer {
   readonly endpoint: string
   readonly #directory: string
-  readonly #peerUrl: string
+  readonly #peerUrls: readonly string[]
+  readonly #member: number
   #process: ChildProcess | null = null
 
-  private constructor(directory: string, clientPort: number, peerPort: number) {
-    this.#directory = directory
+  private constructor(clientPort: number, peerUrls: readonly string[], member: number) {
+    this.#directory = directoryOfRun('etcd').path
     this.endpoint = `127.0.0.1:${clientPort}`
-    this.#peerUrl = `http://127.0.0.1:${peerPort}`
+    this.#peerUrls = peerUrls
+    this.#member = member
   }
 
   static async create(): Promise<EtcdServer> {
-    const server = new EtcdServer(directoryOfRun('etcd').path, await freePort(), await freePort())
-    await server.start()
-    return server
+    return (await EtcdServer.createCluster(1))[0]!
+  }
+
+  /** An etcd of so many members. */
+  static async createCluster(members: number): Promise<EtcdServer[]> {
+    const peerUrls: string[] = []
+    while (peerUrls.length < members) peerUrls.push(`http://127.0.0.1:${await freePort()}`)
+    const servers: EtcdServer[] = []
+    for (const member of peerUrls.keys()) servers.push(new EtcdServer(await freePort(), peerUrls, member))
+    await Promise.all(servers.map(server => server.start()))
+    return servers
   }
 
   /** Starts it, again after stop(); resolves when it answers. */
   async start(): Promise<void> {
     const client = `http://${this.endpoint}`
+    const peerUrl = this.#peerUrls[this.#member]!
     const flags = {
-      name: 'test',
+      name: `test${this.#member}`,
       'data-dir': this.#directory,
       'listen-client-urls': client,
       'advertise-client-urls': client,
-      'listen-peer-urls': this.#peerUrl,
-      'initial-advertise-peer-urls': this.#peerUrl,
-      'initial-cluster': `test=${this.#peerUrl}`,
+      'listen-peer-urls': peerUrl,
+      'initial-advertise-peer-urls': peerUrl,
+      'initial-cluster': this.#peerUrls.map((url, member) => `test${member}=${url}`).join(),
       'log-level': 'error',
     }
     const argv = Object.entries(flags).map(([name, value]) => `--${name}=${value}`)

@@ -20,9 +20,29 @@ type Policies = NonNullable<IOptions['faultHandling']>
 const once = { execute: async (call: (context: object) => unknown) => call({}) }
 const FAULT_HANDLING = { host: () => once, global: once } as unknown as Policies
 
+interface GrpcCall {
+  start(metadata: { set(key: string, value: string): void }, listener: unknown): void
+}
+interface GrpcCallOptions {
+  readonly method_definition: { readonly path: string }
+}
+
+/** An etcd member that has no leader ends the watches that ask for one; others it leaves open and silent. */
+function requireLeader(options: GrpcCallOptions, nextCall: (options: GrpcCallOptions) => GrpcCall): GrpcCall {
+  const call = nextCall(options)
+  if (options.method_definition.path !== '/etcdserverpb.Watch/Watch') return call
+  const start = call.start.bind(call)
+  call.start = (metadata, listener) => {
+    metadata.set('hasleader', 'true')
+    start(metadata, listener)
+  }
+  return call
+}
+
 /** The members of an etcd cluster: one client each, and the one that answered last is asked first. */
 export class EtcdEndpoints {
   readonly #clients: Etcd3[]
+  readonly #listeners = new Set<() => void>()
 
   constructor({ endpoints, tls, auth }: EtcdEndpointsOptions) {
     this.#clients = endpoints.map(
@@ -33,7 +53,11 @@ export class EtcdEndpoints {
           ...(auth === undefined || auth === null
             ? {}
             : { auth: { username: auth.user, password: auth.password } }),
-          grpcOptions: { ...GRPC_KEEPALIVE, 'grpc.max_receive_message_length': -1 },
+          grpcOptions: {
+            ...GRPC_KEEPALIVE,
+            'grpc.max_receive_message_length': -1,
+            interceptors: [requireLeader],
+          },
           defaultCallOptions: call => (call.isStream ? {} : { deadline: Date.now() + CALL_DEADLINE_MS }),
           faultHandling: FAULT_HANDLING,
         }),
@@ -46,7 +70,15 @@ export class EtcdEndpoints {
 
   /** The preferred member failed: another one is asked from now on. */
   preferNext(failed: Etcd3): void {
-    if (this.#clients[0] === failed) this.#clients.push(this.#clients.shift()!)
+    if (this.#clients[0] !== failed || this.#clients.length === 1) return
+    this.#clients.push(this.#clients.shift()!)
+    for (const listener of [...this.#listeners]) listener()
+  }
+
+  /** `listener` is called when another member is preferred; the answer takes it off again. */
+  onMove(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   /** One attempt: for whatever must not be done twice. */

@@ -1,8 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { EtcdServer, etcdMissing } from '../../../test/lib/etcd-server.ts'
 import { describeMetadataStore } from '../../../test/lib/metadata-contract.ts'
-import type { MetadataStore } from '../metadata-store.ts'
+import type { MetadataStore, WatchEvent } from '../metadata-store.ts'
+import { EtcdKeys } from './etcd-codec.ts'
+import { EtcdEndpoints } from './etcd-endpoints.ts'
 import { openEtcdStore } from './etcd-store.ts'
+import { EtcdWatch } from './etcd-watch.ts'
 
 const missing = etcdMissing()
 if (missing !== null) console.log(`skipped: metadata store on etcd: ${missing}`)
@@ -19,6 +22,12 @@ describe.skipIf(missing !== null)('etcd', () => {
   const put = (store: MetadataStore, key: string) =>
     store.transact({ compare: [], success: [{ do: 'put', key, value: Buffer.from(key) }] })
 
+  const recorder = (said: (string | boolean)[]) => ({
+    changed: (events: readonly WatchEvent[]) =>
+      said.push(...events.map(event => (event.type === 'put' ? event.entry.key : ''))),
+    lost: (error: Error) => said.push(error.message),
+    connected: (is: boolean) => said.push(is),
+  })
   const disposableServer = async () => {
     const one = await EtcdServer.create()
     return { server: one, [Symbol.asyncDispose]: () => one.destroy() }
@@ -56,21 +65,48 @@ describe.skipIf(missing !== null)('etcd', () => {
     await restored.server.stop()
     await restored.server.backUp()
     await restored.server.start()
-    const told: string[] = []
-    const losses: string[] = []
-    await using _watch = await store.watch('', revision, {
-      changed: events => told.push(...events.map(event => (event.type === 'put' ? event.entry.key : ''))),
-      lost: error => losses.push(error.message),
-    })
+    const said: (string | boolean)[] = []
+    await using _watch = await store.watch('', revision, recorder(said))
     const settled = { timeout: 10_000 }
     for (const key of ['b', 'c']) {
       await expect.poll(() => put(store, key).then(() => 'done', String), settled).toBe('done')
     }
-    await expect.poll(() => told, settled).toEqual(expect.arrayContaining(['c']))
+    await expect.poll(() => said, settled).toContain('c')
     await restored.server.stop()
     await restored.server.restore()
     await restored.server.start()
-    await expect.poll(() => losses, settled).toEqual([expect.stringContaining('it was restored')])
+    await expect.poll(() => said.at(-1), settled).toMatch('it was restored')
+  })
+
+  test('etcd: a watch on a member without a leader knows that it is cut off', async () => {
+    const [here, other] = await EtcdServer.createCluster(2)
+    try {
+      await using store = openEtcdStore({ endpoints: [here!.endpoint] })
+      const said: (string | boolean)[] = []
+      await using _watch = await store.watch('', 0n, recorder(said))
+      await expect.poll(() => said, { timeout: 10_000 }).toEqual([true])
+      await other!.stop()
+      await expect.poll(() => said.slice(0, 2), { timeout: 10_000 }).toEqual([true, false])
+    } finally {
+      await Promise.all([here!.destroy(), other!.destroy()])
+    }
+  })
+
+  test('etcd: watches follow the calls to another member, and miss nothing', async () => {
+    await using store = open('move/')
+    const endpoints = new EtcdEndpoints({
+      endpoints: [server.endpoint, server.endpoint.replace('127.0.0.1', 'localhost')],
+    })
+    const { revision } = await put(store, 'a')
+    const said: (string | boolean)[] = []
+    const keys = new EtcdKeys('move/')
+    const watch = new EtcdWatch(endpoints, keys, '', revision, recorder(said), () => {})
+    await expect.poll(() => said).toEqual([true, 'a'])
+    endpoints.preferNext(endpoints.preferred)
+    await put(store, 'b')
+    await expect.poll(() => said).toEqual([true, 'a', false, true, 'b'])
+    await watch[Symbol.asyncDispose]()
+    endpoints.close()
   })
 
   test('etcd: a member that does not answer costs one failed call, then another is asked', async () => {

@@ -19,6 +19,7 @@ export class EtcdWatch implements Watch {
   readonly #listener: WatchListener
   readonly #onEnd: (watch: EtcdWatch) => void
   #next: bigint
+  readonly #stopListening: () => void
   #stream: WatchStream | null = null
   #retry: NodeJS.Timeout | null = null
   #retryAfterMs: number = RECONNECT_AFTER_MS.first
@@ -39,6 +40,7 @@ export class EtcdWatch implements Watch {
     this.#next = startRevision
     this.#listener = listener
     this.#onEnd = onEnd
+    this.#stopListening = endpoints.onMove(() => this.#move())
     this.#connectSoon(0)
   }
 
@@ -90,6 +92,16 @@ export class EtcdWatch implements Watch {
     this.#retryAfterMs = Math.min(2 * this.#retryAfterMs, RECONNECT_AFTER_MS.most)
   }
 
+  /** The member that it is on does not answer calls: it may be cut off, and would tell nothing. */
+  #move(): void {
+    const stream = this.#stream
+    if (stream === null) return
+    this.#stream = null
+    stream.cancel()
+    this.#listener.connected?.(false)
+    this.#connectSoon(0)
+  }
+
   #received(response: IWatchResponse): void {
     this.#retryAfterMs = RECONNECT_AFTER_MS.first
     if (response.created) this.#listener.connected?.(true)
@@ -128,6 +140,7 @@ export class EtcdWatch implements Watch {
   #end(): void {
     if (this.#ended) return
     this.#ended = true
+    this.#stopListening()
     if (this.#retry !== null) clearTimeout(this.#retry)
     this.#stream?.cancel()
     this.#stream = null
