@@ -3,7 +3,7 @@ import type { MetadataStore } from '../metadata/metadata-store.ts'
 import type { Catalogue } from './catalogue.ts'
 import { change, type Draft } from './draft.ts'
 import type { EventSource } from './events.ts'
-import { keys, type PeerValue } from './layout.ts'
+import { keys, type PeerValue, rangesOf } from './layout.ts'
 
 export interface PeerOperationsOptions {
   readonly metadata: MetadataStore
@@ -52,12 +52,16 @@ export class PeerOperations {
     })
   }
 
-  /** How many ranges of all volumes are placed on the peer of this number. */
+  /**
+   * How many ranges of all volumes are placed on the peer of this number; not what is placed for a size that a volume has not
+   * come to have yet, which a resize looks at again before it ends.
+   */
   rangesOn(number: number): number {
     const { model } = this.#options.catalogue
     let ranges = 0
     for (const name of model.volumeNames) {
-      for (const peers of model.placement(name)) if (peers.includes(number)) ranges++
+      const placement = model.placement(name).slice(0, rangesOf(model.volume(name)!.sizeBytes))
+      for (const peers of placement) if (peers.includes(number)) ranges++
     }
     return ranges
   }

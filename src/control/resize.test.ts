@@ -98,6 +98,75 @@ test('resize: refused also where the owner wrote over the new ranges when it put
   expect((await head()).sizeBytes).toBe(GIB)
 })
 
+/** Of a resize that has come as far as to place its ranges, then to fail. */
+async function failToGrow(): Promise<void> {
+  for (const id of ['peer-1', 'b', 'c', 'd']) await register(id)
+  await world.control.createVolume({ name: 'demo', sizeBytes: GIB, replicas: 1 })
+  world.host.step = what => {
+    if (what.startsWith('add')) throw new Error('a peer cannot be reached')
+  }
+  await expect(world.control.resizeVolume('demo', MANY_RANGES * 4 * GIB)).rejects.toThrow('cannot be reached')
+  world.host.step = () => {}
+}
+
+/** The last of those that have nothing of the volume, no longer up. */
+async function loseOneThatIsNew(): Promise<{ readonly id: string; readonly number: number }> {
+  const [[first]] = (await ranges()) as [[number]]
+  const lost = first === 4 ? { id: 'c', number: 3 } : { id: 'd', number: 4 }
+  const gone = { do: 'delete', key: keys.registration(lost.id) } as const
+  await world.store.transact({ compare: [], success: [gone] })
+  return lost
+}
+
+test('resize: what one that failed has placed on peers that are down by now is placed anew', async () => {
+  await failToGrow()
+  const { number } = await loseOneThatIsNew()
+  expect((await ranges()).flat()).toContain(number)
+  await world.control.resizeVolume('demo', (MANY_RANGES - 1) * 4 * GIB)
+  const [last, rest] = [await ranges(1), await ranges()]
+  expect([...rest, ...last.slice(0, -1)].flat()).not.toContain(number)
+  expect([...rest, ...last]).toHaveLength(MANY_RANGES)
+})
+
+test('resize: what one that failed has placed on a peer does not keep it from being removed', async () => {
+  await failToGrow()
+  const { id } = await loseOneThatIsNew()
+  expect(await world.control.showPeer(id)).toMatchObject({ ranges: 0 })
+  await world.control.removePeer(id, { force: false })
+})
+
+test('resize: refused where a peer that it would grow onto is removed meanwhile', async () => {
+  for (const id of ['peer-1', 'b', 'c', 'd']) await register(id)
+  await world.control.createVolume({ name: 'demo', sizeBytes: GIB, replicas: 1 })
+  world.host.step = async what => {
+    if (!what.startsWith('add')) return
+    world.host.step = () => {}
+    await world.control.removePeer((await loseOneThatIsNew()).id, { force: false })
+  }
+  const grown = world.control.resizeVolume('demo', MANY_RANGES * 4 * GIB)
+  await expect(grown).rejects.toMatchObject({ code: 'ERR_METADATA_CONFLICT' })
+  expect(await world.control.resizeVolume('demo', MANY_RANGES * 4 * GIB)).toMatchObject({
+    sizeBytes: MANY_RANGES * 4 * GIB,
+  })
+})
+
+test('resize: refused where another one has placed ranges on peers that only that one knows', async () => {
+  for (const id of ['peer-1', 'b', 'c']) await register(id)
+  await world.control.createVolume({ name: 'demo', sizeBytes: GIB, replicas: 1 })
+  world.host.step = async what => {
+    if (!what.startsWith('add')) return
+    world.host.step = () => {
+      throw new Error('a peer cannot be reached')
+    }
+    await register('d')
+    await expect(world.control.resizeVolume('demo', 2 * MANY_RANGES * 4 * GIB)).rejects.toThrow()
+    world.host.step = () => {}
+  }
+  const grown = world.control.resizeVolume('demo', MANY_RANGES * 4 * GIB)
+  await expect(grown).rejects.toMatchObject({ code: 'ERR_METADATA_CONFLICT' })
+  expect((await head()).sizeBytes).toBe(GIB)
+})
+
 test('minimum: M rises at the owner, when every range has so many in sync', async () => {
   await world.control.createVolume({ name: 'demo', sizeBytes: GIB, replicas: 1 })
   const owner = { peer: 'peer-1', number: 1, epoch: 2, incarnation: '' }

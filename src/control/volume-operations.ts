@@ -161,19 +161,19 @@ export class VolumeOperations {
     if (sizeBytes === before.sizeBytes) return
     const grown = { ...before, sizeBytes }
     const lastPage = pagesOf(before.sizeBytes) - 1
-    const peers = await this.#peers()
+    const peers = await this.#upOf(await this.#peers())
     await this.#place(name, grown, lastPage, peers)
-    await this.#addReplicas(name, before, sizeBytes)
+    const prepared = await this.#addReplicas(name, before, sizeBytes)
     await this.#change(async draft => {
       const head = await readyHead(draft, name)
       if (head.uuid !== before.uuid) throw new HoldfastError('ERR_METADATA_CONFLICT')
       refuseShrink(name, head, sizeBytes)
       // An owner that has moved ranges since wrote this page as it knew it: without the new ranges.
-      const { ranges } = await placeRest(draft, name, { ...head, sizeBytes }, lastPage, peers)
-      this.#refuseUnserved(name, head, lastPage * RANGES_PER_PAGE, [
-        ...ranges,
-        ...(await this.#placedFrom(name, lastPage + 1, sizeBytes)),
-      ])
+      const page = await placeRest(draft, name, { ...head, sizeBytes }, lastPage, peers, head.sizeBytes)
+      const first = lastPage * RANGES_PER_PAGE
+      const placed = [...page.ranges, ...(await this.#placedFrom(name, lastPage + 1, sizeBytes))]
+      await this.#refuseUnprepared(name, placed.slice(rangesOf(head.sizeBytes) - first), prepared)
+      this.#refuseUnserved(name, head, first, placed)
       draft.put('volume', keys.head(name), { ...head, sizeBytes })
       const sizes = `from ${formatSize(head.sizeBytes)} to ${formatSize(sizeBytes)}`
       draft.event('volume.resized', name, `volume ${name} grew ${sizes}`)
@@ -260,7 +260,10 @@ export class VolumeOperations {
     return iqns.find(iqn => isGuarded(model.target(iqn)!)) ?? null
   }
 
-  /** Writes the placement from `fromPage` on, keeping what is placed; in as many transactions as it takes. */
+  /**
+   * Writes the placement from `fromPage` on, keeping that of the ranges that the volume has; in as many transactions as it
+   * takes.
+   */
   async #place(
     name: string,
     head: VolumeHead,
@@ -272,19 +275,27 @@ export class VolumeOperations {
       await this.#change(async draft => {
         const now = await draft.read('volume', keys.head(name))
         if (now?.uuid !== head.uuid) throw new HoldfastError('ERR_METADATA_CONFLICT')
-        for (let page = first; page < Math.min(first + PAGES_PER_TRANSACTION, pages); page++)
-          await placeRest(draft, name, head, page, peers)
+        let isOther = false
+        for (let page = first; page < Math.min(first + PAGES_PER_TRANSACTION, pages); page++) {
+          const placed = await placeRest(draft, name, head, page, peers, now.sizeBytes)
+          isOther ||= placed.isOther
+        }
+        // A resize that has counted on what was placed there has to look again.
+        if (isOther) draft.put('volume', keys.head(name), now)
       })
     }
   }
 
-  async #addReplicas(name: string, before: VolumeHead, sizeBytes: number): Promise<void> {
-    const placement = this.#options.catalogue.model.placement(name)
-    const ranges = rangesOf(before.sizeBytes)
-    const known = new Set(placement.slice(0, ranges).flat())
-    const newcomers = [...new Set(placement.slice(ranges).flat())].filter(peer => !known.has(peer))
-    if (newcomers.length === 0) return
-    await this.#options.host.addReplicas(recordOf(name, { ...before, sizeBytes }), newcomers)
+  /** Answers which peers have the volume then. */
+  async #addReplicas(name: string, before: VolumeHead, sizeBytes: number): Promise<Set<number>> {
+    const placement = this.#options.catalogue.model.placement(name).slice(0, rangesOf(sizeBytes))
+    const known = new Set(placement.slice(0, rangesOf(before.sizeBytes)).flat())
+    const all = new Set(placement.flat())
+    const newcomers = [...all].filter(peer => !known.has(peer))
+    if (newcomers.length > 0) {
+      await this.#options.host.addReplicas(recordOf(name, { ...before, sizeBytes }), newcomers)
+    }
+    return all
   }
 
   /** What the pages from this one on hold, which no owner writes before the volume has those ranges. */
@@ -292,9 +303,21 @@ export class VolumeOperations {
     const { metadata } = this.#options
     const numbers = Array.from({ length: Math.max(0, pagesOf(sizeBytes) - page) }, (_, i) => page + i)
     const entries = await Promise.all(numbers.map(number => metadata.get(keys.page(name, number))))
-    return entries.flatMap(entry =>
-      entry === null ? [] : decodeValue('placement', entry.key, entry.value).ranges,
-    )
+    return entries
+      .flatMap(entry => (entry === null ? [] : decodeValue('placement', entry.key, entry.value).ranges))
+      .slice(0, Math.max(0, rangesOf(sizeBytes) - page * RANGES_PER_PAGE))
+  }
+
+  /** Another resize may have placed the new ranges otherwise meanwhile, and a peer of theirs may have been removed. */
+  async #refuseUnprepared(
+    name: string,
+    fresh: PlacementPage['ranges'],
+    prepared: ReadonlySet<number>,
+  ): Promise<void> {
+    const there = new Set((await this.#peers()).map(({ value }) => value.number))
+    if (fresh.flat().every(peer => prepared.has(peer) && there.has(peer))) return
+    const message = `the peers that volume '${name}' would grow onto have changed meanwhile: try again`
+    throw new HoldfastError('ERR_METADATA_CONFLICT', message)
   }
 
   /**
@@ -348,19 +371,28 @@ export class VolumeOperations {
   }
 }
 
-/** What of this page is not placed yet, if anything: somebody else may have placed more. */
+/**
+ * The page for the size of `head`. Ranges of a volume of `presentBytes` stay as they are; those beyond are nobody's yet, and
+ * where a resize that failed has placed them may be gone by now. `isOther`: such ones are placed otherwise.
+ */
 async function placeRest(
   draft: Draft,
   name: string,
   head: VolumeHead,
   page: number,
   peers: readonly PlaceablePeer[],
-): Promise<PlacementPage> {
-  const kept = await draft.read('placement', keys.page(name, page))
-  const placed = placePage(page, head, peers, kept?.ranges)
-  if (kept !== null && placed.ranges.length <= kept.ranges.length) return kept
-  draft.put('placement', keys.page(name, page), placed)
-  return placed
+  presentBytes: number,
+): Promise<PlacementPage & { readonly isOther: boolean }> {
+  const kept = (await draft.read('placement', keys.page(name, page)))?.ranges ?? []
+  const present = kept.slice(0, Math.max(0, rangesOf(presentBytes) - page * RANGES_PER_PAGE))
+  const { ranges } = placePage(page, head, peers, present)
+  const isSame = (at: number) => JSON.stringify(ranges[at]) === JSON.stringify(kept[at])
+  const isOther = kept.slice(0, ranges.length).some((_, at) => !isSame(at))
+  if (isOther || ranges.length > kept.length) {
+    // Somebody else may have placed more.
+    draft.put('placement', keys.page(name, page), { ranges: [...ranges, ...kept.slice(ranges.length)] })
+  }
+  return { ranges, isOther }
 }
 
 async function refuseTakenTarget(draft: Draft, iqn: string): Promise<void> {
