@@ -106,16 +106,18 @@ export class ClusterControl implements Control {
   }
 
   async deleteVolume(name: string, { force }: { force: boolean }): Promise<Job> {
-    const { serving, volumes, jobs } = this.#parts
+    const { serving, volumes, jobs, catalogue } = this.#parts
     const release = serving.withhold(name)
     try {
-      const shown = await this.showVolume(name)
-      if (!force) await this.refuseVolumeInUse(name)
+      // One whose creation was left unfinished has been shown to nobody.
+      const isUnfinished = catalogue.model.volume(name)?.state === 'creating'
+      const usedBytes = isUnfinished ? 0 : (await this.showVolume(name)).usedBytes
+      if (!force && !isUnfinished) await this.refuseVolumeInUse(name)
       const sessions = this.#parts.view.sessionsOf(name)
       await this.#kickAll(sessions, `volume ${name} is being deleted`)
       const head = await volumes.beginDelete(name)
       const running = jobs.find('delete', name)
-      return running ?? this.finishDelete(name, head, shown.usedBytes)
+      return running ?? this.finishDelete(name, head, usedBytes)
     } finally {
       release()
     }

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ControlWorld } from '../../test/lib/control-world.ts'
 import type { MetadataStore, Transaction } from '../metadata/metadata-store.ts'
-import { decodeValue, keys } from './layout.ts'
+import { decodeValue, encodeValue, keys, type RegistrationValue } from './layout.ts'
 
 const GIB = 2 ** 30
 /** 120 placement pages: more than one transaction takes. */
@@ -147,6 +147,66 @@ describe('crashes', () => {
       expect(crashes).toBeGreaterThanOrEqual(3)
     })
   }
+
+  test('create: what cannot be undone at once is undone once the metadata are there again', async () => {
+    let isAway = false
+    await world.stop()
+    await world.start(store => ({
+      ...new Crash(0, 'before').wrap(store),
+      transact: async transaction => {
+        if (isAway) throw new Error('the metadata are away')
+        return store.transact(transaction)
+      },
+    }))
+    world.host.step = what => {
+      if (what !== 'create new') return
+      isAway = true
+      throw new Error('a peer cannot be reached')
+    }
+    await expect(world.control.createVolume({ name: 'new', sizeBytes: GIB })).rejects.toThrow('be reached')
+    expect((await world.store.get(keys.head('new')))?.value.toString()).toContain('"state":"creating"')
+    isAway = false
+    await expect.poll(() => world.store.get(keys.head('new')), { timeout: 10_000 }).toBeNull()
+    expect(await expectWhole()).toEqual(['kept'])
+  })
+
+  /** As a peer leaves it that stops while it creates a volume. */
+  async function leaveUnfinished(by: string): Promise<void> {
+    const entry = (await world.store.get(keys.head('kept')))!
+    const ready = decodeValue('volume', entry.key, entry.value)
+    const head = { ...ready, uuid: 'u', state: 'creating', pending: { kind: 'create', by } } as const
+    const value = encodeValue('volume', head)
+    await world.store.transact({ compare: [], success: [{ do: 'put', key: keys.head('new'), value }] })
+    // What control does is answered when its catalogue has come so far.
+    await world.control.setVolume('kept', { readOnly: !ready.readOnly })
+  }
+
+  test('delete: takes what a peer was creating that is gone, or this one has given up', async () => {
+    for (const by of ['another', 'peer-1']) {
+      await leaveUnfinished(by)
+      await world.control.deleteVolume('new', { force: false })
+      await world.jobsDone()
+      expect(await expectWhole()).toEqual(['kept'])
+    }
+  })
+
+  test('delete: leaves alone what is being created', async () => {
+    const registration = encodeValue('registration', { number: 2 } as RegistrationValue)
+    const key = keys.registration('another')
+    await world.store.transact({ compare: [], success: [{ do: 'put', key, value: registration }] })
+    await leaveUnfinished('another')
+    const deleted = () => world.control.deleteVolume('new', { force: true })
+    await expect(deleted()).rejects.toMatchObject({ code: 'ERR_VOLUME_NOT_FOUND' })
+    await world.store.transact({ compare: [], success: [{ do: 'delete', key }] })
+    await deleted()
+    await world.jobsDone()
+    world.host.step = async what => {
+      if (what !== 'create new') return
+      await expect(deleted()).rejects.toMatchObject({ code: 'ERR_VOLUME_NOT_FOUND' })
+    }
+    await world.control.createVolume({ name: 'new', sizeBytes: GIB })
+    expect(await expectWhole()).toEqual(['kept', 'new'])
+  })
 
   test('create: a host that fails leaves neither a name nor space behind, without a restart', async () => {
     world.host.step = what => {

@@ -139,6 +139,7 @@ export async function openControl(options: ControlOptions): Promise<ControlPlane
     sessions,
     async [Symbol.asyncDispose]() {
       await serving[Symbol.asyncDispose]()
+      volumes[Symbol.dispose]()
       raiser[Symbol.dispose]()
       peerWatch[Symbol.dispose]()
       lostRights[Symbol.dispose]()

@@ -5,6 +5,7 @@ import { formatSize } from '../lib/sizes.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
 import { NO_LIMITS } from '../volume/throttle/volume-limits.ts'
 import type { Catalogue } from './catalogue.ts'
+import { type Clock, wallClock } from './clock.ts'
 import type { NewVolume, VolumeChange } from './control.ts'
 import { change, type Draft } from './draft.ts'
 import type { EventSource } from './events.ts'
@@ -28,6 +29,9 @@ import { BLOCK_SIZE_DEFAULT, checkVolumeSize, naaOfVolume, parseBlockSize, recor
 /** Placement pages in one transaction; with the head, the target and an event it stays below 128. */
 const PAGES_PER_TRANSACTION = 100
 
+/** Between two attempts to undo what could not be created. */
+const UNDO_AGAIN_MS = 1000
+
 export interface VolumeOperationsOptions {
   readonly metadata: MetadataStore
   readonly catalogue: Catalogue
@@ -36,6 +40,7 @@ export interface VolumeOperationsOptions {
   readonly peerId: string
   readonly naaCompanyId: string
   readonly now: () => number
+  readonly clock?: Clock
 }
 
 export function newTarget(createdAt: string, luns: TargetValue['luns'] = []): TargetValue {
@@ -63,16 +68,23 @@ export async function targetsWith(metadata: MetadataStore, volume: string): Prom
 }
 
 /** What happens to volumes in the metadata, step by step, each step safe to be the last before a crash. */
-export class VolumeOperations {
+export class VolumeOperations implements Disposable {
   readonly #options: VolumeOperationsOptions
+  /** Uuids of what is being created here now. */
+  readonly #creating = new Set<string>()
+  #stopped = false
 
   constructor(options: VolumeOperationsOptions) {
     this.#options = options
   }
 
+  [Symbol.dispose](): void {
+    this.#stopped = true
+  }
+
   /**
    * Entered as 'creating', placed, made durable on the bricks, and only then shown with its target. What fails
-   * in between is undone, now or by recover().
+   * in between is undone, as soon as that is possible.
    */
   async create(wanted: NewVolume): Promise<void> {
     const { host, now, naaCompanyId, peerId } = this.#options
@@ -104,18 +116,21 @@ export class VolumeOperations {
       ...(areNone(limits) ? {} : { limits }),
     }
     const target = wanted.target === false ? null : TARGET_PREFIX + name
-    await this.#change(async draft => {
-      await refuseTaken(draft, name, target)
-      draft.put('volume', keys.head(name), head)
-    })
+    this.#creating.add(uuid)
     try {
+      // Where that fails it may have been entered all the same.
+      await this.#change(async draft => {
+        await refuseTaken(draft, name, target)
+        draft.put('volume', keys.head(name), head)
+      })
       await this.#place(name, head, 0, peers)
       await host.createVolume(recordOf(name, head))
       await this.#show(name, head, target)
     } catch (error) {
-      // If this fails too, recover() does it after a restart.
-      await this.#undo(name, head).catch(() => {})
+      await this.#undo(name, head).catch(() => this.#undoLater(name, head))
       throw error
+    } finally {
+      this.#creating.delete(uuid)
     }
   }
 
@@ -182,15 +197,16 @@ export class VolumeOperations {
 
   /**
    * From this transaction on nobody sees the volume: it leaves all targets, and its own target goes with it.
-   * Idempotent while it is being deleted. The bricks follow in finishDelete().
+   * Idempotent while it is being deleted. The bricks follow in finishDelete(). One that is still being created is there for
+   * nobody but this, and only once nobody creates it any more.
    */
   async beginDelete(name: string): Promise<VolumeHead> {
     const { result } = await this.#change(async draft => {
       const head = await draft.read('volume', keys.head(name))
       if (head?.state === 'deleting') return head
-      const ready = await readyHead(draft, name)
+      const isLeft = head?.state === 'creating' && (await this.#isLeftBehind(draft, head))
       const deleting: VolumeHead = {
-        ...ready,
+        ...(isLeft ? head : await readyHead(draft, name)),
         state: 'deleting',
         pending: { kind: 'delete', by: this.#options.peerId },
       }
@@ -345,6 +361,21 @@ export class VolumeOperations {
         draft.put('target', keys.target(target), newTarget(head.createdAt, luns))
       }
       draft.event('volume.created', name, `volume ${name} of ${formatSize(head.sizeBytes)} was created`)
+    })
+  }
+
+  /** Who was creating it has given up, or is not there any more. */
+  async #isLeftBehind(draft: Draft, { uuid, pending }: VolumeHead): Promise<boolean> {
+    const { peerId } = this.#options
+    if (pending === null || pending.by === peerId) return !this.#creating.has(uuid)
+    return (await draft.read('registration', keys.registration(pending.by))) === null
+  }
+
+  /** Until it succeeds, or recover() does it after a restart. */
+  #undoLater(name: string, head: VolumeHead): void {
+    const { clock = wallClock } = this.#options
+    clock.after(UNDO_AGAIN_MS, () => {
+      if (!this.#stopped) this.#undo(name, head).catch(() => this.#undoLater(name, head))
     })
   }
 

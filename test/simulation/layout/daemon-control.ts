@@ -129,6 +129,7 @@ export class DaemonControl implements CopyPlanner {
         peerId,
         naaCompanyId: NAA_COMPANY_ID_DEFAULT,
         now: () => world.loop.nowMs,
+        clock: process,
       }),
     }
     new MinimumRaiser({ catalogue, replicas, peerId, log, clock: process })
