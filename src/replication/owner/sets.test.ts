@@ -93,6 +93,24 @@ test('sets: a brick that joined everywhere is out no more', () => {
   expect(whole.setVersion).toBe(without.setVersion + 2)
 })
 
+test('sets: a new brick is out where it has left, though the one before it was in sync there', () => {
+  const placement = [
+    [1, 2, 3],
+    [1, 2, 3],
+    [1, 2, 3],
+  ]
+  const before = { uuid: 'b3', since: 4, inSync: '01' }
+  const now = { uuid: 'c3', since: 6, inSync: '06' }
+  const joined = addMember({ ...head, out: [before, now] }, placement, names, 'c3', new Set([1]))
+  expect(joined.out).toEqual([{ uuid: 'c3', since: 0, inSync: '02' }])
+  expect(inSyncSets(joined, placement, names)).toEqual([
+    [1, 2],
+    [1, 2, 3],
+    [1, 2],
+  ])
+  expect(addMember(joined, placement, names, 'c3', new Set([0, 2])).out).toEqual([])
+})
+
 test('sets: a brick whose missing ranges have all moved away is out no more', () => {
   const placement = [
     [1, 2, 3],

@@ -95,7 +95,10 @@ export function withoutMoved(head: VolumeHead, placement: Placement, names: Bric
   return out.length === head.out.length ? head : { ...head, out }
 }
 
-/** The head after a brick joined these ranges; its entry goes when it is in sync wherever it is placed. */
+/**
+ * The head after a brick joined these ranges; its entry goes when it is in sync wherever it is placed. A peer has several
+ * where its brick is a new one and has left ranges too: it is in sync only where all of them say so.
+ */
 export function addMember(
   head: VolumeHead,
   placement: Placement,
@@ -106,13 +109,16 @@ export function addMember(
   const peer = names.peerOf(brickUuid)
   const isOurs = (out: OutBrick) =>
     out.uuid === brickUuid || (peer !== null && names.peerOf(out.uuid) === peer)
-  const entry = head.out.find(isOurs)
+  const entries = head.out.filter(isOurs)
+  const [entry] = entries
   if (entry === undefined) return head
-  const has = (range: number) => ranges.has(range) || isInSync(entry, range)
+  const has = (range: number) => ranges.has(range) || entries.every(out => isInSync(out, range))
   const complete = placement.every((peers, range) => peer === null || !peers.includes(peer) || has(range))
   const others = head.out.filter(out => !isOurs(out))
   const all = Math.max(placement.length, rangesOf(head.sizeBytes))
-  const out = complete ? others : [...others, { ...entry, inSync: encodeInSync(all, has) }]
+  // Of several nobody can say any more what the brick there builds on: it is compared whole.
+  const { uuid, since } = entries.length === 1 ? entry : { uuid: brickUuid, since: 0 }
+  const out = complete ? others : [...others, { uuid, since, inSync: encodeInSync(all, has) }]
   return { ...head, out, setVersion: head.setVersion + 1 }
 }
 
