@@ -28,3 +28,12 @@ test('connection: what comes by an older one is refused, and so is an older hell
   connections.open(FROM, 3)
   expect([connections.current(FROM, 2), connections.current(FROM, 3)?.number]).toEqual([null, 3])
 })
+
+test('connection: a peer with a new brick is let in, though that has been opened less often', () => {
+  const connections = new SenderConnections()
+  connections.open({ ...FROM, brickUuid: 'old', openCounter: 5 }, 2)
+  expect(connections.open({ ...FROM, brickUuid: 'old', openCounter: 4, incarnation: 'j' }, 1)).toBe('stale')
+  const from = { ...FROM, brickUuid: 'new', incarnation: 'k' }
+  expect(connections.open(from, 1)).not.toBe('stale')
+  expect(connections.current(from, 1)?.number).toBe(1)
+})

@@ -3,6 +3,7 @@ import type { PeerIdentity } from '../peer-network.ts'
 /** One connection of another daemon, and what came by it that has not ended. PROTOCOL rule 3. */
 export class SenderConnection {
   readonly number: number
+  readonly brickUuid: string
   readonly openCounter: number
   readonly incarnation: string
   #inFlight = 0
@@ -13,6 +14,7 @@ export class SenderConnection {
   constructor(from: PeerIdentity, number: number, before: SenderConnection | null) {
     this.#before = before
     this.number = number
+    this.brickUuid = from.brickUuid
     this.openCounter = from.openCounter
     this.incarnation = from.incarnation
   }
@@ -45,7 +47,8 @@ export class SenderConnections {
   open(from: PeerIdentity, number: number): SenderConnection | 'stale' | null {
     const before = this.#newest.get(from.peerNumber)
     if (before !== undefined) {
-      if (from.openCounter < before.openCounter) return 'stale'
+      // The counter of a new brick in the place of another one begins anew.
+      if (from.brickUuid === before.brickUuid && from.openCounter < before.openCounter) return 'stale'
       if (from.incarnation === before.incarnation && number <= before.number) return 'stale'
     }
     this.#newest.set(from.peerNumber, new SenderConnection(from, number, before ?? null))
