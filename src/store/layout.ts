@@ -16,6 +16,7 @@ export const BLOCKS_PER_SLOT = SLOT_BYTES / BLOCK_BYTES
 export const REGIONS_PER_SEGMENT = SEGMENT_BYTES / REGION_BYTES
 export const REGIONS_PER_SLOT = SLOT_BYTES / REGION_BYTES
 export const SEGMENTS_PER_SLOT = SLOT_BYTES / SEGMENT_BYTES
+export const SEGMENTS_PER_RANGE = RANGE_BYTES / SEGMENT_BYTES
 export const ALL_SEGMENTS = 2 ** SEGMENTS_PER_SLOT - 1
 
 /** Slots in one data file: 1 TiB, because ext4 ends at 16 TiB. */

@@ -78,6 +78,8 @@ export interface ReplicaVolume extends VolumeExtents {
 
 /** One brick, as replication needs it. */
 export interface ReplicaStore {
+  /** The clock by which its segments are quiet. */
+  nowMs(): number
   readonly uuid: string
   readonly openCounter: number
   readonly state: 'warm' | 'cold'

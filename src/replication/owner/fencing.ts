@@ -1,11 +1,11 @@
 import { BlockStatus } from '../../block/block-status.ts'
 import type { VolumeHead } from '../../control/layout.ts'
+import { SEGMENTS_PER_RANGE } from '../../store/layout.ts'
 import { alignUp } from '../../volume/block-alignment.ts'
 import type { FenceAnswer } from '../messages.ts'
 import { PeerStatus } from '../peer-network.ts'
 import type { Member } from './member.ts'
 import type { OwnerNode } from './node.ts'
-import { SEGMENTS_PER_RANGE } from './replicated-extents.ts'
 import type { FenceState } from './serving-rule.ts'
 
 const RETRY_MS = 100

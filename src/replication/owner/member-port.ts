@@ -52,11 +52,15 @@ export class EpochMemberPort implements MemberPort {
   }
 
   async activeSegments(): Promise<readonly number[]> {
-    return (await this.#ask<SegmentsAnswer>({ what: 'segments' })).active
+    return (await this.segments()).active
   }
 
   async suspectSegments(): Promise<readonly number[]> {
-    return (await this.#ask<SegmentsAnswer>({ what: 'segments' })).suspect
+    return (await this.segments()).suspect
+  }
+
+  segments(): Promise<SegmentsAnswer> {
+    return this.#ask<SegmentsAnswer>({ what: 'segments' })
   }
 
   async digestRegions(firstRegion: number, count: number): Promise<readonly RegionDigest[]> {

@@ -235,6 +235,7 @@ export class OperationSlot implements Piece {
     if (this.number === 0) this.number = this.#owner.nextNumber()
     if (this.number === 0) return this.#park()
     this.#phase = Phase.changing
+    if (this.#class!.local === null) this.#owner.wroteElsewhere(this.offsetBytes, this.lengthBytes)
     for (const member of this.#class!.members) member.changes++
     this.#begin(this.#class!.members)
     for (const { gate, member } of this.#owner.gates) {

@@ -2,7 +2,9 @@ import { BlockStatus } from '../../block/block-status.ts'
 import { keys, type VolumeHead } from '../../control/layout.ts'
 import { HoldfastError } from '../../errors/holdfast-error.ts'
 import type { Compare, KeyValue } from '../../metadata/metadata-store.ts'
+import { SEGMENTS_PER_RANGE } from '../../store/layout.ts'
 import { OperationQueue } from '../../volume/operation-queue.ts'
+import type { SegmentsAnswer } from '../messages.ts'
 import type { LoggedOperation, OperationFate } from '../operation-log.ts'
 import { PeerStatus } from '../peer-network.ts'
 import type { OwnedHere, OwnedStatistics } from '../replication.ts'
@@ -22,7 +24,7 @@ import type { EpochMemberPort } from './member-port.ts'
 import { MemberWatch } from './member-watch.ts'
 import type { OwnerNode } from './node.ts'
 import { ownedStatistics } from './owned-statistics.ts'
-import { type EpochRunner, ReplicatedExtents, SEGMENTS_PER_RANGE } from './replicated-extents.ts'
+import { type EpochRunner, ReplicatedExtents } from './replicated-extents.ts'
 import type { Leaver, Placement } from './sets.ts'
 
 /** What is in flight may take so long to end before a planned release becomes a plain one. */
@@ -79,7 +81,14 @@ export class Ownership implements OwnedHere, EpochRunner {
     const own = placement.some(peers => peers.includes(node.network.self.peerNumber))
       ? this.member(node.network.self.peerNumber)
       : null
-    this.extents = new ReplicatedExtents({ volumeUuid: uuid, epoch, timers: node.timers, runner: this, own })
+    this.extents = new ReplicatedExtents({
+      volumeUuid: uuid,
+      epoch,
+      timers: node.timers,
+      runner: this,
+      own,
+      clock: () => node.store.nowMs(),
+    })
     const ended = () => this.#ended
     this.sets = new EpochSets({
       name,
@@ -279,6 +288,10 @@ export class Ownership implements OwnedHere, EpochRunner {
       return this.port(member).order({ what: 'clearSegments', segments: segments.filter(isIn) })
     })
     await Promise.all(orders)
+  }
+
+  segmentsOf(member: Member): Promise<SegmentsAnswer> {
+    return this.port(member).segments()
   }
 
   repair(member: Member, offsetBytes: number): void {

@@ -4,10 +4,12 @@ import { BlockStatus } from '../../block/block-status.ts'
 import { RANGE_BYTES } from '../../control/layout.ts'
 import { HoldfastError } from '../../errors/holdfast-error.ts'
 import type { VolumeExtents } from '../../store/brick.ts'
-import { SEGMENT_BYTES } from '../../store/layout.ts'
+import { SEGMENTS_PER_RANGE } from '../../store/layout.ts'
+import type { SegmentsAnswer } from '../messages.ts'
 import type { PeerStatus } from '../peer-network.ts'
 import type { JoinGate } from '../resync/resync-ports.ts'
 import type { Timers } from '../timers.ts'
+import { ActivityElsewhere } from './activity-elsewhere.ts'
 import { CommitWindow } from './commit-window.ts'
 import type { Member } from './member.ts'
 import { OperationSlot } from './operation-slot.ts'
@@ -27,6 +29,8 @@ export interface EpochRunner {
   repair(member: Member, offsetBytes: number): void
   superseded(): void
   clear(segments: readonly number[]): Promise<void>
+  /** What is active on a member's brick. */
+  segmentsOf(member: Member): Promise<SegmentsAnswer>
 }
 
 export interface ReplicatedExtentsOptions {
@@ -36,12 +40,12 @@ export interface ReplicatedExtentsOptions {
   readonly runner: EpochRunner
   /** The own brick, when it holds a replica. */
   readonly own: Member | null
+  /** The brick's clock: quiet segments are asked for by it. */
+  readonly clock: () => number
 }
 
 /** Of what nobody else has to carry out: no member can have missed it. */
 const NO_NUMBER = 0
-
-export const SEGMENTS_PER_RANGE = RANGE_BYTES / SEGMENT_BYTES
 
 const NOBODY = new SetClass([], 1, false)
 
@@ -56,6 +60,7 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
   readonly #timers: Timers
   readonly #runner: EpochRunner
   readonly #own: Member | null
+  readonly #elsewhere: ActivityElsewhere
   readonly #window = new CommitWindow()
   readonly #idle: OperationSlot[] = []
   readonly #active = new Set<OperationSlot>()
@@ -77,6 +82,8 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
     this.#timers = options.timers
     this.#runner = options.runner
     this.#own = options.own
+    const ask = (member: Member) => this.#runner.segmentsOf(member)
+    this.#elsewhere = new ActivityElsewhere({ nowMs: options.clock, ask })
   }
 
   get failedAtBytes(): number {
@@ -187,15 +194,27 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
     throw new HoldfastError('ERR_BLOCK_UNAVAILABLE')
   }
 
-  /** Of the ranges in whose sets the own brick is: what is active elsewhere on it is what it must be asked about. */
+  /**
+   * Of ranges that the own brick is out of, what is active on it is what it must be asked about: their members say
+   * what may be cleared there.
+   */
   quietSegments(quietSinceMs: number, atMost: number): number[] {
     const quiet = this.#ownVolume?.quietSegments(quietSinceMs, Number.MAX_SAFE_INTEGER) ?? []
     const isIn = (segment: number) => this.classOf(Math.floor(segment / SEGMENTS_PER_RANGE)).local !== null
-    return quiet.filter(isIn).slice(0, atMost)
+    const here = quiet.filter(isIn)
+    const elsewhere = this.#elsewhere.quiet(quietSinceMs, atMost, this.#classes)
+    // Neither keeps the other from being cleared.
+    const ofElsewhere = Math.min(elsewhere.length, Math.max(Math.floor(atMost / 2), atMost - here.length))
+    return [...here.slice(0, atMost - ofElsewhere), ...elsewhere.slice(0, ofElsewhere)]
   }
 
-  clearSegments(segments: readonly number[]): Promise<void> {
-    return this.#runner.clear(segments)
+  async clearSegments(segments: readonly number[]): Promise<void> {
+    await this.#runner.clear(segments)
+    this.#elsewhere.cleared(segments)
+  }
+
+  wroteElsewhere(offsetBytes: number, lengthBytes: number): void {
+    this.#elsewhere.wrote(offsetBytes, lengthBytes)
   }
 
   nowMs(): number {
@@ -246,6 +265,7 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
   setClasses(classes: readonly SetClass[], everybody: readonly Member[], left: readonly Member[]): void {
     this.#classes = classes
     this.#everybody = everybody
+    this.#elsewhere.setsChanged()
     for (const member of left) for (const slot of [...this.#active]) slot.memberLeft(member)
     this.resumeParked()
   }

@@ -18,6 +18,8 @@ export interface SlotOwner {
   readonly everybody: readonly Member[]
   readonly flushesWait: boolean
   nowMs(): number
+  /** Something within one range is changed that the own brick is not in. */
+  wroteElsewhere(offsetBytes: number, lengthBytes: number): void
   classOf(range: number): SetClass
   /** Of operations that change something; 0: wait. */
   nextNumber(): number

@@ -5,12 +5,14 @@ import type { StoredReplica } from './stored-replica.ts'
 /** A brick, as replication asks for its volumes. */
 export class BrickReplicas implements ReplicaStore {
   badBlockFound: (volumeUuid: string, offsetBytes: number) => void = () => undefined
+  readonly nowMs: () => number
   readonly #brick: Brick
   readonly #find: (uuid: string) => StoredReplica | null
 
   /** `find` answers null where there is no descriptor. */
-  constructor(brick: Brick, find: (uuid: string) => StoredReplica | null) {
+  constructor(brick: Brick, nowMs: () => number, find: (uuid: string) => StoredReplica | null) {
     this.#brick = brick
+    this.nowMs = nowMs
     this.#find = find
   }
 

@@ -54,6 +54,10 @@ export class SimBrick implements ReplicaStore {
     return this.disk.uuid
   }
 
+  nowMs(): number {
+    return this.process.bootMs()
+  }
+
   get openCounter(): number {
     return this.disk.openCounter
   }

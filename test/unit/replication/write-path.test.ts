@@ -44,6 +44,8 @@ class FakeLink implements PeerLink {
 /** Two ranges with the members 1 and 2, and 3, which is joining behind a gate that wants everything. */
 function aVolume() {
   const failed: number[] = []
+  const cleared: number[] = []
+  const active = new Map<number, readonly number[]>()
   const links = [1, 2, 3].map(peer => new FakeLink(peer))
   const [one, two, joiner] = links.map(link => {
     const member = new Member(link.peerNumber, `b${link.peerNumber}`, link, null)
@@ -56,12 +58,14 @@ function aVolume() {
     epoch: 2,
     timers,
     own: null,
+    clock: () => timers.bootMs(),
     runner: {
       setVersion: 1,
       memberFailed: member => failed.push(member.peerNumber),
       repair: () => {},
       superseded: () => {},
-      clear: () => Promise.resolve(),
+      clear: async segments => void cleared.push(...segments),
+      segmentsOf: async ({ peerNumber }) => ({ active: active.get(peerNumber) ?? [], suspect: [] }),
     },
   })
   const install = (members: Member[], left: Member[], ofLastRange = members) =>
@@ -85,7 +89,7 @@ function aVolume() {
     extents.submit(operation)
     return ended
   }
-  return { links, one, two, joiner, extents, install, submit, refusals, failed, timers }
+  return { active, cleared, links, one, two, joiner, extents, install, submit, refusals, failed, timers }
 }
 
 test('flush: one that fails at a joiner ends the joining, and is acknowledged without it', () => {
@@ -238,4 +242,56 @@ test('extents: what is mapped is told once enough members grant, as a read is an
   extents.end()
   await turn()
   expect(answer).toBe('ERR_BLOCK_UNAVAILABLE')
+})
+
+const turn = () => new Promise<void>(resolve => setImmediate(resolve))
+
+test('quiet segments: of ranges that the own brick is not in, their members say what is active', async () => {
+  const { active, cleared, extents, timers } = aVolume()
+  active.set(1, [3, 1024 + 5]).set(2, [3, 4])
+  const quiet = async (sinceMs: number, atMost = 10) => {
+    extents.quietSegments(sinceMs, atMost)
+    await turn()
+    return extents.quietSegments(sinceMs, atMost)
+  }
+  expect(await quiet(timers.now - 1)).toEqual([])
+  const quietAt = timers.now
+  timers.pass(60_000)
+  expect(await quiet(quietAt)).toEqual([3, 1029, 4])
+  expect(await quiet(quietAt, 2)).toEqual([3, 1029])
+  await extents.clearSegments([3, 1029, 4])
+  expect(cleared).toEqual([3, 1029, 4])
+  expect(extents.quietSegments(timers.now, 10)).toEqual([])
+})
+
+test('quiet segments: the least recently written go first, and what is written to stays', async () => {
+  const { active, extents, submit, links, timers } = aVolume()
+  active.set(1, [0, 1, 2])
+  extents.quietSegments(timers.now, 10)
+  await turn()
+  const write = (segment: number) => {
+    timers.pass(1000)
+    submit(BlockKind.write, segment * 4 * 1024 ** 2)
+    for (const link of links) while (link.sent.length > 0) link.answer(BlockStatus.ok)
+    return timers.now
+  }
+  write(1)
+  const between = write(0)
+  write(2)
+  expect(extents.quietSegments(between, 10)).toEqual([1, 0])
+  expect(extents.quietSegments(timers.now, 10)).toEqual([1, 0, 2])
+})
+
+test('quiet segments: what a member keeps active is proposed again, but not at once', async () => {
+  const { active, extents, timers } = aVolume()
+  active.set(1, [7])
+  extents.quietSegments(timers.now, 10)
+  await turn()
+  timers.pass(60_000)
+  await extents.clearSegments(extents.quietSegments(timers.now, 10))
+  const clearedAt = timers.now
+  extents.quietSegments(clearedAt, 10)
+  await turn()
+  expect(extents.quietSegments(clearedAt - 1, 10)).toEqual([])
+  expect(extents.quietSegments(clearedAt, 10)).toEqual([7])
 })
