@@ -115,6 +115,8 @@ export async function openReplicatedPeers(options: ReplicatedPeersOptions): Prom
       rightsVersion: volume => catalogue.model.volume(volume)?.rightsVersion ?? 0,
       openState: owned => states.open(owned, peer.brick),
     })
+    const quiet = new QuietSegments(() => gateway.ownedVolumes, log)
+    closers.add('quiet segments', () => quiet[Symbol.dispose]())
     const replication = openReplication({
       network,
       store: peer.brick.replicas,
@@ -130,12 +132,11 @@ export async function openReplicatedPeers(options: ReplicatedPeersOptions): Prom
       config: { ejectAfterMs: ejectAfter, coldWaitMs: coldWait, etcdGraceMs: etcdGrace },
       planner,
       budget,
+      aboveActiveTarget: active => quiet.aboveTarget(active),
     })
     closers.add(`replication of ${peer.cluster.peerId}`, () => replication[Symbol.asyncDispose]())
     const handler = gateway.start(replication)
     network.serve(isFirst ? questions.answering(handler) : handler)
-    const quiet = new QuietSegments(() => gateway.ownedVolumes, log)
-    closers.add('quiet segments', () => quiet[Symbol.dispose]())
     peers.push({ ...peer, network, replication, gateway, membership })
   }
   peerAddress = await links.listen()

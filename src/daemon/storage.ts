@@ -49,7 +49,8 @@ export async function openStorage(
       bricks: entered.length,
       log,
       hasOwners: entered.length > 1 || metadata.etcd !== null,
-      // Where segments are over the target, the least recently written eighth is cleared; quiet ones go anyway.
+      // Where segments are over the target, the least recently written eighth is cleared; quiet ones go anyway. Owners
+      // of volumes with replicas hear of it with their grants.
       aboveActiveTarget: active => void host?.clearQuietSegments(0, Math.ceil(active / 8)),
     })
     const brick = await open.catch((error: Error) => {

@@ -103,6 +103,8 @@ export interface RenewedVolume {
 /** Volumes that were refused, with the epoch known here; all others are granted. */
 export interface RenewAnswer {
   readonly refused: readonly RenewedVolume[]
+  /** Segments that are active on the brick, where they are more than it wants: owners clear some. Rule 11. */
+  readonly activeSegments?: number
 }
 
 /** The highest that was persisted here, or asked for. */

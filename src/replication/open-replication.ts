@@ -115,7 +115,12 @@ class DaemonReplication implements Replication {
       isOwned: name => this.#owned.has(name) || this.#taking.has(name),
       taken: (name, taken) => this.#taken(name, taken),
     })
-    this.#grants = new GrantKeeper(this.#orders, timers, () => this.#owned.values())
+    this.#grants = new GrantKeeper(
+      this.#orders,
+      timers,
+      () => this.#owned.values(),
+      active => options.aboveActiveTarget?.(active),
+    )
     this.#ticker = new Ticker(timers, () => this.#owned.values())
   }
 

@@ -97,6 +97,8 @@ export interface ReplicationOptions {
   readonly planner?: CopyPlanner
   /** Without it copying is as fast as it gets. */
   readonly budget?: CopyBudget
+  /** A brick that volumes owned here lie on has more active segments than it wants: some should be cleared. */
+  readonly aboveActiveTarget?: (activeSegments: number) => void
 }
 
 /** A volume on the bricks of the peers it was placed on. */

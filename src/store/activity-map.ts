@@ -64,6 +64,11 @@ export class ActivityMap {
     return this.#activeSegments
   }
 
+  /** As activeSegments where that is above the target, else 0. */
+  get beyondTarget(): number {
+    return this.#activeSegments > ACTIVE_SEGMENTS_TARGET ? this.#activeSegments : 0
+  }
+
   /** Space for a slot's bits, so that setting them never runs out of it. 0 or a negative errno. */
   prepareSlot(slot: number): number {
     const at = PAGE_BYTES * (Math.floor(slot / SLOTS_PER_ACTIVITY_PAGE) + 1)
@@ -102,7 +107,7 @@ export class ActivityMap {
     this.#setWanted(slot, this.#wanted[slot]! | mask)
     this.#changedPages.add(Math.floor(slot / SLOTS_PER_ACTIVITY_PAGE))
     await this.#commits.commit()
-    if (this.#activeSegments > ACTIVE_SEGMENTS_TARGET) this.#aboveTarget(this.#activeSegments)
+    if (this.beyondTarget > 0) this.#aboveTarget(this.beyondTarget)
   }
 
   /** Marks segments clean; on disk with the next commit. Whatever they held must be durable. */

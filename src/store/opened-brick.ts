@@ -49,7 +49,7 @@ export class OpenedBrick implements Brick {
     this.#opened = opened
     this.#parts = opened.rooms.parts
     this.#maps = opened.maps
-    this.replicas = new BrickReplicas(this, this.#parts.clock, uuid => this.#find(uuid))
+    this.replicas = new BrickReplicas(this, this.#parts, uuid => this.#find(uuid))
     this.#resumeDeletions()
   }
 

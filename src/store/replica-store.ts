@@ -80,6 +80,8 @@ export interface ReplicaVolume extends VolumeExtents {
 export interface ReplicaStore {
   /** The clock by which its segments are quiet. */
   nowMs(): number
+  /** Segments that are active, of all volumes, while they are more than the target; else 0. PROTOCOL rule 11. */
+  activeBeyondTarget(): number
   readonly uuid: string
   readonly openCounter: number
   readonly state: 'warm' | 'cold'

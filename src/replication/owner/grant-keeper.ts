@@ -10,12 +10,20 @@ export class GrantKeeper {
   readonly #orders: Orders
   readonly #timers: Timers
   readonly #owned: () => Iterable<Ownership>
+  readonly #aboveTarget: (activeSegments: number) => void
   #timer: Timer | null = null
 
-  constructor(orders: Orders, timers: Timers, owned: () => Iterable<Ownership>) {
+  /** `aboveTarget`: a brick that was asked has so many active segments, more than it wants. PROTOCOL rule 11. */
+  constructor(
+    orders: Orders,
+    timers: Timers,
+    owned: () => Iterable<Ownership>,
+    aboveTarget: (activeSegments: number) => void,
+  ) {
     this.#orders = orders
     this.#timers = timers
     this.#owned = owned
+    this.#aboveTarget = aboveTarget
     this.#later()
   }
 
@@ -50,7 +58,8 @@ export class GrantKeeper {
     const terms = { volumeUuid: '', epoch: 0, setVersion: 0 }
     const { status, body } = await this.#orders.ask(peer, terms, { what: 'renew', volumes })
     if (status !== BlockStatus.ok) return
-    const refused = new Map((body as RenewAnswer).refused.map(({ uuid, epoch }) => [uuid, epoch]))
+    const { refused: refusedVolumes, activeSegments } = body as RenewAnswer
+    const refused = new Map(refusedVolumes.map(({ uuid, epoch }) => [uuid, epoch]))
     for (const ownership of owned) {
       if (ownership.ended) continue
       const known = refused.get(ownership.uuid)
@@ -58,5 +67,6 @@ export class GrantKeeper {
       else if (known > ownership.epoch) ownership.superseded()
       if (!ownership.ended) ownership.extents.refreshGrants()
     }
+    if (activeSegments !== undefined) this.#aboveTarget(activeSegments)
   }
 }

@@ -1,7 +1,7 @@
 import { BlockKind } from '../../block/block-operation.ts'
 import { BlockStatus } from '../../block/block-status.ts'
 import { HoldfastError } from '../../errors/holdfast-error.ts'
-import { asReplicaOrder, type ReplicaOrder, RequestFlag } from '../messages.ts'
+import { asReplicaOrder, type RenewAnswer, type ReplicaOrder, RequestFlag } from '../messages.ts'
 import { forgottenUntilMs } from '../owner/grants.ts'
 import {
   type IncomingRequest,
@@ -248,7 +248,9 @@ export class Replica implements PeerRequestHandler {
     const refusedVolumes = volumes
       .filter(({ uuid, epoch }) => this.volume(uuid)?.renew(epoch) !== true)
       .map(({ uuid }) => ({ uuid, epoch: this.volume(uuid)?.epoch ?? 0 }))
-    return { status: BlockStatus.ok, body: { refused: refusedVolumes } }
+    const answer: RenewAnswer = { refused: refusedVolumes }
+    const activeSegments = this.#store.activeBeyondTarget()
+    return { status: BlockStatus.ok, body: activeSegments === 0 ? answer : { ...answer, activeSegments } }
   }
 
   async #create(uuid: string, sizeBytes: number, epoch: number, setVersion: number): Promise<OrderOutcome> {

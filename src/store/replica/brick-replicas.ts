@@ -1,4 +1,5 @@
 import type { Brick } from '../brick.ts'
+import type { BrickParts } from '../brick-parts.ts'
 import type { ReplicaStore, ReplicaVolume } from '../replica-store.ts'
 import type { StoredReplica } from './stored-replica.ts'
 
@@ -6,13 +7,15 @@ import type { StoredReplica } from './stored-replica.ts'
 export class BrickReplicas implements ReplicaStore {
   badBlockFound: (volumeUuid: string, offsetBytes: number) => void = () => undefined
   readonly nowMs: () => number
+  readonly activeBeyondTarget: () => number
   readonly #brick: Brick
   readonly #find: (uuid: string) => StoredReplica | null
 
   /** `find` answers null where there is no descriptor. */
-  constructor(brick: Brick, nowMs: () => number, find: (uuid: string) => StoredReplica | null) {
+  constructor(brick: Brick, { clock, activity }: BrickParts, find: (uuid: string) => StoredReplica | null) {
     this.#brick = brick
-    this.nowMs = nowMs
+    this.nowMs = clock
+    this.activeBeyondTarget = () => activity.beyondTarget
     this.#find = find
   }
 
