@@ -1,6 +1,7 @@
 import type { BlockKind } from '../block/block-operation.ts'
 import type { OperationLog } from './operation-log.ts'
 import type { RegionDigest } from './replica-store.ts'
+import { runsOf, segmentsOf } from './segment-runs.ts'
 
 /**
  * Bodies of control requests to a replica, by `what`. Volume, epoch and setVersion are fields of the request
@@ -15,13 +16,14 @@ export type ReplicaOrder =
   | { readonly what: 'describe' }
   /**
    * Rule 6. `generation` is the head's: what is written from now on is stamped with it. `opening`: nothing of the
-   * epoch has been served yet.
+   * epoch has been served yet. `runs`: the sender can read segments as runs; older versions want and give lists.
    */
   | {
       readonly what: 'fence'
       readonly sizeBytes: number
       readonly generation: number
       readonly opening?: boolean
+      readonly runs?: boolean
     }
   /** Rule 4, one for all volumes that one daemon owns on the other's brick. */
   | { readonly what: 'renew'; readonly volumes: readonly RenewedVolume[] }
@@ -34,7 +36,8 @@ export type ReplicaOrder =
   /** The reconcile of the request's epoch ended and was flushed here. Rule 16. */
   | { readonly what: 'reconciled' }
   | { readonly what: 'clearSegments'; readonly segments: readonly number[] }
-  | { readonly what: 'segments' }
+  /** `runs`: as in fence. */
+  | { readonly what: 'segments'; readonly runs?: boolean }
   | { readonly what: 'trustSegments'; readonly segments: readonly number[] }
   | {
       readonly what: 'regionsSince'
@@ -141,6 +144,9 @@ export interface FenceAnswer {
   /** All active segments when not continuous. */
   readonly activeSegments: readonly number[]
   readonly suspectSegments: readonly number[]
+  /** Both as runs where those were asked for: the lists are empty then. */
+  readonly activeRuns?: readonly number[]
+  readonly suspectRuns?: readonly number[]
   /** Atomic writes that other members may have or not: reconcile keeps them whole. Of older versions: none. */
   readonly atomics?: readonly ByteSpan[]
   /** Of the epoch before. PROTOCOL rule 18. */
@@ -150,6 +156,21 @@ export interface FenceAnswer {
 export interface SegmentsAnswer {
   readonly active: readonly number[]
   readonly suspect: readonly number[]
+  /** As in FenceAnswer. */
+  readonly activeRuns?: readonly number[]
+  readonly suspectRuns?: readonly number[]
+}
+
+/** A fence's answer as it goes to a sender that reads runs. */
+export function fenceWithRuns(answer: FenceAnswer): FenceAnswer {
+  const [activeRuns, suspectRuns] = [runsOf(answer.activeSegments), runsOf(answer.suspectSegments)]
+  return { ...answer, activeSegments: [], suspectSegments: [], activeRuns, suspectRuns }
+}
+
+/** The lists of a fence's answer, whichever way they came. */
+export function fenceWithLists({ activeRuns, suspectRuns, ...answer }: FenceAnswer): FenceAnswer {
+  if (activeRuns === undefined || suspectRuns === undefined) return answer
+  return { ...answer, activeSegments: segmentsOf(activeRuns), suspectSegments: segmentsOf(suspectRuns) }
 }
 
 export interface RegionsAnswer {

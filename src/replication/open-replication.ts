@@ -65,9 +65,9 @@ class DaemonReplication implements Replication {
     this.#options = options
     const { network, store, metadata, timers, log, lease } = options
     const { self } = network
-    this.#replica = new Replica(self, store, timers, (uuid, peer, offsetBytes) => {
+    const foundBad = (uuid: string, peer: number, offsetBytes: number) =>
       this.#repair(uuid, peer, offsetBytes)
-    })
+    this.#replica = new Replica(self, store, timers, foundBad, log)
     store.badBlockFound = (uuid, offsetBytes) => void this.#foundBad(uuid, offsetBytes)
     this.handler = this.#replica
     this.#links = new Links(network, timers)

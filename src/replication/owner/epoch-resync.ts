@@ -182,7 +182,7 @@ export class EpochResync implements ResyncOwner {
   async #askFence(peerNumber: number): Promise<AnsweredFence> {
     const { node, head } = this.#ownership
     const { setVersion, generation } = head
-    const order = { what: 'fence', sizeBytes: this.sizeBytes, generation } as const
+    const order = { what: 'fence', sizeBytes: this.sizeBytes, generation, runs: true } as const
     const { status, body } = await node.orders.ask(peerNumber, this.#terms(), order)
     if (status === PeerStatus.staleEpoch) this.#ownership.superseded()
     return { status, setVersion, fenced: body as FenceAnswer }

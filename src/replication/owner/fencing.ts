@@ -2,7 +2,7 @@ import { BlockStatus } from '../../block/block-status.ts'
 import type { VolumeHead } from '../../control/layout.ts'
 import { SEGMENTS_PER_RANGE } from '../../store/layout.ts'
 import { alignUp } from '../../volume/block-alignment.ts'
-import type { FenceAnswer } from '../messages.ts'
+import { type FenceAnswer, fenceWithLists } from '../messages.ts'
 import { PeerStatus } from '../peer-network.ts'
 import type { Member } from './member.ts'
 import type { OwnerNode } from './node.ts'
@@ -141,7 +141,13 @@ export class Fencing {
     const sizeBytes = alignUp(head().sizeBytes)
     const identity = member.link?.identity ?? node.network.self
     const terms = { volumeUuid, epoch, setVersion }
-    const order = { what: 'fence', sizeBytes, generation, opening: this.#options.opening() } as const
+    const order = {
+      what: 'fence',
+      sizeBytes,
+      generation,
+      opening: this.#options.opening(),
+      runs: true,
+    } as const
     const { status, body } = await node.orders.ask(member.peerNumber, terms, order)
     if (status === PeerStatus.staleEpoch) return superseded()
     if (status === PeerStatus.unknownVolume || status === BlockStatus.ioError) {
@@ -150,7 +156,7 @@ export class Fencing {
       return
     }
     if (status !== BlockStatus.ok) return
-    const answer = body as FenceAnswer
+    const answer = fenceWithLists(body as FenceAnswer)
     if (this.#isAhead(answer, member)) return
     member.incarnation = identity.incarnation
     member.brickUuid = identity.brickUuid

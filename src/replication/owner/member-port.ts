@@ -13,11 +13,14 @@ import {
 import { NO_PAYLOAD, PeerRequest, PeerRequestKind, type PeerStatus } from '../peer-network.ts'
 import type { RegionDigest } from '../replica-store.ts'
 import type { MemberPort, MemberRead } from '../resync/resync-ports.ts'
+import { segmentsOf } from '../segment-runs.ts'
 import type { Member } from './member.ts'
 import type { Orders } from './orders.ts'
 
 /** Orders that read whole segments, or make data durable, take longer than others. */
 const LONG_ORDER_TIMEOUT_MS = 30_000
+/** Named in one order: far less than a frame holds. */
+const SEGMENTS_PER_ORDER_MAX = 65_536
 
 /** By which authority a port speaks; all are asked at each call. */
 export interface PortTerms {
@@ -59,8 +62,13 @@ export class EpochMemberPort implements MemberPort {
     return (await this.segments()).suspect
   }
 
-  segments(): Promise<SegmentsAnswer> {
-    return this.#ask<SegmentsAnswer>({ what: 'segments' })
+  async segments(): Promise<SegmentsAnswer> {
+    const { active, suspect, activeRuns, suspectRuns } = await this.#ask<SegmentsAnswer>({
+      what: 'segments',
+      runs: true,
+    })
+    if (activeRuns === undefined || suspectRuns === undefined) return { active, suspect }
+    return { active: segmentsOf(activeRuns), suspect: segmentsOf(suspectRuns) }
   }
 
   async digestRegions(firstRegion: number, count: number): Promise<readonly RegionDigest[]> {
@@ -119,7 +127,9 @@ export class EpochMemberPort implements MemberPort {
   }
 
   async trustSegments(segments: readonly number[]): Promise<void> {
-    await this.#ask({ what: 'trustSegments', segments })
+    for (let at = 0; at < segments.length; at += SEGMENTS_PER_ORDER_MAX) {
+      await this.#ask({ what: 'trustSegments', segments: segments.slice(at, at + SEGMENTS_PER_ORDER_MAX) })
+    }
   }
 
   async flush(): Promise<void> {

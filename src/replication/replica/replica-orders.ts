@@ -2,6 +2,7 @@ import { BlockStatus } from '../../block/block-status.ts'
 import { HoldfastError } from '../../errors/holdfast-error.ts'
 import type { ReplicaOrder } from '../messages.ts'
 import { PeerStatus } from '../peer-network.ts'
+import { runsOf } from '../segment-runs.ts'
 import type { VolumeReplica } from './volume-replica.ts'
 
 /** How an order ended: with `status` ok the body is its answer, with refused it is `{ code, message }`. */
@@ -40,8 +41,11 @@ export async function executeOrder(
     case 'clearSegments':
       await volume.clearSegments(order.segments)
       return DONE
-    case 'segments':
-      return answered({ active: volume.activeSegments(), suspect: volume.suspectSegments() })
+    case 'segments': {
+      const [active, suspect] = [volume.activeSegments(), volume.suspectSegments()]
+      if (order.runs !== true) return answered({ active, suspect })
+      return answered({ active: [], suspect: [], activeRuns: runsOf(active), suspectRuns: runsOf(suspect) })
+    }
     case 'trustSegments':
       await replica.trustSegments(order.segments)
       return DONE

@@ -1,7 +1,13 @@
 import { BlockKind } from '../../block/block-operation.ts'
 import { BlockStatus } from '../../block/block-status.ts'
 import { HoldfastError } from '../../errors/holdfast-error.ts'
-import { asReplicaOrder, type RenewAnswer, type ReplicaOrder, RequestFlag } from '../messages.ts'
+import {
+  asReplicaOrder,
+  fenceWithRuns,
+  type RenewAnswer,
+  type ReplicaOrder,
+  RequestFlag,
+} from '../messages.ts'
 import { forgottenUntilMs } from '../owner/grants.ts'
 import {
   type IncomingRequest,
@@ -11,6 +17,7 @@ import {
   PeerStatus,
 } from '../peer-network.ts'
 import type { ReplicaStore, ReplicaVolume } from '../replica-store.ts'
+import type { ReplicationLog } from '../replication.ts'
 import type { Timers } from '../timers.ts'
 import { type SenderConnection, SenderConnections } from './connections.ts'
 import { DONE, executeOrder, type OrderOutcome, refused } from './replica-orders.ts'
@@ -33,6 +40,7 @@ export class Replica implements PeerRequestHandler {
   readonly #self: PeerIdentity
   readonly #store: ReplicaStore
   readonly #timers: Timers
+  readonly #log: ReplicationLog | null
   readonly #startedAtMs: number
   readonly #volumes = new Map<string, VolumeReplica>()
   readonly #connections = new SenderConnections()
@@ -45,7 +53,9 @@ export class Replica implements PeerRequestHandler {
     store: ReplicaStore,
     timers: Timers,
     foundBad: (volumeUuid: string, peerNumber: number, offsetBytes: number) => void,
+    log: ReplicationLog | null = null,
   ) {
+    this.#log = log
     this.#self = self
     this.#foundBad = foundBad
     this.#store = store
@@ -186,9 +196,16 @@ export class Replica implements PeerRequestHandler {
     }
     request.keep()
     const { volume, epoch, setVersion } = request
-    void this.order(volume, epoch, setVersion, order, connection).then(({ status, body }) =>
-      request.reply(status, { body }),
-    )
+    void this.order(volume, epoch, setVersion, order, connection).then(({ status, body }) => {
+      try {
+        request.reply(status, { body })
+      } catch (err) {
+        // It does not fit into a frame: whoever asked hears of it, and the process goes on.
+        this.#log?.error({ volume, order: order.what, err }, 'an order could not be answered')
+        const error = new HoldfastError('ERR_INTERNAL', 'the answer is too long', { cause: err })
+        request.reply(PeerStatus.refused, { body: refused(error).body })
+      }
+    })
   }
 
   async #execute(
@@ -278,7 +295,7 @@ export class Replica implements PeerRequestHandler {
     const answer = await replica.fence(epoch, setVersion, order.generation, order.opening === true, sender)
     if (typeof answer === 'number') return { status: answer, body: { epoch: replica.epoch } }
     this.counters.fencesAnswered++
-    return { status: BlockStatus.ok, body: answer }
+    return { status: BlockStatus.ok, body: order.runs === true ? fenceWithRuns(answer) : answer }
   }
 
   #keep(volume: ReplicaVolume, fresh: boolean): VolumeReplica {

@@ -190,10 +190,11 @@ export class AcceptedConnection implements PeerSocketSink, FrameSink, RequestOri
 
   answer(request: WireRequest, status: PeerStatus, answer: PeerAnswer | undefined): void {
     const { reserved, kept } = request
+    const body = encodeBody(answer?.body ?? null)
     this.#heldBytes -= (reserved?.length ?? 0) + (kept?.length ?? 0)
     let isReservedGiven = false
     if (this.isOpen) {
-      isReservedGiven = this.#writeReply(request.id, status, answer, reserved)
+      isReservedGiven = this.#writeReply(request.id, status, answer, body, reserved)
       this.#socket.flushSoon()
     }
     const { pool } = this.#options.surroundings
@@ -208,10 +209,10 @@ export class AcceptedConnection implements PeerSocketSink, FrameSink, RequestOri
     id: number,
     status: PeerStatus,
     answer: PeerAnswer | undefined,
+    body: Buffer,
     reserved: Buffer | null,
   ): boolean {
     const { pool } = this.#options.surroundings
-    const body = encodeBody(answer?.body ?? null)
     const failedAtBytes = answer?.failedAtBytes ?? 0
     const data = answer?.data ?? NO_PAYLOAD
     const dataAt = answer?.dataAt ?? 0

@@ -18,6 +18,7 @@ export interface RequestOrigin {
   takeBuffer(lengthBytes: number): Buffer
   /** The payload of `request`, which lies in the receive buffer, in a buffer of its own. */
   keepPayload(request: WireRequest): Buffer
+  /** Throws, with nothing done, when the answer does not fit into a frame. */
   answer(request: WireRequest, status: PeerStatus, answer: PeerAnswer | undefined): void
 }
 
@@ -69,6 +70,11 @@ export class WireRequest extends RequestFields implements IncomingRequest {
   reply(status: PeerStatus, answer?: PeerAnswer): void {
     invariant(this.#isOpen, 'a request is answered once')
     this.#isOpen = false
-    this.#origin.answer(this, status, answer)
+    try {
+      this.#origin.answer(this, status, answer)
+    } catch (error) {
+      this.#isOpen = true
+      throw error
+    }
   }
 }
