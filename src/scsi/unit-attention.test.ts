@@ -100,18 +100,21 @@ test('write protection of the volume or its LUN tells everybody', async () => {
 })
 
 describe('LUN changes', () => {
-  test('every nexus is told at each of its units, until it asks for the LUNs', async () => {
-    const device = await ScsiDevice.serve()
-    const initiator = device.initiator()
-    const both = new Map([
-      [0, { volume: device.volume, readOnly: false }],
-      [1, { volume: new MemoryVolume(), readOnly: false }],
-    ])
-    await device.target.setUnits(both)
-    expect(await tur(initiator, 1)).toEqual([0x6, 0x3f, 0x0e])
-    await initiator.run(cdb.reportLuns(), { lun: 1 })
-    expect(await tur(initiator, 0)).toBeNull()
-  })
+  test.each([1, 2])(
+    'every nexus is told at each of its units, until it asks LUN %i for the LUNs',
+    async asked => {
+      const device = await ScsiDevice.serve()
+      const initiator = device.initiator()
+      const both = new Map([
+        [0, { volume: device.volume, readOnly: false }],
+        [1, { volume: new MemoryVolume(), readOnly: false }],
+      ])
+      await device.target.setUnits(both)
+      expect(await tur(initiator, 1)).toEqual([0x6, 0x3f, 0x0e])
+      expect((await initiator.run(cdb.reportLuns(), { lun: asked })).status).toBe(ScsiStatus.good)
+      expect(await tur(initiator, 0)).toBeNull()
+    },
+  )
 
   test('a LUN that is taken away loses its commands and then does not exist', async () => {
     const device = await ScsiDevice.serve()

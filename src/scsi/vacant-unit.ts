@@ -3,6 +3,7 @@ import type { ScsiCommand } from './scsi-command.ts'
 import { encodeSense, Sense, setCheckCondition } from './sense.ts'
 import { vacantInquiryData } from './standard-inquiry.ts'
 import type { TargetDevice } from './target-device.ts'
+import { Attention } from './unit-attention.ts'
 
 const REQUEST_SENSE = 0x03
 const INQUIRY = 0x12
@@ -20,6 +21,7 @@ export function answerVacant(command: ScsiCommand, target: TargetDevice): void {
       cdb[0] === REQUEST_SENSE ? cdb[4]! : cdb[0] === INQUIRY ? cdb.readUInt16BE(3) : cdb.readUInt32BE(6)
     command.dataIn = data.subarray(0, allocationLength)
     command.dataInLength = command.dataIn.length
+    if (cdb[0] === REPORT_LUNS) target.clearAttention(command.nexus, Attention.reportedLunsDataHasChanged)
   }
   command.transport.commandDone(command)
 }
