@@ -370,7 +370,7 @@ export class Session implements ConnectionPhase, ScsiTransport {
 
   #answerFailure(slot: TaskSlot): void {
     slot.aborted = false
-    setTransferFailure(slot, slot.failure)
+    setTransferFailure(this.target!, slot, slot.failure)
     this.answers.send(slot)
   }
 

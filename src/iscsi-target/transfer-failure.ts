@@ -1,4 +1,5 @@
 import { type ScsiCommand, ScsiStatus } from '../scsi/scsi-command.ts'
+import type { ScsiTarget } from '../scsi/scsi-target.ts'
 
 /**
  * Why the transport ends a task with CHECK CONDITION by itself: sense key, ASC and ASCQ in one number.
@@ -14,21 +15,9 @@ export const TransferFailure = {
 } as const
 export type TransferFailure = (typeof TransferFailure)[keyof typeof TransferFailure]
 
-/** Fixed format sense data, SPC-5 §4.4.3. */
-const SENSE_AT = { responseCode: 0, key: 2, additionalLength: 7, asc: 12, ascq: 13 } as const
-const SENSE_LENGTH = 18
-const RESPONSE_CODE_CURRENT = 0x70
-
 /** Makes the command end in CHECK CONDITION for this failure. */
-export function setTransferFailure(command: ScsiCommand, failure: TransferFailure): void {
-  const { sense } = command
-  sense.fill(0, 0, SENSE_LENGTH)
-  sense[SENSE_AT.responseCode] = RESPONSE_CODE_CURRENT
-  sense[SENSE_AT.key] = failure >>> 16
-  sense[SENSE_AT.additionalLength] = SENSE_LENGTH - SENSE_AT.additionalLength - 1
-  sense[SENSE_AT.asc] = failure >>> 8
-  sense[SENSE_AT.ascq] = failure
-  command.senseLength = SENSE_LENGTH
+export function setTransferFailure(target: ScsiTarget, command: ScsiCommand, failure: TransferFailure): void {
   command.status = ScsiStatus.checkCondition
+  command.senseLength = target.encodeSense(command, [failure >>> 16, (failure >>> 8) & 0xff, failure & 0xff])
   command.dataInLength = 0
 }

@@ -1,5 +1,6 @@
 import type { Nexus } from './nexus.ts'
 import type { ScsiCommand } from './scsi-command.ts'
+import type { SenseCode } from './sense.ts'
 
 export const CommandPhase = {
   /** execute() may be called at once, there is no data-out to wait for (or the command was answered already). */
@@ -35,6 +36,8 @@ export interface ScsiTarget {
   /** Decodes the CDB, checks what can be checked without data, enters the task set. */
   begin(command: ScsiCommand): CommandPhase
   execute(command: ScsiCommand): void
+  /** Fills the command's sense data for what the transport has found, in its unit's format; answers their length. */
+  encodeSense(command: ScsiCommand, code: SenseCode): number
   /**
    * `done` is called when the function has taken effect: no aborted command answers afterwards and none of
    * their writes reaches a brick. `command` only with abortTask (null: it was not found, nothing is done).

@@ -13,6 +13,7 @@ import {
   type TaskManagementFunction,
   type TaskManagementResponse,
 } from './scsi-target.ts'
+import { encodeSense, type SenseCode } from './sense.ts'
 import type { DeviceIdentity } from './standard-inquiry.ts'
 import { onlyLocalGroup, type TargetPortGroups } from './target-port-groups.ts'
 import { Task, TaskState } from './task.ts'
@@ -163,6 +164,11 @@ export class TargetDevice implements ScsiTarget {
     const task = taskOf(command)
     // Task management may have ended it while its data was under way.
     if (task.state === TaskState.entered) task.link.unit.tasks.run(task)
+  }
+
+  encodeSense(command: ScsiCommand, code: SenseCode): number {
+    const isDescriptor = this.#units.get(command.lun)?.modes.descriptorSense ?? false
+    return encodeSense(command.sense, isDescriptor, code)
   }
 
   manageTasks(

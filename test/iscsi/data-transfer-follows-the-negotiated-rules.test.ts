@@ -4,8 +4,10 @@ import { Opcode } from '../../src/iscsi-target/wire/opcodes.ts'
 import { blankR2t, decodeR2t } from '../../src/iscsi-target/wire/r2t.ts'
 import { RejectReason } from '../../src/iscsi-target/wire/rejection.ts'
 import { blankScsiResponse, decodeScsiResponse } from '../../src/iscsi-target/wire/scsi-response.ts'
+import { TargetDevice } from '../../src/scsi/target-device.ts'
 import type { IscsiInitiator, ReceivedPdu } from '../lib/iscsi-initiator.ts'
-import { FakeServer, MIB, pattern, read10, write10 } from './serve-fake.ts'
+import { MemoryVolume } from '../lib/memory-volume.ts'
+import { FakeServer, MIB, pattern, read10, TARGET_NAME, write10 } from './serve-fake.ts'
 
 const CHECK_CONDITION = 0x02
 const OVERFLOW = 0x04
@@ -159,6 +161,23 @@ test('write: a bidirectional command is refused after its data was swallowed', a
   initiator.dataOut({ itt, offset: 4096, data: pattern(4096) })
   expect(response(await initiator.receive())).toMatchObject({ status: CHECK_CONDITION, sense: [5, 0x0e, 3] })
   expect(server.disk.writes).toBe(0)
+})
+
+test('write: what fails in transfer has sense data in the format that the unit is set to', async () => {
+  const identity = { vendor: 'HOLDFAST', product: 'volume', revision: '0.1' }
+  const device = new TargetDevice({ name: TARGET_NAME, identity })
+  await device.setUnits(new Map([[0, { volume: new MemoryVolume(), readOnly: false }]]))
+  await using server = await FakeServer.start({}, device)
+  const initiator = await server.login()
+  const short = async () => {
+    const itt = initiator.command(write10(0, 8), { write: 4096, final: false })
+    initiator.dataOut({ itt, offset: 0, data: pattern(2048) })
+    const { data } = await initiator.receive()
+    return [...data.subarray(2)]
+  }
+  expect((await short()).slice(0, 3)).toEqual([0x70, 0, 0x0b])
+  device.unit(0)!.modes.descriptorSense = true
+  expect(await short()).toEqual([0x72, ...INCORRECT, 0, 0, 0, 0])
 })
 
 test('write: unsolicited data up to FirstBurstLength, then R2Ts of at most MaxBurstLength, one at a time', async () => {

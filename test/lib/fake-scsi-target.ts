@@ -12,6 +12,7 @@ import {
   type TaskManagementFunction,
   type TaskManagementResponse,
 } from '../../src/scsi/scsi-target.ts'
+import { encodeSense, type SenseCode } from '../../src/scsi/sense.ts'
 
 const BLOCK_BYTES = 512
 const ILLEGAL_REQUEST = 0x5
@@ -100,6 +101,10 @@ export class FakeScsiTarget implements ScsiTarget, DataInSource {
       default:
         this.#answer(command, inMemory(cdb, this.memory.length / BLOCK_BYTES))
     }
+  }
+
+  encodeSense(command: ScsiCommand, code: SenseCode): number {
+    return encodeSense(command.sense, false, code)
   }
 
   manageTasks(
