@@ -183,11 +183,11 @@ export class Gateway implements VolumeServer {
   }
 
   /** As OwnedServiceOptions.tell: whoever is not waited for is told all the same, as long as it is tried. */
-  async #tell(gateway: number, uuid: string, epoch: number, event: OwnerEvent): Promise<void> {
-    if (gateway === this.#self) return this.#byUuid.get(uuid)?.ownerEvent(epoch, event)
+  async #tell(gateway: number, uuid: string, epoch: number, event: () => OwnerEvent): Promise<void> {
+    if (gateway === this.#self) return this.#byUuid.get(uuid)?.ownerEvent(epoch, event())
     await new Promise<void>(resolve => {
       const unreached = () => {
-        if (!this.#isAwaited(gateway, event)) resolve()
+        if (!this.#isAwaited(gateway, event())) resolve()
       }
       void this.#tryToTell(gateway, uuid, epoch, event, unreached).then(resolve)
     })
@@ -206,16 +206,16 @@ export class Gateway implements VolumeServer {
     gateway: number,
     uuid: string,
     epoch: number,
-    event: OwnerEvent,
+    event: () => OwnerEvent,
     unreached: () => void,
   ): Promise<void> {
-    const body: GatewayEvent = { what: 'gatewayEvent', epoch, event }
+    const body = (): GatewayEvent => ({ what: 'gatewayEvent', epoch, event: event() })
     const link = this.#options.network.link(gateway)
     const { timers } = this.#options
     const untilMs = timers.bootMs() + TELL_MS
     // One that cannot be reached asks anew when it comes back; until then its operations are refused by number.
     while (this.#service!.find(uuid)?.epoch === epoch && timers.bootMs() < untilMs) {
-      if (link.isUp && (await isAnswered(ask(link, uuid, body)))) return
+      if (link.isUp && (await isAnswered(ask(link, uuid, body())))) return
       unreached()
       // A thousand volumes that ask a dead gateway again and again would keep each other from being served.
       if (!link.isUp) await linkUp(link, timers, untilMs - timers.bootMs())

@@ -91,6 +91,8 @@ export type Outcome = readonly [status: number, failedAtBytes: number] | 'unknow
 /** What the owner knows of its volume and every gateway should. */
 export interface OwnerState {
   readonly epoch: number
+  /** Rises within the epoch: answers and events may overtake each other, and the older state says nothing. */
+  readonly number: number
   readonly sizeBytes: number
   readonly readOnly: boolean
   readonly lossGeneration: number

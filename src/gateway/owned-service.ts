@@ -36,10 +36,10 @@ export interface OwnedServiceOptions {
   readonly timers: Timers
   readonly limits: GatewayLimits
   /**
-   * Tells a gateway; resolves when it has answered. One that cannot be reached is waited for only where commands are
+   * Tells a gateway what `event` says whenever that is tried; resolves when it has answered. One that cannot be reached is waited for only where commands are
    * taken back and its daemon is up, and not for ever.
    */
-  readonly tell: (gateway: number, event: OwnerEvent) => Promise<void>
+  readonly tell: (gateway: number, event: () => OwnerEvent) => Promise<void>
 }
 
 /** A volume at its owner, for the clients of every gateway: who they are, their streams, what they hear. */
@@ -51,6 +51,7 @@ export class OwnedService {
   readonly #gateways = new Map<number, ServedGateway>()
   readonly #stopListening: (() => void)[]
   #head: OwnedHere['head']
+  #lastState = 0
 
   constructor(options: OwnedServiceOptions) {
     const { owned, volume, timers, limits } = options
@@ -66,7 +67,8 @@ export class OwnedService {
       fate: operation => owned.fate(operation),
       isFirst: owned.epoch <= FIRST_OWNED_EPOCH,
       rightsVersion: owned.head.rightsVersion ?? 0,
-      killed: ({ gateway, key, number }) => void options.tell(gateway, { is: 'streamDead', key, number }),
+      killed: ({ gateway, key, number }) =>
+        void options.tell(gateway, () => ({ is: 'streamDead', key, number })),
     })
     this.#stopListening = [volume.reservations.listen(this), volume.onChange(() => void this.#tellState())]
   }
@@ -139,14 +141,15 @@ export class OwnedService {
   // ReservationListener: what the reservations mean to the clients of every gateway.
 
   reservationNotice(notice: ReservationNotice): void {
-    for (const gateway of this.#gateways.keys()) void this.#options.tell(gateway, { is: 'notice', notice })
+    for (const gateway of this.#gateways.keys())
+      void this.#options.tell(gateway, () => ({ is: 'notice', notice }))
   }
 
   async abortTasksOf(registrants: readonly RegistrantName[]): Promise<void> {
     const waits: Promise<unknown>[] = []
     for (const [number, gateway] of this.#gateways) {
       waits.push(gateway.abortTasksOf(registrants))
-      waits.push(this.#options.tell(number, { is: 'abortTasks', registrants }))
+      waits.push(this.#options.tell(number, () => ({ is: 'abortTasks', registrants })))
     }
     await Promise.all(waits)
   }
@@ -155,10 +158,11 @@ export class OwnedService {
     void this.#tellState()
   }
 
-  get state(): OwnerState {
+  #state(): OwnerState {
     const { sizeBytes, readOnly, reservations, sanitization } = this.volume
     return {
       epoch: this.epoch,
+      number: ++this.#lastState,
       sizeBytes,
       readOnly,
       lossGeneration: this.#head.lossGeneration,
@@ -175,7 +179,7 @@ export class OwnedService {
 
   #attach(gateway: number): OwnerState {
     this.#served(gateway)
-    return this.state
+    return this.#state()
   }
 
   #served(gateway: number): ServedGateway {
@@ -233,7 +237,7 @@ export class OwnedService {
   }
 
   async #reservations(): Promise<string> {
-    const { reservations } = this.state
+    const { reservations } = this.#state()
     await this.#requireOwnership()
     return reservations
   }
@@ -301,9 +305,7 @@ export class OwnedService {
   }
 
   async #tellState(): Promise<void> {
-    const { state } = this
-    await Promise.all(
-      [...this.#gateways.keys()].map(gateway => this.#options.tell(gateway, { is: 'state', state })),
-    )
+    const event = () => ({ is: 'state', state: this.#state() }) as const
+    await Promise.all([...this.#gateways.keys()].map(gateway => this.#options.tell(gateway, event)))
   }
 }

@@ -72,6 +72,8 @@ export class RoutedVolume implements Volume, RoutedHandleOwner, StreamKeeperVolu
   #sizeBytes: number
   #readOnly: boolean
   #lossGeneration: number | null = null
+  /** The newest state that owners have told. */
+  #latest: OwnerState | null = null
 
   constructor(options: RoutedVolumeOptions) {
     const { description, timers, limits, route, drop } = options
@@ -172,6 +174,10 @@ export class RoutedVolume implements Volume, RoutedHandleOwner, StreamKeeperVolu
 
   /** From the owner. Resolves when the event has had its effect here. */
   async ownerEvent(epoch: number, event: OwnerEvent): Promise<void> {
+    if (event.is === 'state') {
+      if (!isNewer(event.state, this.#latest)) return
+      this.#latest = event.state
+    }
     if (epoch !== this.#owner.epoch) return
     if (event.is === 'state') this.#ownerSays(event.state)
     else if (event.is === 'notice') this.reservations.notice(event.notice)
@@ -287,7 +293,9 @@ export class RoutedVolume implements Volume, RoutedHandleOwner, StreamKeeperVolu
     if (service !== null) {
       for (const handle of this.#handles) handle.local ??= service.volume.open(handle.client)
     }
-    this.#ownerSays(state)
+    // An event of this owner may have come before its answer.
+    if (this.#latest?.epoch !== state.epoch || isNewer(state, this.#latest)) this.#latest = state
+    this.#ownerSays(this.#latest)
     this.#keeper.attached()
     this.#router.advance()
   }
@@ -331,6 +339,12 @@ export class RoutedVolume implements Volume, RoutedHandleOwner, StreamKeeperVolu
   #tell(change: VolumeChange): void {
     for (const listener of this.#listeners) listener(change)
   }
+}
+
+/** Daemons of an earlier release do not number what they say. */
+function isNewer({ epoch, number }: OwnerState, than: OwnerState | null): boolean {
+  if (than === null || epoch !== than.epoch) return than === null || epoch > than.epoch
+  return !(number < than.number)
 }
 
 /** The owner tells as many at a time as fit into one answer. */
