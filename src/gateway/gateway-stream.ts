@@ -25,11 +25,19 @@ export class GatewayStream {
   epoch = 0
   /** What was in doubt when that owner took over has been repeated. */
   hasSettled = true
+  /** Writes that its clients were told of, by whatever session, and how many of them a flush by any has covered. */
+  writes = 0
+  flushedWrites = 0
   #sequence = 0
 
   constructor(key: StreamKey, client: ClientIdentity) {
     this.key = key
     this.client = client
+  }
+
+  /** Lost writes would concern its clients. PROTOCOL rule 16. */
+  get hasUnflushed(): boolean {
+    return this.writes > this.flushedWrites
   }
 
   numbered(number: number, epoch: number): void {

@@ -7,6 +7,7 @@ import { BlockStatus } from '../block/block-status.ts'
 import { ScsiStatus } from '../scsi/scsi-command.ts'
 import { TargetDevice } from '../scsi/target-device.ts'
 import type { ClientIdentity } from '../volume/client-identity.ts'
+import type { VolumeHandle } from '../volume/volume.ts'
 
 const NBD: ClientIdentity = { protocol: 'nbd', name: 'client' }
 
@@ -298,6 +299,31 @@ test('lost writes: the next flush of who had unflushed ones fails, once, and NBD
   await world.takeOver(1)
   await expect.poll(() => world.peer(1).dropped).toEqual(['nbd'])
   expect([await flush(dirty), await flush(dirty), await flush(clean)]).toEqual([writesLost, ok, ok])
+})
+
+test('lost writes: every session of the initiator is told, whichever of them had written', async () => {
+  await using world = new GatewayWorld(2)
+  await world.takeOver(2)
+  const [one, two] = ['000000000001', '000000000002'].map(isid => world.open(1, initiator('a', isid)))
+  const flush = async (handle: VolumeHandle) => (await io(handle, BlockKind.flush, 0, 0).done).status
+  const lose = async (owner: number) => {
+    world.lossGeneration++
+    await world.takeOver(owner)
+    await read(two!, 8192)
+  }
+  expect(await write(one!, 0, 1)).toBe(ok)
+  await lose(1)
+  expect([await flush(two!), await flush(one!)]).toEqual([writesLost, writesLost])
+  expect([await flush(two!), await flush(one!)]).toEqual([ok, ok])
+  // A flush by one session covers what another has written.
+  expect([await write(one!, 0, 2), await flush(two!)]).toEqual([ok, ok])
+  await lose(2)
+  expect([await flush(two!), await flush(one!)]).toEqual([ok, ok])
+  // The path that it wrote by has gone since.
+  expect(await write(one!, 0, 3)).toBe(ok)
+  await one!.close()
+  await lose(1)
+  expect(await flush(two!)).toBe(writesLost)
 })
 
 test('lost writes: a READ with FUA does not take the news from the SYNCHRONIZE CACHE after it', async () => {

@@ -26,9 +26,6 @@ export class RoutedHandle implements VolumeHandle {
   /** The owner's number of this client; 0: not asked for yet. -1: being asked for. */
   remoteNumber = 0
   isClosed = false
-  /** Writes that the client was told of, and how many of them a flush has covered. */
-  writes = 0
-  #flushedWrites = 0
   /** Acknowledged writes are gone: the next flush that a client asks for says so. */
   hasLostWrites = false
   readonly #volume: RoutedHandleOwner
@@ -67,7 +64,7 @@ export class RoutedHandle implements VolumeHandle {
     const { local, stream } = this
     if (local === null || this.isClosed || stream.state !== StreamState.open) return BlockStatus.wouldBlock
     const status = local.writeNow(offsetBytes, lengthBytes, from, at)
-    if (status === BlockStatus.ok) this.writes++
+    if (status === BlockStatus.ok) stream.writes++
     return status === BlockStatus.unavailable ? BlockStatus.wouldBlock : status
   }
 
@@ -85,16 +82,12 @@ export class RoutedHandle implements VolumeHandle {
     return this.#volume.extents(this, offsetBytes, lengthBytes)
   }
 
-  /** Lost writes would concern this client. PROTOCOL rule 16. */
-  get hasUnflushed(): boolean {
-    return this.writes > this.#flushedWrites
-  }
-
   /** From the volume: an operation of ours has succeeded. */
   acknowledged(routed: RoutedOperation): void {
-    if (routed.isChange) this.writes++
+    const { stream } = this
+    if (routed.isChange) stream.writes++
     if (routed.operation.kind === BlockKind.flush) {
-      this.#flushedWrites = Math.max(this.#flushedWrites, routed.coversWrites)
+      stream.flushedWrites = Math.max(stream.flushedWrites, routed.coversWrites)
     }
   }
 

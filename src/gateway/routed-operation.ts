@@ -51,7 +51,7 @@ export class RoutedOperation {
   current: PeerRequest | null = null
   /** At the owner in this process, while it is there. */
   ownerStream: OwnerStream | null = null
-  /** Of a flush: what the client had been told to be written when it came. */
+  /** Of a flush: what the clients of its stream had been told to be written when it came. */
   coversWrites = 0
   readonly inner: BlockOperation
   readonly #owner: RoutedOwner
@@ -71,7 +71,7 @@ export class RoutedOperation {
     this.isCancelled = this.isRepeat = this.mayBeBegun = this.isRedo = false
     this.stream = this.sequence = this.epoch = 0
     this.waitsSinceMs = 0
-    this.coversWrites = handle.writes
+    this.coversWrites = handle.stream.writes
   }
 
   /** The operation as the volume in this process takes it. */

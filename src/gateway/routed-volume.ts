@@ -319,12 +319,16 @@ export class RoutedVolume implements Volume, RoutedHandleOwner, StreamKeeperVolu
     if (isLoss) this.#writesLost()
   }
 
-  /** Acknowledged writes may be gone: whoever had some that were not flushed has to know. PROTOCOL rule 16. */
+  /**
+   * Acknowledged writes may be gone: whoever had some that were not flushed has to know, by whatever session it
+   * flushes next. PROTOCOL rule 16.
+   */
   #writesLost(): void {
-    for (const handle of this.#handles) {
-      if (!handle.hasUnflushed) continue
-      handle.hasLostWrites = true
-      if (handle.client.protocol === 'nbd') this.#options.drop(handle.client)
+    for (const stream of this.#streams.values()) {
+      if (!stream.hasUnflushed) continue
+      stream.flushedWrites = stream.writes
+      for (const handle of this.#handles) if (handle.stream === stream) handle.hasLostWrites = true
+      if (stream.client.protocol === 'nbd') this.#options.drop(stream.client)
     }
   }
 
