@@ -326,6 +326,19 @@ test('lost writes: every session of the initiator is told, whichever of them had
   expect(await flush(two!)).toBe(writesLost)
 })
 
+test('lost writes: a flush that has waited for the next owner tells of them', async () => {
+  await using world = new GatewayWorld(2)
+  await world.takeOver(2)
+  const handle = world.open(1, initiator('a'))
+  expect(await write(handle, 0, 1)).toBe(ok)
+  await world.release()
+  const flush = async () => (await io(handle, BlockKind.flush, 0, 0).done).status
+  const waiting = flush()
+  world.lossGeneration++
+  await world.takeOver(1)
+  expect([await waiting, await flush()]).toEqual([writesLost, ok])
+})
+
 test('lost writes: a READ with FUA does not take the news from the SYNCHRONIZE CACHE after it', async () => {
   await using world = new GatewayWorld(2)
   await world.takeOver(2)

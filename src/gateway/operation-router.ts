@@ -120,7 +120,7 @@ export class OperationRouter implements RoutedOwner {
     const isRefused =
       status === BlockStatus.unavailable || (status === BlockStatus.aborted && !routed.isCancelled)
     if (isRefused && !routed.handle.isClosed && this.#hasLeft(routed)) this.#lose(routed)
-    else this.end(routed, withDoubt(routed, status), failedAtBytes)
+    else this.end(routed, meaningOf(routed, status), failedAtBytes)
   }
 
   replied(routed: RoutedOperation, request: PeerRequest): void {
@@ -132,7 +132,7 @@ export class OperationRouter implements RoutedOwner {
     routed.current = null
     const { status, failedAtBytes } = request
     if (status < PeerStatus.lost) {
-      return this.end(routed, withDoubt(routed, status as BlockStatus), failedAtBytes)
+      return this.end(routed, meaningOf(routed, status as BlockStatus), failedAtBytes)
     }
     if (status === PeerStatus.lost) return this.#lose(routed)
     if (status === PeerStatus.deadStream) {
@@ -265,14 +265,22 @@ const REFUSALS: ReadonlySet<BlockStatus> = new Set([
 /** Why an operation is not even tried. */
 function refusalOf(handle: RoutedHandle, operation: BlockOperation): BlockStatus {
   if (handle.isClosed || handle.stream.state === StreamState.dead) return BlockStatus.unavailable
+  return lossOf(handle, operation)
+}
+
+/** Whether this is the flush that tells of writes that are gone; it tells once. */
+function lossOf(handle: RoutedHandle, operation: BlockOperation): BlockStatus {
   const asksForFlush = operation.kind === BlockKind.flush && !operation.isForRead
   if (!asksForFlush || !handle.hasLostWrites) return BlockStatus.ok
   handle.hasLostWrites = false
   return BlockStatus.writesLost
 }
 
-/** The owner gave up on it, perhaps half way: a COMPARE AND WRITE that is told to come again would meet itself. */
-function withDoubt({ operation }: RoutedOperation, status: BlockStatus): BlockStatus {
+/** What the owner's answer means to the client. */
+function meaningOf({ operation, handle }: RoutedOperation, status: BlockStatus): BlockStatus {
+  // A flush that waited for the next owner has not covered what was lost with the last.
+  if (status === BlockStatus.ok) return lossOf(handle, operation)
+  // The owner gave up on it, perhaps half way: a COMPARE AND WRITE that is told to come again would meet itself.
   const isGivenUp = status === BlockStatus.unavailable && operation.kind === BlockKind.compareAndWrite
   return isGivenUp ? BlockStatus.inDoubt : status
 }
