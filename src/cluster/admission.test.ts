@@ -56,6 +56,8 @@ describe('admission', () => {
     expect(await join('b')).toMatchObject({ peerNumber: 2 })
     expect(await join('a')).toMatchObject({ peerNumber: 1 })
     expect(await store.get(keys.gonePeer('a'))).toBeNull()
+    const readmitted = decodeValue('peer', 'p/a', (await store.get(keys.peer('a')))!.value)
+    expect(readmitted).toMatchObject({ number: 1, newBrick: true })
     expect(await join('c')).toMatchObject({ peerNumber: 3 })
   })
 

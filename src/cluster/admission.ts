@@ -53,7 +53,7 @@ export async function replaceToken(
 
 /**
  * Lets a new peer in and gives it its number. Joining again under a known name is refused unless that peer has
- * never started: its data is elsewhere. Rejects with ERR_CLUSTER_TOKEN, ERR_PEER_EXISTS, ERR_NAME_INVALID.
+ * never started, as its data is elsewhere, or was removed: then its disk may be a new one. Rejects with ERR_CLUSTER_TOKEN, ERR_PEER_EXISTS, ERR_NAME_INVALID.
  */
 export async function admitPeer(
   store: MetadataStore,
@@ -79,7 +79,8 @@ export async function admitPeer(
     if (known === null) {
       if (gone === null) draft.put('cluster', keys.cluster, { ...cluster, nextPeerNumber: number + 1 })
       else draft.delete(keys.gonePeer(id))
-      draft.put('peer', keys.peer(id), { number, addresses: [], labels: {} })
+      const again = gone === null ? {} : { ...gone, newBrick: true }
+      draft.put('peer', keys.peer(id), { ...again, number, addresses: [], labels: {} })
       draft.event('peer.joined', id, `peer ${id} joined as number ${number}`)
     }
     return { clusterId: cluster.id, peerId: id, peerNumber: number, founded: false }

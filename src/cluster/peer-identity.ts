@@ -19,6 +19,9 @@ export async function refuseIdentity(
   if (peerEntry === null) return `there is no peer '${from.peerId}'`
   const peer = decodeValue('peer', peerEntry.key, peerEntry.value)
   if (peer.number !== from.peerNumber) return `peer '${from.peerId}' has number ${peer.number}`
+  if (peer.brick !== undefined && peer.brick !== from.brickUuid) {
+    return `peer '${from.peerId}' has another brick by now, ${peer.brick}`
+  }
   if (brickEntry === null) return `brick ${from.brickUuid} is not known`
   const brick = decodeValue('brick', brickEntry.key, brickEntry.value)
   if (brick.peer !== from.peerId) return `brick ${from.brickUuid} is of peer '${brick.peer}'`

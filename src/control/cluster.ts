@@ -67,7 +67,8 @@ export async function joinCluster(
 
 /**
  * Raises the brick's open counter in the metadata (PROTOCOL rule 1). Rejects with ERR_BRICK_STALE when the
- * metadata has seen this or a higher counter: the brick was cloned or restored.
+ * metadata has seen this or a higher counter: the brick was cloned or restored. So it does for one in whose place the peer
+ * has got another one: that is behind, and nothing says by how much.
  */
 export async function checkInBrick(
   store: MetadataStore,
@@ -83,6 +84,16 @@ export async function checkInBrick(
         `brick ${brick.uuid} says it was opened ${brick.openCounter} times, the metadata has seen ` +
           `${known.openCounter}: it is a copy or was restored from one`,
       )
+    }
+    const peer = await draft.read('peer', keys.peer(peerId))
+    const isOther = peer?.brick !== undefined && peer.brick !== brick.uuid
+    if (isOther && !(peer.newBrick === true && known === null)) {
+      const message = `brick ${brick.uuid} is not the one that peer '${peerId}' has by now, ${peer.brick}`
+      throw new HoldfastError('ERR_BRICK_STALE', message)
+    }
+    if (peer?.newBrick === true) {
+      const { newBrick: _, ...rest } = peer
+      draft.put('peer', keys.peer(peerId), { ...rest, brick: brick.uuid })
     }
     draft.put('brick', keys.brick(brick.uuid), { peer: peerId, openCounter: brick.openCounter })
   })

@@ -129,11 +129,17 @@ export interface PeerValue {
   readonly capacityBytes?: number
   /** Its ranges are being moved away, and it gets no new ones. */
   readonly draining?: boolean
+  /** It was removed and let in again: until a brick of it has checked in, one may be made where there is none. */
+  readonly newBrick?: boolean
+  /** The only one that it may have; absent unless it has ever been let in again. */
+  readonly brick?: string
 }
 
 /** g/<id>: one that was removed. What bears its number, or its bricks, is known as its own as long as it is anywhere. */
 export interface GonePeerValue {
   readonly number: number
+  /** As in PeerValue. */
+  readonly brick?: string
 }
 
 /** u/<id>, leased: there while the peer's process is alive and makes progress. */

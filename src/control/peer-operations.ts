@@ -47,7 +47,8 @@ export class PeerOperations {
         throw new HoldfastError('ERR_PEER_BUSY', message)
       }
       draft.delete(keys.peer(id))
-      draft.put('gonePeer', keys.gonePeer(id), { number: peer.number })
+      const { number, brick } = peer
+      draft.put('gonePeer', keys.gonePeer(id), { number, ...(brick === undefined ? {} : { brick }) })
       draft.event('peer.removed', id, `peer ${id} was removed${ranges > 0 ? ` with ${ranges} range(s)` : ''}`)
     })
   }

@@ -102,6 +102,14 @@ describe('peers', () => {
     expect((await world.control.showVolume('v')).minReplicas).toBe(2)
   })
 
+  test('of a peer that was removed it stays known which brick was its only one', async () => {
+    const value = encodeValue('peer', { number: 2, addresses: [], labels: {}, brick: 'newer' })
+    await world.store.transact({ compare: [], success: [{ do: 'put', key: keys.peer('b'), value }] })
+    await world.control.removePeer('b', { force: false })
+    const gone = (await world.store.get(keys.gonePeer('b')))!
+    expect(decodeValue('gonePeer', gone.key, gone.value)).toEqual({ number: 2, brick: 'newer' })
+  })
+
   test('replicas: M falls at once, and rises only with what is in sync', async () => {
     await world.control.createVolume({ name: 'v', sizeBytes: GIB })
     const fewer = await world.control.setVolume('v', { replicas: 1 })

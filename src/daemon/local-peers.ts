@@ -5,13 +5,16 @@ import { readClusterFile } from '../cluster/cluster-file.ts'
 import { formatHostPort } from '../config/host-port.ts'
 import type { Config } from '../config/schema.ts'
 import { type Cluster, checkInBrick, joinCluster, recordCapacity } from '../control/cluster.ts'
-import { decodeValue, keys } from '../control/layout.ts'
+import { inSyncSets } from '../control/in-sync.ts'
+import { keys, rangesOf } from '../control/layout.ts'
+import { Model, noChange } from '../control/model.ts'
 import { HoldfastError } from '../errors/holdfast-error.ts'
 import type { Log } from '../lib/log.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
 import type { Brick } from '../store/brick.ts'
 import { defaultDirtyCapBytes } from '../store/dirty-cap.ts'
 import { openBrick } from '../store/open-brick.ts'
+import { readSuperblock } from '../store/superblock.ts'
 import type { DiskWatch } from './watched-files.ts'
 
 /** A peer of this process: who it is in the cluster, and its brick. */
@@ -90,11 +93,11 @@ export async function openPeerBrick(options: OpenPeerBrickOptions): Promise<Bric
   const { peerId: id, clusterId } = cluster
   const { capacity, store } = config
   const limitBytes = capacity ?? (bricks === 1 ? null : Math.floor(fileSystemBytes(config.data) / bricks))
+  const directory = join(config.data, id)
   const brick = await openBrick({
-    directory: join(config.data, id),
+    directory,
     clusterId,
-    // A brick that the metadata knows and the disk has not is lost: an empty one must not take its place.
-    create: !(await knowsBrick(metadata, id)),
+    create: await mayMakeBrick(metadata, cluster, directory),
     ...(limitBytes === null ? {} : { limitBytes }),
     dirtyCapBytes: Math.floor((store.dirtyCap ?? defaultDirtyCapBytes()) / bricks),
     checksumCacheBytes: Math.floor(store.checksumCache / bricks),
@@ -108,9 +111,36 @@ export async function openPeerBrick(options: OpenPeerBrickOptions): Promise<Bric
   return brick
 }
 
-async function knowsBrick(metadata: MetadataStore, id: string): Promise<boolean> {
-  const { entries } = await metadata.range(keys.brick(''))
-  return entries.some(({ key, value }) => decodeValue('brick', key, value).peer === id)
+/**
+ * A brick that the metadata knows and the disk has not is lost: an empty one must not take its place, unless the peer was
+ * removed and let in again. Not even then may a volume count on what is lost.
+ */
+async function mayMakeBrick(metadata: MetadataStore, cluster: Cluster, directory: string): Promise<boolean> {
+  const { peerId, peerNumber } = cluster
+  const model = new Model()
+  const read = async (prefix: string) => {
+    const { entries } = await metadata.range(prefix)
+    for (const entry of entries) model.apply(entry.key, entry, entry.modRevision, noChange())
+  }
+  for (const prefix of [keys.brick(''), keys.peers, keys.gonePeers]) await read(prefix)
+  if (model.bricksOf(peerId).length === 0) return true
+  if (model.peers.find(({ id }) => id === peerId)?.value.newBrick !== true) return false
+  if (readSuperblock(directory) !== null) return true
+  await read(keys.volumes)
+  const counting = model.volumeNames.filter(name => countsOn(model, name, peerNumber))
+  if (counting.length === 0) return true
+  const message =
+    `there is no brick in ${directory}, and ${counting.length} volume(s) count on what peer '${peerId}' had, ` +
+    `such as '${counting[0]}': recover or delete them first, or join under another name`
+  throw new HoldfastError('ERR_BRICK_DAMAGED', message)
+}
+
+/** The peer is in sync in some range of the volume. */
+function countsOn(model: Model, name: string, peerNumber: number): boolean {
+  const head = model.volume(name)
+  if (head === null || head.state === 'deleting') return false
+  const placement = model.placement(name).slice(0, rangesOf(head.sizeBytes))
+  return inSyncSets(head, placement, model).some(set => set.includes(peerNumber))
 }
 
 function fileSystemBytes(directory: string): number {
