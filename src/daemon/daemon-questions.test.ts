@@ -25,7 +25,7 @@ function threeDaemons() {
   const hub = new LocalPeerHub()
   const peers = [...NAMES, 'd'].map((id, at) => ({ id, value: { number: at + 1 } }))
   const withClients = { portals: ['127.0.0.1:3260'], nbd: [] }
-  const model = { peers, registration: () => withClients } as unknown as Model
+  const models = { now: { peers, registration: () => withClients } as unknown as Model }
   const daemons = NAMES.map((name, at) => {
     const network = hub.join(peerIdentity(at + 1))
     const here = new FakeSessions()
@@ -35,7 +35,7 @@ function threeDaemons() {
     const questions = new DaemonQuestions({
       network,
       timers: bootTimers,
-      model,
+      model: () => models.now,
       own,
       stores: [bricks[at]!],
       listMs: 50,
@@ -50,7 +50,7 @@ function threeDaemons() {
     return { name, here, sessions, questions, refused, all: new ClusterSessions(sessions, questions, name) }
   })
   for (const daemon of daemons) daemon.questions.here = daemon.sessions
-  return { daemons }
+  return { daemons, models }
 }
 
 async function listed({ daemons }: ReturnType<typeof threeDaemons>, at: number) {
@@ -72,6 +72,13 @@ test('sessions: every daemon lists those of all, and names who does not answer',
   b!.questions.here = null
   expect(await listed(world, 0)).toMatchObject({ silent: ['b', 'd'] })
   expect(world.daemons.flatMap(({ refused }) => refused)).toEqual([])
+})
+
+test('sessions: who is asked is as the catalogue has it now, also after it was loaded anew', async () => {
+  const world = threeDaemons()
+  const peers = world.models.now.peers.filter(({ id }) => id !== 'd')
+  world.models.now = { ...world.models.now, peers } as unknown as Model
+  expect(await listed(world, 0)).toMatchObject({ silent: [] })
 })
 
 test('sessions: more than fit into one answer come in several', async () => {

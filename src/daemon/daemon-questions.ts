@@ -36,7 +36,8 @@ export interface DaemonQuestionsOptions {
   /** Of the first peer of this process, where clients come. */
   readonly network: PeerNetwork
   readonly timers: Timers
-  readonly model: Model
+  /** As the catalogue has it now: it is another one after each reload. */
+  readonly model: () => Model
   /** Names of the peers of this process. */
   readonly own: ReadonlySet<string>
   /** The bricks of this process. */
@@ -117,7 +118,8 @@ export class DaemonQuestions implements OtherDaemons {
 
   /** Peers of other processes that are up and serve clients. */
   #others(): { readonly id: string; readonly number: number }[] {
-    const { model, own } = this.#options
+    const { own } = this.#options
+    const model = this.#options.model()
     return model.peers.flatMap(({ id, value }) => {
       const registration = own.has(id) ? null : model.registration(id)
       const hasClients = registration !== null && registration.portals.length + registration.nbd.length > 0

@@ -111,7 +111,7 @@ type Make = (
 const RESTART_TOLD_MS = 120_000
 
 /** Small numbers of the peers where initiators are served. */
-function servingPeers(model: Catalogue['model']): number[] {
+function servingPeers({ model }: Catalogue): number[] {
   const registrations = model.peers.map(({ id }) => model.registration(id))
   return registrations.flatMap(found => (found !== null && found.portals.length > 0 ? [found.number] : []))
 }
@@ -145,8 +145,8 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
           closers,
         })
   if (replicated !== null) {
-    const { model } = replicated.catalogue
-    targets.portGroups = gatewayPortGroups(replicated.peers[0].replication, () => servingPeers(model))
+    const { catalogue, peers } = replicated
+    targets.portGroups = gatewayPortGroups(peers[0].replication, () => servingPeers(catalogue))
   }
   const plane = await openControl({
     metadata: storage.metadata.settled,

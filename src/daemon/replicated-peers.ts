@@ -88,7 +88,7 @@ export async function openReplicatedPeers(options: ReplicatedPeersOptions): Prom
   const questions = new DaemonQuestions({
     network: links.networks[0]!,
     timers: bootTimers,
-    model: catalogue.model,
+    model: () => catalogue.model,
     own,
     stores: storage.peers.map(({ brick }) => brick.replicas),
   })
