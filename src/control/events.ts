@@ -1,4 +1,5 @@
-import type { Operation } from '../metadata/metadata-store.ts'
+import type { MetadataStore, Operation } from '../metadata/metadata-store.ts'
+import type { Catalogue } from './catalogue.ts'
 import { type EventValue, keys } from './layout.ts'
 
 /** The newest that are kept; some more are there until the next trim. */
@@ -37,4 +38,17 @@ export class EventSource {
 export function trimEvents(ids: readonly string[]): Operation[] {
   if (ids.length < EVENTS_KEPT + TRIM_BATCH) return []
   return ids.slice(0, TRIM_BATCH).map(id => ({ do: 'delete', key: keys.event(id) }))
+}
+
+/** For whoever enters events beside changes: deletes until what the catalogue knows is within the bound. */
+export async function keepEventsWithinBound(
+  metadata: MetadataStore,
+  catalogue: Pick<Catalogue, 'model' | 'reached'>,
+): Promise<void> {
+  for (;;) {
+    const success = trimEvents(catalogue.model.eventIds)
+    if (success.length === 0) return
+    const { revision } = await metadata.transact({ compare: [], success })
+    await catalogue.reached(revision)
+  }
 }

@@ -1,6 +1,6 @@
 import type { MetadataStore } from '../metadata/metadata-store.ts'
 import type { Catalogue } from './catalogue.ts'
-import type { EventSource } from './events.ts'
+import { type EventSource, keepEventsWithinBound } from './events.ts'
 import { encodeValue, keys } from './layout.ts'
 import type { Log } from './ports.ts'
 
@@ -77,6 +77,7 @@ export class PeerWatch implements Disposable {
         compare: [],
         success: [{ do: 'put', key: keys.event(id), value: encodeValue('event', value) }],
       })
+      .then(() => keepEventsWithinBound(metadata, catalogue))
       .catch(err => log.warn({ err, kind, subject }, 'an event could not be entered'))
   }
 }

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ControlWorld } from '../../test/lib/control-world.ts'
 import { readBrickNames } from '../replication/owner/head-keeper.ts'
 import { joinCluster } from './cluster.ts'
+import { EVENTS_KEPT } from './events.ts'
 import { decodeValue, encodeValue, keys, type RegistrationValue } from './layout.ts'
 import { explainPlacement } from './placement/explain.ts'
 import type { PlaceablePeer } from './placement/peers.ts'
@@ -60,6 +61,23 @@ describe('peers', () => {
     await expect.poll(() => state('b')).toBe('down')
     expect((await world.control.showPeer('b')).lastSeenAt).not.toBeNull()
     await expect.poll(kinds).toEqual(expect.arrayContaining(['peer.up b', 'peer.down b']))
+  })
+
+  test('what the coming and going of peers enters keeps the events within their bound', async () => {
+    const event = { at: '', kind: 'test', subject: '', message: '' }
+    for (let batch = 0; batch < 13; batch++) {
+      const success = Array.from({ length: 100 }, (_, at) => {
+        const key = keys.event(`0000000${String(batch * 100 + at).padStart(7, '0')}-test`)
+        return { do: 'put', key, value: encodeValue('event', event) } as const
+      })
+      await world.store.transact({ compare: [], success })
+    }
+    const lease = await register('b', 2)
+    await expect.poll(() => state('b')).toBe('up')
+    await world.store.revokeLease(lease)
+    const entered = async () => (await world.store.range(keys.events)).entries.length
+    await expect.poll(entered, { timeout: 10_000 }).toBeLessThan(EVENTS_KEPT + 100)
+    await expect.poll(kinds).toContain('peer.down b')
   })
 
   test('a draining peer gets nothing new', async () => {

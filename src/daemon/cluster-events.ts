@@ -1,4 +1,5 @@
-import { EVENTS_KEPT, EventSource } from '../control/events.ts'
+import type { Catalogue } from '../control/catalogue.ts'
+import { EVENTS_KEPT, EventSource, keepEventsWithinBound } from '../control/events.ts'
 import { encodeValue, keys } from '../control/layout.ts'
 import type { Log } from '../lib/log.ts'
 import type { MetadataStore, Operation } from '../metadata/metadata-store.ts'
@@ -12,7 +13,12 @@ const GATHER_MS = 100
 const RETRY_MS = 2000
 
 /** Enters what replication tells into the event log of the cluster, in its own time, and into the daemon's at once. */
-export function eventTeller(metadata: MetadataStore, peerId: string, log: Log): TellEvent {
+export function eventTeller(
+  metadata: MetadataStore,
+  catalogue: Pick<Catalogue, 'model' | 'reached'>,
+  peerId: string,
+  log: Log,
+): TellEvent {
   // Another source of the same peer makes ids of its own.
   const source = new EventSource(Date.now, `${peerId}.replication`)
   const waiting: Operation[] = []
@@ -29,6 +35,8 @@ export function eventTeller(metadata: MetadataStore, peerId: string, log: Log): 
         waiting.unshift(...success)
         await pause(RETRY_MS)
       }
+      // What is left over goes with the next ones.
+      await keepEventsWithinBound(metadata, catalogue).catch(() => {})
     }
     isSending = false
   }

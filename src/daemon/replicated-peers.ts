@@ -127,7 +127,7 @@ export async function openReplicatedPeers(options: ReplicatedPeersOptions): Prom
       randomBytes,
       server: gateway,
       log: log.child({ area: 'replication', peer: peer.cluster.peerId }),
-      tellEvent: eventTeller(settled, peer.cluster.peerId, log),
+      tellEvent: eventTeller(settled, catalogue, peer.cluster.peerId, log),
       peerName: number => idOf(catalogue.model, number) ?? String(number),
       config: { ejectAfterMs: ejectAfter, coldWaitMs: coldWait, etcdGraceMs: etcdGrace },
       planner,
