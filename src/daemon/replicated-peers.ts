@@ -22,6 +22,7 @@ import { eventTeller } from './cluster-events.ts'
 import { DaemonQuestions } from './daemon-questions.ts'
 import { Leftovers } from './leftovers.ts'
 import type { LocalPeer } from './local-peers.ts'
+import { otherGateways } from './other-gateways.ts'
 import { type BrokenLink, openPeerLinks } from './peer-links.ts'
 import { QuietSegments } from './quiet-segments.ts'
 import { ReplicatedHost } from './replicated-host.ts'
@@ -111,7 +112,7 @@ export async function openReplicatedPeers(options: ReplicatedPeersOptions): Prom
       log: log.child({ area: 'gateway', peer: peer.cluster.peerId }),
       // Clients come to the first peer's portals only.
       connections: isFirst ? connections : { drop: () => {} },
-      otherGateways: () => registeredBeside(catalogue.model, own),
+      otherGateways: () => otherGateways(catalogue.model, own, network),
       rightsVersion: volume => catalogue.model.volume(volume)?.rightsVersion ?? 0,
       openState: owned => states.open(owned, peer.brick),
     })
@@ -169,12 +170,6 @@ function namedLinks(model: Model, broken: readonly BrokenLink[]): string[] {
 
 function idOf(model: Model, peerNumber: number): string | undefined {
   return model.peers.find(({ value }) => value.number === peerNumber)?.id
-}
-
-/** Small numbers of the peers that are up and not of this process. */
-function registeredBeside(model: Model, own: ReadonlySet<string>): number[] {
-  const others = model.peers.filter(({ id }) => !own.has(id) && model.registration(id) !== null)
-  return others.map(({ value }) => value.number)
 }
 
 /** By uuid of each volume that there is now. */
