@@ -58,6 +58,10 @@ export class SimBrick implements ReplicaStore {
     return this.process.bootMs()
   }
 
+  activeBeyondTarget(): number {
+    return 0
+  }
+
   get openCounter(): number {
     return this.disk.openCounter
   }
