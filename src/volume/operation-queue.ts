@@ -49,8 +49,11 @@ export class OperationQueue {
     else entry.begin()
   }
 
-  /** As enter(), but only behind those that have begun: whoever waits overtakes `entry` no more. */
-  enterAhead(entry: RangeEntry): void {
+  /**
+   * As enter(), but only behind those that have begun: whoever waits overtakes them no more. `entries` do not overlap
+   * each other; there may be many thousands.
+   */
+  enterAhead(entries: readonly RangeEntry[]): void {
     let firstWaiting = this.#first
     while (firstWaiting !== null && !firstWaiting.waiting) firstWaiting = firstWaiting.nextEntry
     // One that began behind one that waits conflicts with none before it, so that their order says nothing.
@@ -62,11 +65,33 @@ export class OperationQueue {
       }
       later = next
     }
-    const waits = this.#conflictsBefore(firstWaiting, entry.startBytes, entry.endBytes, entry.hold)
-    this.#insert(entry, firstWaiting)
-    entry.waiting = waits
-    if (waits) this.#waiting++
-    else entry.begin()
+    const sorted = [...entries].sort((a, b) => a.startBytes - b.startBytes)
+    const kept = new Set<RangeEntry>()
+    for (let held = this.#first; held !== firstWaiting && held !== null; held = held.nextEntry) {
+      for (let i = firstEndingAfter(sorted, held.startBytes); i < sorted.length; i++) {
+        const entry = sorted[i]!
+        if (entry.startBytes >= held.endBytes) break
+        if (held.hold === RangeHold.write || entry.hold === RangeHold.write) kept.add(entry)
+      }
+    }
+    for (const entry of entries) {
+      entry.waiting = kept.has(entry)
+      this.#insert(entry, firstWaiting)
+    }
+    this.#waiting += kept.size
+    for (const entry of entries) if (!kept.has(entry)) entry.begin()
+  }
+
+  /** The first that waits, from the end: thousands that hold a range and wait for nobody may stand before it. */
+  get firstWaiting(): RangeEntry | null {
+    let found: RangeEntry | null = null
+    let left = this.#waiting
+    for (let entry = this.#last; left > 0 && entry !== null; entry = entry.previousEntry) {
+      if (!entry.waiting) continue
+      found = entry
+      left--
+    }
+    return found
   }
 
   /** Takes `entry` out, whether it holds or waits, and begins those that it kept waiting. */
@@ -74,7 +99,7 @@ export class OperationQueue {
     this.#remove(entry)
     if (entry.waiting) this.#waiting--
     entry.waiting = false
-    if (this.#waiting > 0) this.#beginFreed()
+    if (this.#waiting > 0) this.#beginFreed(entry)
   }
 
   /** `before` null: at the end. */
@@ -95,13 +120,21 @@ export class OperationQueue {
     entry.nextEntry = entry.previousEntry = null
   }
 
-  #beginFreed(): void {
-    for (let entry = this.#first; entry !== null && this.#waiting > 0; entry = entry.nextEntry) {
-      if (!entry.waiting) continue
-      if (this.#conflictsBefore(entry, entry.startBytes, entry.endBytes, entry.hold)) continue
-      entry.waiting = false
-      this.#waiting--
-      entry.begin()
+  /** Of those that wait only who overlaps the one that left can be free now. */
+  #beginFreed({ startBytes, endBytes }: RangeEntry): void {
+    for (let entry = this.firstWaiting; entry !== null && this.#waiting > 0; ) {
+      const isFreed =
+        entry.waiting &&
+        entry.startBytes < endBytes &&
+        entry.endBytes > startBytes &&
+        !this.#conflictsBefore(entry, entry.startBytes, entry.endBytes, entry.hold)
+      if (isFreed) {
+        entry.waiting = false
+        this.#waiting--
+        entry.begin()
+        // It may have left already, and others with it.
+        entry = this.firstWaiting
+      } else entry = entry.nextEntry
     }
   }
 
@@ -112,4 +145,15 @@ export class OperationQueue {
     }
     return false
   }
+}
+
+/** Where in `sorted`, whose entries do not overlap, the first one is that ends after `atBytes`. */
+function firstEndingAfter(sorted: readonly RangeEntry[], atBytes: number): number {
+  let [from, to] = [0, sorted.length]
+  while (from < to) {
+    const middle = (from + to) >>> 1
+    if (sorted[middle]!.endBytes > atBytes) to = middle
+    else from = middle + 1
+  }
+  return from
 }

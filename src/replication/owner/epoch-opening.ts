@@ -251,9 +251,7 @@ export class EpochOpening {
     const spans = doubtfulSpans(this.#fencing.answers, head.sizeBytes).filter(({ startBytes }) =>
       ranges.has(Math.floor(startBytes / RANGE_BYTES)),
     )
-    this.#reconcile.add(
-      spans.map(({ startBytes, endBytes }) => new SpanHold(queue, startBytes, endBytes, true)),
-    )
+    this.#reconcile.add(SpanHold.allAhead(queue, spans))
     // What waited for these ranges holds blocks before the locks above: it must not see them unreconciled. Nor may
     // what waited behind it, which is why these locks go ahead.
     if (spans.length > 0) extents.stopWaiting(ranges)

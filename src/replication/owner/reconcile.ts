@@ -1,5 +1,6 @@
 import { RANGE_BYTES } from '../../control/layout.ts'
 import { REGION_BYTES, REGIONS_PER_SEGMENT, SEGMENT_BYTES } from '../../store/layout.ts'
+import type { RangeEntry } from '../../volume/operation-queue.ts'
 import type { ByteSpan } from '../messages.ts'
 import { CopyFailure, type CopyScene, RegionCopier } from '../resync/region-copier.ts'
 import type { HeldBlocks, MemberPort } from '../resync/resync-ports.ts'
@@ -36,12 +37,13 @@ export interface ReconcileOptions {
  */
 export class Reconcile {
   readonly #options: ReconcileOptions
-  readonly #waiting: SpanHold[]
+  readonly #waiting: SpanHold[] = []
+  readonly #bySegment = new Map<number, Set<SpanHold>>()
   readonly #sources: ReconcileSources
 
   constructor(options: ReconcileOptions, holds: readonly SpanHold[]) {
     this.#options = options
-    this.#waiting = [...holds]
+    this.add(holds)
     const { sizeBytes, isSuspect } = options
     const compare = (hold: SpanHold, source: WholePort, target: WholePort) => {
       const range = Math.floor(hold.startBytes / RANGE_BYTES)
@@ -64,7 +66,23 @@ export class Reconcile {
   }
 
   add(holds: readonly SpanHold[]): void {
-    this.#waiting.push(...holds)
+    for (const hold of holds) {
+      this.#waiting.push(hold)
+      for (const segment of segmentsOf(hold)) {
+        const others = this.#bySegment.get(segment)
+        if (others === undefined) this.#bySegment.set(segment, new Set([hold]))
+        else others.add(hold)
+      }
+    }
+  }
+
+  #done(hold: SpanHold): void {
+    this.#waiting.splice(this.#waiting.indexOf(hold), 1)
+    for (const segment of segmentsOf(hold)) {
+      const others = this.#bySegment.get(segment)
+      others?.delete(hold)
+      if (others?.size === 0) this.#bySegment.delete(segment)
+    }
   }
 
   /** The epoch is over: whoever waits for a span is refused. */
@@ -86,21 +104,31 @@ export class Reconcile {
         })
         continue
       }
-      this.#waiting.splice(this.#waiting.indexOf(hold), 1)
+      this.#done(hold)
       hold.release()
       reconciled(regionsOf(hold).count)
     }
   }
 
-  /** One that keeps an operation waiting, else the first. */
+  /** The one that has kept somebody waiting for longest, else the first. */
   #next(): SpanHold {
-    const wanted = this.#waiting.find(hold => {
-      for (let entry = hold.nextEntry; entry !== null; entry = entry.nextEntry) {
-        if (entry.waiting && entry.startBytes < hold.endBytes && entry.endBytes > hold.startBytes) return true
+    const [first] = this.#waiting
+    const { queue } = first!
+    let entry = queue.firstWaiting
+    if (entry === null) return first!
+    const behind = new Set<RangeEntry>()
+    for (let later = entry.nextEntry; later !== null; later = later.nextEntry) behind.add(later)
+    for (; entry !== null; entry = entry.nextEntry) {
+      behind.delete(entry)
+      if (!entry.waiting) continue
+      for (const segment of segmentsOf(entry)) {
+        for (const hold of this.#bySegment.get(segment) ?? []) {
+          const overlaps = hold.startBytes < entry.endBytes && hold.endBytes > entry.startBytes
+          if (overlaps && hold !== entry && !behind.has(hold)) return hold
+        }
       }
-      return false
-    })
-    return wanted ?? this.#waiting[0]!
+    }
+    return first!
   }
 
   async #reconcile(hold: SpanHold): Promise<void> {
@@ -188,6 +216,11 @@ export class Reconcile {
       hold: () => Promise.resolve(HELD),
     }
   }
+}
+
+function* segmentsOf({ startBytes, endBytes }: { startBytes: number; endBytes: number }): Generator<number> {
+  const last = Math.floor((endBytes - 1) / SEGMENT_BYTES)
+  for (let segment = Math.floor(startBytes / SEGMENT_BYTES); segment <= last; segment++) yield segment
 }
 
 function regionsOf({ startBytes, endBytes }: { startBytes: number; endBytes: number }): {

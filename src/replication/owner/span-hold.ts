@@ -11,20 +11,29 @@ export class SpanHold implements RangeEntry, HeldBlocks {
   readonly endBytes: number
   /** Resolves when nothing else holds any of it. */
   readonly begun: Promise<void>
-  readonly #queue: OperationQueue
+  readonly queue: OperationQueue
   #begin!: () => void
   #released = false
 
-  /** `ahead`: of operations that wait already. */
-  constructor(queue: OperationQueue, startBytes: number, endBytes: number, ahead = false) {
-    this.#queue = queue
+  /** `enters` false: the caller has it enter. */
+  constructor(queue: OperationQueue, startBytes: number, endBytes: number, enters = true) {
+    this.queue = queue
     this.startBytes = startBytes
     this.endBytes = endBytes
     this.begun = new Promise(resolve => {
       this.#begin = resolve
     })
-    if (ahead) queue.enterAhead(this)
-    else queue.enter(this)
+    if (enters) queue.enter(this)
+  }
+
+  /** Of spans that do not overlap each other, ahead of operations that wait already. */
+  static allAhead(
+    queue: OperationQueue,
+    spans: readonly { readonly startBytes: number; readonly endBytes: number }[],
+  ): SpanHold[] {
+    const holds = spans.map(({ startBytes, endBytes }) => new SpanHold(queue, startBytes, endBytes, false))
+    queue.enterAhead(holds)
+    return holds
   }
 
   begin(): void {
@@ -34,6 +43,6 @@ export class SpanHold implements RangeEntry, HeldBlocks {
   release(): void {
     if (this.#released) return
     this.#released = true
-    this.#queue.leave(this)
+    this.queue.leave(this)
   }
 }

@@ -85,7 +85,10 @@ function optionsOf(
 
 function reconcileOf(...[members, atomics, timers]: Parameters<typeof optionsOf>): Promise<void> {
   const options = optionsOf(members, atomics, timers)
-  return new Reconcile(options, [new SpanHold(new OperationQueue(), 0, 2 * REGION, true)]).run()
+  return new Reconcile(
+    options,
+    SpanHold.allAhead(new OperationQueue(), [{ startBytes: 0, endBytes: 2 * REGION }]),
+  ).run()
 }
 
 test('reconcile: atomic writes that overlap are given as one, so that the older tears the newer on nobody', async () => {
@@ -106,7 +109,10 @@ test('reconcile: atomic writes that overlap are given as one, so that the older 
 test('reconcile: a range is in use until the last of its spans is reconciled', async () => {
   const [first, second] = threeBricks()
   const queue = new OperationQueue()
-  const holds = [0, RANGE_BYTES].map(at => new SpanHold(queue, at, at + REGION, true))
+  const holds = SpanHold.allAhead(
+    queue,
+    [0, RANGE_BYTES].map(at => ({ startBytes: at, endBytes: at + REGION })),
+  )
   const waiting: boolean[][] = []
   const rangesWaiting = () => [0, 1, 2].map(range => reconcile.isWaiting(range))
   const reconcile: Reconcile = new Reconcile(
@@ -152,7 +158,10 @@ test('reconcile: spans side by side have one source, so that nothing over their 
   torn.put(blocks[1]!, 8, 2)
   torn.bad.add(blocks[1]!)
   const queue = new OperationQueue()
-  const holds = [0, SEGMENT, 5 * SEGMENT].map(at => new SpanHold(queue, at, at + SEGMENT, true))
+  const holds = SpanHold.allAhead(
+    queue,
+    [0, SEGMENT, 5 * SEGMENT].map(at => ({ startBytes: at, endBytes: at + SEGMENT })),
+  )
   torn.put((5 * SEGMENT) / BLOCK, 6, 2)
   await new Reconcile({ ...optionsOf(() => [torn, whole]), sizeBytes: 6 * SEGMENT }, holds).run()
   for (const brick of [torn, whole]) {
@@ -209,7 +218,7 @@ test('reconcile: while a member is on its way out nobody is made alike: it may s
     ...optionsOf(() => (isLeaving ? [first] : [first, second]), [], timers),
     isLeaving: () => isLeaving,
   }
-  const spans = [new SpanHold(new OperationQueue(), 0, 2 * REGION, true)]
+  const spans = SpanHold.allAhead(new OperationQueue(), [{ startBytes: 0, endBytes: 2 * REGION }])
   const done = new Reconcile(options, spans).run()
   for (let turn = 0; turn < 100; turn++) {
     await new Promise(resolve => setImmediate(resolve))
@@ -226,4 +235,44 @@ test('reconcile: what is torn on the only member of a set stands before it is tr
   brick.bad.add(64)
   await reconcileOf(() => [brick], [])
   expect(brick.bad.size).toBe(0)
+})
+
+test('reconcile: the span that somebody has waited for longest comes first, and then the others in order', async () => {
+  const [first, second] = threeBricks()
+  const queue = new OperationQueue()
+  const holds = SpanHold.allAhead(
+    queue,
+    [0, 1, 2, 3].map(at => ({ startBytes: at * RANGE_BYTES, endBytes: at * RANGE_BYTES + REGION })),
+  )
+  const waiting = [2, 1].map(range => new SpanHold(queue, range * RANGE_BYTES, range * RANGE_BYTES + BLOCK))
+  const left: boolean[][] = []
+  const reconcile: Reconcile = new Reconcile(
+    {
+      ...optionsOf(() => [first, second]),
+      sizeBytes: 4 * RANGE_BYTES,
+      reconciled: () => left.push([0, 1, 2, 3].map(range => reconcile.isWaiting(range))),
+    },
+    holds,
+  )
+  await reconcile.run()
+  expect(left).toEqual([
+    [true, true, false, true],
+    [true, false, false, true],
+    [false, false, false, true],
+    [false, false, false, false],
+  ])
+  await Promise.all(waiting.map(({ begun }) => begun))
+})
+
+test('reconcile: what waits behind a client that waits for another span comes after that span', async () => {
+  const [first, second] = threeBricks()
+  const queue = new OperationQueue()
+  const [ahead] = SpanHold.allAhead(queue, [{ startBytes: RANGE_BYTES, endBytes: RANGE_BYTES + REGION }])
+  const client = new SpanHold(queue, 0, RANGE_BYTES + BLOCK)
+  const behind = new SpanHold(queue, 0, REGION)
+  void client.begun.then(() => client.release())
+  new SpanHold(queue, 0, BLOCK)
+  const options = { ...optionsOf(() => [first, second]), sizeBytes: 2 * RANGE_BYTES }
+  await new Reconcile(options, [behind, ahead!]).run()
+  expect(queue.firstWaiting).toBe(null)
 })
