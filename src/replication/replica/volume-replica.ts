@@ -172,8 +172,22 @@ export class VolumeReplica {
         this.#fence = null
       })
       this.#wake?.()
+      return this.#fence.answer
     }
-    return this.#fence.answer
+    return this.#fencedAgain(epoch, setVersion, generation, this.#fence.answer)
+  }
+
+  /** It comes back in the same epoch: the sets, and what is to be stamped with, have gone on without it. */
+  async #fencedAgain(
+    epoch: number,
+    setVersion: number,
+    generation: number,
+    fence: Promise<FenceAnswer | PeerStatus>,
+  ): Promise<FenceAnswer | PeerStatus> {
+    const answer = await fence
+    if (typeof answer === 'number') return answer
+    await this.setVersion(setVersion, generation, null)
+    return this.#fencing === epoch ? answer : PeerStatus.staleEpoch
   }
 
   async #runFence(
