@@ -26,7 +26,7 @@ const overwriteWith = (value: number, more: Partial<SanitizeOrder> = {}): Saniti
 const BLOCK_ERASE = overwriteWith(0, { method: 'blockErase', pattern: Buffer.alloc(0) })
 
 async function open(extents: MemoryExtents, storage: MemoryStateStorage, bytesPerSecond = Infinity) {
-  const sanitization = new Sanitization({ storage, bytesPerSecond })
+  const sanitization = new Sanitization({ storage, bytesPerSecond, retryMs: 1 })
   await sanitization.load()
   const description = {
     name: 'v',
@@ -128,6 +128,60 @@ describe('sanitize', () => {
     await again.sanitization.whenEnded()
     extents.failure = null
     await again.sanitization.start(BLOCK_ERASE)
+    await again.sanitization.whenEnded()
+    expect(again.sanitization.refusal).toBe(BlockStatus.ok)
+  })
+
+  test('one that meets members that are away goes on by itself, from the piece that failed', async () => {
+    const extents = new MemoryExtents(SIZE)
+    const { volume, sanitization } = await open(extents, new MemoryStateStorage())
+    const submitOf = extents.submit.bind(extents)
+    let refusals = 0
+    extents.submit = operation => {
+      if (operation.offsetBytes !== 2 ** 21 || refusals === 3) return submitOf(operation)
+      refusals++
+      operation.status = BlockStatus.unavailable
+      setImmediate(() => operation.completion.blockDone(operation))
+    }
+    await sanitization.start(overwriteWith(0xa5))
+    await sanitization.whenEnded()
+    expect(refusals).toBe(3)
+    expect(extents.bytes.every(byte => byte === 0xa5)).toBe(true)
+    expect(extents.log.filter(entry => entry.startsWith(`${BlockKind.write}@0+`))).toHaveLength(1)
+    expect(await submit(volume, nbd, BlockKind.read)).toBe(BlockStatus.ok)
+  })
+
+  test.each([
+    ['was not stored', false],
+    ['was stored without an answer', true],
+  ])('whose end %s: that is tried again until it is', async (_what, appliesAnyway) => {
+    const storage = new MemoryStateStorage()
+    const { sanitization } = await open(new MemoryExtents(SIZE), storage)
+    await sanitization.start(BLOCK_ERASE)
+    storage.failure = { error: new Error('no metadata'), appliesAnyway }
+    setTimeout(() => {
+      storage.failure = null
+    }, 20)
+    await sanitization.whenEnded()
+    expect(sanitization.refusal).toBe(BlockStatus.ok)
+    expect(decodeSanitize(storage.stored!.bytes)).toBe(null)
+  })
+
+  test('one that waits for members that are away ends when it is stopped', async () => {
+    const extents = new MemoryExtents(SIZE)
+    const storage = new MemoryStateStorage()
+    const submitOf = extents.submit.bind(extents)
+    extents.submit = operation => {
+      operation.status = BlockStatus.unavailable
+      setImmediate(() => operation.completion.blockDone(operation))
+    }
+    const { sanitization, volume } = await open(extents, storage)
+    await sanitization.start(BLOCK_ERASE)
+    await new Promise(resolve => setTimeout(resolve, 5))
+    await volume.close()
+    expect(decodeSanitize(storage.stored!.bytes)).toMatchObject({ hasFailed: false })
+    extents.submit = submitOf
+    const again = await open(extents, storage)
     await again.sanitization.whenEnded()
     expect(again.sanitization.refusal).toBe(BlockStatus.ok)
   })

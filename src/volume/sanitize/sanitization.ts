@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { BlockStatus } from '../../block/block-status.ts'
 import type { ClientIdentity } from '../client-identity.ts'
 import type { StateStorage } from '../state-storage.ts'
@@ -12,7 +13,12 @@ export interface SanitizationOptions {
   readonly storage: StateStorage
   /** What an overwrite writes at most, so that other volumes go on. */
   readonly bytesPerSecond: number
+  /** Between two tries of what was unavailable, or could not be stored: a second unless given. */
+  readonly retryMs?: number
 }
+
+/** Of what a sanitize met that may pass: members that are away, metadata that do not answer. */
+const RETRY_MS = 1_000
 
 type Opening = (client: ClientIdentity) => VolumeHandle
 
@@ -26,6 +32,7 @@ export class Sanitization {
   #state: SanitizeState | null = null
   #token = 0n
   #run: SanitizeRun | null = null
+  #stopping = new AbortController()
   #isStarting = false
   #ended: Promise<void> = Promise.resolve()
 
@@ -43,6 +50,7 @@ export class Sanitization {
   /** The volume is there: what was interrupted begins its pass again. */
   resume(open: Opening): void {
     this.#open = open
+    this.#stopping = new AbortController()
     if (this.#state !== null && !this.#state.hasFailed) this.#begin()
   }
 
@@ -88,6 +96,7 @@ export class Sanitization {
   /** The volume closes: what is under way goes on when it is opened again. */
   async stop(): Promise<void> {
     this.#open = null
+    this.#stopping.abort()
     this.#run?.stop()
     await this.#ended
   }
@@ -95,27 +104,63 @@ export class Sanitization {
   #begin(): void {
     if (this.#open === null) return
     const handle = this.#open(SANITIZER)
-    // A failure to store the outcome leaves the volume as it is: the next start sanitizes again.
     this.#ended = this.#passes(handle)
       .catch(() => {})
       .finally(() => handle.close())
   }
 
   async #passes(handle: VolumeHandle): Promise<void> {
-    while (this.#state !== null && !this.#state.hasFailed) {
+    while (this.#state !== null && !this.#state.hasFailed && !this.#isStopping) {
       const { order, passesDone } = this.#state
       this.#run = new SanitizeRun(handle, order, passesDone, this.#options.bytesPerSecond)
-      const status = await this.#run.run()
-      if (status === BlockStatus.unavailable || status === BlockStatus.aborted) return
-      if (status !== BlockStatus.ok) await this.#become({ order, passesDone, hasFailed: true })
+      let status = await this.#run.run()
+      // Nobody else may use the volume until this has ended: it goes on by itself, from the piece that failed.
+      while (mayPass(status) && !this.#isStopping) {
+        await this.#pause()
+        status = await this.#run.run()
+      }
+      if (mayPass(status)) return
+      if (status !== BlockStatus.ok) await this.#becomeAtLast({ order, passesDone, hasFailed: true })
       else if (passesDone + 1 < order.passes)
-        await this.#become({ ...this.#state, passesDone: passesDone + 1 })
-      else await this.#become(null)
+        await this.#becomeAtLast({ ...this.#state, passesDone: passesDone + 1 })
+      else await this.#becomeAtLast(null)
     }
+  }
+
+  get #isStopping(): boolean {
+    return this.#stopping.signal.aborted
+  }
+
+  #pause(): Promise<void> {
+    const { retryMs = RETRY_MS } = this.#options
+    return delay(retryMs, undefined, { signal: this.#stopping.signal }).catch(() => {})
+  }
+
+  /** As #become(), however long the storage fails, until this is stopped. */
+  async #becomeAtLast(state: SanitizeState | null): Promise<void> {
+    while (!this.#isStopping) {
+      try {
+        return await this.#become(state)
+      } catch {
+        await this.#pause()
+        await this.#learnToken(state).catch(() => {})
+      }
+    }
+  }
+
+  /** What seemed to fail may have been stored; what somebody else has stored stays. */
+  async #learnToken(state: SanitizeState | null): Promise<void> {
+    const stored = await this.#options.storage.load()
+    const ours = [encodeSanitize(state), encodeSanitize(this.#state)]
+    if (stored !== null && ours.some(bytes => bytes.equals(stored.bytes))) this.#token = stored.token
   }
 
   async #become(state: SanitizeState | null): Promise<void> {
     this.#token = await this.#options.storage.save(encodeSanitize(state), this.#token)
     this.#state = state
   }
+}
+
+function mayPass(status: BlockStatus): boolean {
+  return status === BlockStatus.unavailable || status === BlockStatus.aborted
 }

@@ -36,9 +36,10 @@ export class SanitizeRun {
     this.#stopping.abort()
   }
 
-  /** Answers aborted when it was stopped, else how it ended. */
+  /** Answers aborted when it was stopped, else how it ended; called again it goes on with what was not done. */
   async run(): Promise<BlockStatus> {
     const startedAtMs = performance.now()
+    const doneBefore = this.#doneBytes
     // The size may grow meanwhile.
     while (this.#doneBytes < this.#handle.sizeBytes) {
       if (this.#stopping.signal.aborted) return BlockStatus.aborted
@@ -46,13 +47,13 @@ export class SanitizeRun {
       const status = await this.#perform(this.#kind, this.#doneBytes, lengthBytes)
       if (status !== BlockStatus.ok) return status
       this.#doneBytes += lengthBytes
-      await this.#keepPace(startedAtMs)
+      await this.#keepPace(startedAtMs, this.#doneBytes - doneBefore)
     }
     return this.#perform(BlockKind.flush, 0, 0)
   }
 
-  async #keepPace(startedAtMs: number): Promise<void> {
-    const dueAtMs = startedAtMs + (this.#doneBytes / this.#bytesPerSecond) * 1000
+  async #keepPace(startedAtMs: number, sinceBytes: number): Promise<void> {
+    const dueAtMs = startedAtMs + (sinceBytes / this.#bytesPerSecond) * 1000
     const waitMs = dueAtMs - performance.now()
     if (waitMs > 0) await delay(waitMs, undefined, { signal: this.#stopping.signal }).catch(() => {})
   }
