@@ -196,11 +196,14 @@ export class ReplicatedExtents implements VolumeExtents, SlotOwner {
 
   /**
    * Of ranges that the own brick is out of, what is active on it is what it must be asked about: their members say
-   * what may be cleared there.
+   * what may be cleared there. What is in doubt in a range that is not served yet is not locked yet either.
    */
   quietSegments(quietSinceMs: number, atMost: number): number[] {
     const quiet = this.#ownVolume?.quietSegments(quietSinceMs, Number.MAX_SAFE_INTEGER) ?? []
-    const isIn = (segment: number) => this.classOf(Math.floor(segment / SEGMENTS_PER_RANGE)).local !== null
+    const isIn = (segment: number) => {
+      const { local, served } = this.classOf(Math.floor(segment / SEGMENTS_PER_RANGE))
+      return local !== null && served
+    }
     const here = quiet.filter(isIn)
     const elsewhere = this.#elsewhere.quiet(quietSinceMs, atMost, this.#classes)
     // Neither keeps the other from being cleared.

@@ -42,7 +42,7 @@ class FakeLink implements PeerLink {
 }
 
 /** Two ranges with the members 1 and 2, and 3, which is joining behind a gate that wants everything. */
-function aVolume() {
+function aVolume(own: Member | null = null) {
   const failed: number[] = []
   const cleared: number[] = []
   const active = new Map<number, readonly number[]>()
@@ -57,7 +57,7 @@ function aVolume() {
     volumeUuid: 'v',
     epoch: 2,
     timers,
-    own: null,
+    own,
     clock: () => timers.bootMs(),
     runner: {
       setVersion: 1,
@@ -294,4 +294,22 @@ test('quiet segments: what a member keeps active is proposed again, but not at o
   await turn()
   expect(extents.quietSegments(clearedAt - 1, 10)).toEqual([])
   expect(extents.quietSegments(clearedAt, 10)).toEqual([7])
+})
+
+test('quiet segments: none of a range that is not served yet, where what is in doubt is not locked', () => {
+  const volume = { quietSegments: () => [3, 1029] }
+  const own = new Member(4, 'b4', null, { replica: { volume } } as unknown as LocalBrick)
+  own.fenced = true
+  const { extents, one, two } = aVolume(own)
+  const serve = (isServed: (range: number) => boolean) => {
+    const sets = [
+      [own, one, two],
+      [own, one, two],
+    ]
+    extents.setClasses(classifyRanges(sets, null, 2, isServed), [own, one, two], [])
+  }
+  serve(range => range === 1)
+  expect(extents.quietSegments(0, 10)).toEqual([1029])
+  serve(() => true)
+  expect(extents.quietSegments(0, 10)).toEqual([3, 1029])
 })
