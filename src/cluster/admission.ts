@@ -53,7 +53,8 @@ export async function replaceToken(
 
 /**
  * Lets a new peer in and gives it its number. Joining again under a known name is refused unless that peer has
- * never started, as its data is elsewhere, or was removed: then its disk may be a new one. Rejects with ERR_CLUSTER_TOKEN, ERR_PEER_EXISTS, ERR_NAME_INVALID.
+ * never started, as its data is elsewhere, or was removed: then its disk may be a new one. Rejects with
+ * ERR_CLUSTER_TOKEN, ERR_PEER_EXISTS, ERR_NAME_INVALID.
  */
 export async function admitPeer(
   store: MetadataStore,

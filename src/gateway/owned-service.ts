@@ -36,8 +36,8 @@ export interface OwnedServiceOptions {
   readonly timers: Timers
   readonly limits: GatewayLimits
   /**
-   * Tells a gateway what `event` says whenever that is tried; resolves when it has answered. One that cannot be reached is waited for only where commands are
-   * taken back and its daemon is up, and not for ever.
+   * Tells a gateway what `event` says whenever that is tried; resolves when it has answered. One that cannot be reached
+   * is waited for only where commands are taken back and its daemon is up, and not for ever.
    */
   readonly tell: (gateway: number, event: () => OwnerEvent) => Promise<void>
 }
