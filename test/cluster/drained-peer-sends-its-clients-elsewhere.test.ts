@@ -1,8 +1,8 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { ClusterSession } from '../../src/control/cluster-sessions.ts'
 import type { VolumeShown } from '../../src/control/control.ts'
-import type { SessionInfo } from '../../src/control/records.ts'
 import { Background, eventually } from '../lib/cluster/background.ts'
 import { EtcdMembers } from '../lib/cluster/etcd-members.ts'
 import { HostNetwork, hostNetworkMissing } from '../lib/cluster/host-network.ts'
@@ -52,7 +52,11 @@ describe.skipIf(missing !== null)('draining', () => {
     return run(program!, rest)
   }
   const owner = async () => (await peers.json<VolumeShown>('a', 'volume', 'show', 'disk1')).replication.owner
-  const sessions = (host: string) => peers.json<SessionInfo[]>(host, 'session', 'list')
+  /** Of one peer, as another one lists them. */
+  const sessions = async (host: string) => {
+    const all = await peers.json<ClusterSession[]>(host === 'b' ? 'c' : 'b', 'session', 'list')
+    return all.filter(({ peer }) => peer === host)
+  }
 
   test('discovery through any portal lists those of all peers, each with its own portal group', async () => {
     for (const host of HOSTS) {
