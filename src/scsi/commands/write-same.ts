@@ -31,15 +31,15 @@ function hasNoData(task: Task): boolean {
   return (task.command.cdb[1]! & NDOB) !== 0
 }
 
-// UNMAP asks for zeroes that take no space (LBPRZ=1); any other data is written. SBC-4 §4.7.3.4.4.
+// With UNMAP, each block is unmapped whatever the data-out holds, and reads as zeroes. SBC-4 §5.45, table 93.
 function execute(task: Task): void {
   const { command, offsetBytes, lengthBytes } = task
   const { cdb, dataOut, dataOutAt } = command
   if (lengthBytes === 0) return task.good()
+  if ((cdb[1]! & UNMAP) !== 0) return task.submit(BlockKind.trim, offsetBytes, lengthBytes, null, 0, good)
   const block = dataOut.subarray(dataOutAt, dataOutAt + task.blockSizeBytes)
   if (hasNoData(task) || isZero(block)) {
-    const kind = (cdb[1]! & UNMAP) !== 0 ? BlockKind.trim : BlockKind.zero
-    return task.submit(kind, offsetBytes, lengthBytes, null, 0, good)
+    return task.submit(BlockKind.zero, offsetBytes, lengthBytes, null, 0, good)
   }
   runPieces(task, BlockKind.write, repeatBlock(block, lengthBytes, PIECE_BYTES))
 }
