@@ -12,6 +12,7 @@ import { peerRoutes } from './routes/peers.ts'
 import { targetRoutes } from './routes/targets.ts'
 import { volumeDataRoutes } from './routes/volume-data.ts'
 import { volumeRoutes } from './routes/volumes.ts'
+import { installTurns } from './turns.ts'
 import { validatorCompiler } from './validator.ts'
 
 export interface ApiOptions {
@@ -42,6 +43,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   installProblems(app, log)
+  installTurns(app)
   installGuard(app, { token: options.token })
   await installOpenApi(app, version)
   await app.register(healthRoutes, { backend })

@@ -1,3 +1,4 @@
+import { inPasses } from '../lib/in-passes.ts'
 import type { Catalogue } from './catalogue.ts'
 import { reachableAddress } from './cluster-portals.ts'
 import type { ClusterSessions } from './cluster-sessions.ts'
@@ -30,7 +31,11 @@ interface Everywhere {
   readonly sessions: readonly SessionInfo[]
   /** By the uuid of the volume, of each brick of other daemons. */
   readonly used: ReadonlyMap<string, readonly number[]>
+  readonly iscsiAddresses: readonly (string | null)[]
 }
+
+/** About a millisecond's work: I/O shares the event loop. */
+const VOLUMES_PER_PASS = 32
 
 /** What a client on this machine would dial, for portals that listen on all addresses. */
 const LOCAL = { v4: '127.0.0.1:0', v6: '[::1]:0' } as const
@@ -64,10 +69,14 @@ export class VolumeView {
   async all(): Promise<VolumeShown[]> {
     const everywhere = await this.#everywhere()
     const { model } = this.#parts.catalogue
-    return model.volumeNames.flatMap(name => {
-      const head = model.volume(name)
-      return head === null || head.state === 'creating' ? [] : [this.#shown(name, head, everywhere)]
-    })
+    const all: VolumeShown[] = []
+    for await (const names of inPasses(model.volumeNames, VOLUMES_PER_PASS)) {
+      for (const name of names) {
+        const head = model.volume(name)
+        if (head !== null && head.state !== 'creating') all.push(this.#shown(name, head, everywhere))
+      }
+    }
+    return all
   }
 
   async shown(name: string, head: VolumeHead): Promise<VolumeShown> {
@@ -76,22 +85,22 @@ export class VolumeView {
 
   /** What all daemons say of all volumes. */
   async #everywhere(): Promise<Everywhere> {
-    const { clusterSessions, others } = this.#parts
+    const { clusterSessions, others, portals } = this.#parts
     const [{ sessions }, used] = await Promise.all([clusterSessions.list(), others.usedOnBricks()])
-    return { sessions, used }
+    const iscsiAddresses = portals().map(
+      portal => reachableAddress(portal, LOCAL.v4) ?? reachableAddress(portal, LOCAL.v6),
+    )
+    return { sessions, used, iscsiAddresses }
   }
 
-  #shown(name: string, head: VolumeHead, { sessions, used }: Everywhere): VolumeShown {
-    const { catalogue, host, portals, nbdPortals, exports, peerId } = this.#parts
+  #shown(name: string, head: VolumeHead, { sessions, used, iscsiAddresses }: Everywhere): VolumeShown {
+    const { catalogue, host, nbdPortals, exports, peerId } = this.#parts
     const { model } = catalogue
     const record = recordOf(name, head)
     const targets = this.lunsOf(name)
-    const addresses = portals().map(
-      portal => reachableAddress(portal, LOCAL.v4) ?? reachableAddress(portal, LOCAL.v6),
-    )
     const access = exports.accessTo(name, head)
     const iscsiUris = targets.flatMap(({ iqn, lun }) =>
-      addresses.map(address => `iscsi://${address}/${iqn}/${lun}`),
+      iscsiAddresses.map(address => `iscsi://${address}/${iqn}/${lun}`),
     )
     return {
       ...record,

@@ -1,7 +1,7 @@
 import type { IoStats } from '../../lib/io-stats.ts'
 import type { MetricSources } from '../backend.ts'
 import { replicationMetrics } from './replication-metrics.ts'
-import type { Histogram, Labels, MetricDefinition } from './sampled-metric.ts'
+import type { Histogram, Labels, MetricDefinition } from './samples.ts'
 
 type Read = (sources: MetricSources) => Iterable<readonly [Labels, number]>
 

@@ -1,11 +1,8 @@
 import type { FastifyPluginAsync } from 'fastify'
-import type { Registry } from 'prom-client'
 import type { ApiBackend } from '../backend.ts'
 
 /** Outside /v1: what orchestrators and Prometheus ask. */
 export const healthRoutes: FastifyPluginAsync<{ backend: ApiBackend }> = async (app, { backend }) => {
-  // Loaded by the first scrape: 3 MB that a daemon nobody scrapes does without.
-  let metrics: Registry | null = null
   const schema = { hide: true }
   app.get('/healthz', { schema }, async (_request, reply) => reply.type('text/plain').send('ok\n'))
   app.get('/readyz', { schema }, async (_request, reply) => {
@@ -16,7 +13,8 @@ export const healthRoutes: FastifyPluginAsync<{ backend: ApiBackend }> = async (
       .send(`${reason ?? 'ready'}\n`)
   })
   app.get('/metrics', { schema }, async (_request, reply) => {
-    metrics ??= (await import('../metrics/metrics.ts')).createMetrics(backend.metrics)
-    return reply.type(metrics.contentType).send(await metrics.metrics())
+    // Loaded by the first scrape: 3 MB that a daemon nobody scrapes does without.
+    const { METRICS_CONTENT_TYPE, metricsText } = await import('../metrics/metrics.ts')
+    return reply.type(METRICS_CONTENT_TYPE).send(await metricsText(backend.metrics))
   })
 }

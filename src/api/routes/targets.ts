@@ -15,6 +15,7 @@ import {
   targetParameter,
 } from '../schemas.ts'
 import { answers } from './answers.ts'
+import { sendLongList } from './long-list.ts'
 
 const tags = ['targets']
 const nothing = z.null().describe('no content')
@@ -24,7 +25,7 @@ export const targetRoutes: FastifyPluginAsyncZod<{ backend: ApiBackend }> = asyn
   app.get(
     '/targets',
     { schema: { tags, summary: 'All targets', response: answers(200, z.array(target)) } },
-    async () => (await control.listTargets()).map(withoutSecrets),
+    async (_request, reply) => sendLongList(reply, target, (await control.listTargets()).map(withoutSecrets)),
   )
   app.post(
     '/targets',

@@ -12,6 +12,7 @@ import {
   volumeChange,
 } from '../schemas.ts'
 import { answers } from './answers.ts'
+import { sendLongList } from './long-list.ts'
 
 const tags = ['volumes']
 
@@ -20,7 +21,7 @@ export const volumeRoutes: FastifyPluginAsyncZod<{ backend: ApiBackend }> = asyn
   app.get(
     '/volumes',
     { schema: { tags, summary: 'All volumes', response: answers(200, z.array(volume)) } },
-    async () => control.listVolumes(),
+    async (_request, reply) => sendLongList(reply, volume, await control.listVolumes()),
   )
   app.post(
     '/volumes',

@@ -51,7 +51,8 @@ export class ReadSources {
   }
 
   forget(): void {
-    this.#asked.length = 0
+    // Of each change too: to set a length that it has already costs as much as the rest of this.
+    if (this.#asked.length > 0) this.#asked.length = 0
     this.#badMember = null
     this.#badCount = 0
   }

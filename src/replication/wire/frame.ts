@@ -82,25 +82,30 @@ export function headerBytesAt(from: Buffer, at: number): number {
   return type >= FrameType.reply && type <= FrameType.pong ? SHORT_HEADER_BYTES : 0
 }
 
+/** A write goes to at most four other members, each by a connection of its own with a slab that is being filled. */
+const VIEWS_KEPT = 4
+
 /**
- * A DataView is the cheapest way to words that need not be aligned; one is kept for the buffer that was read, or
- * written, last, since a whole pass goes over one.
+ * A DataView is the cheapest way to words that need not be aligned; those of the buffers that were read, or written,
+ * last are kept, since to make one costs more than to fill a header through it.
  */
-class WordView {
-  #of: Buffer = Buffer.alloc(0)
-  #view = new DataView(this.#of.buffer)
+class WordViews {
+  readonly #of: Buffer[] = Array.from({ length: VIEWS_KEPT }, () => Buffer.alloc(0))
+  readonly #views = this.#of.map(buffer => new DataView(buffer.buffer))
+  #next = 0
 
   on(buffer: Buffer): DataView {
-    if (buffer !== this.#of) {
-      this.#of = buffer
-      this.#view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length)
-    }
-    return this.#view
+    for (let i = 0; i < VIEWS_KEPT; i++) if (this.#of[i] === buffer) return this.#views[i]!
+    const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length)
+    this.#of[this.#next] = buffer
+    this.#views[this.#next] = view
+    this.#next = (this.#next + 1) % VIEWS_KEPT
+    return view
   }
 }
 
-const reading = new WordView()
-const writing = new WordView()
+const reading = new WordViews()
+const writing = new WordViews()
 
 /** Decodes the header at `at`, all of which is there. Null, or why it is refused; `into` is spoilt then. */
 export function decodeHeader(
