@@ -70,9 +70,15 @@ export class Copy {
     const { port: joiner, isNew } = await this.#owner.fence(joins)
     const since = isNew ? 0 : this.order.since
     this.#goOn()
+    let isOn = true
+    const takeOff = () => {
+      // A write that it was asked for may fail when the next copy to the same brick has its own.
+      if (isOn) this.#owner.setGate(joins, null)
+      isOn = false
+    }
     const gate = new CopyGate(joins, ranges, reason => {
       this.stop(reason)
-      this.#owner.setGate(joins, null)
+      takeOff()
     })
     this.#owner.setGate(joins, gate)
     try {
@@ -86,7 +92,7 @@ export class Copy {
       await this.#copyAll(joiner, set, await suspects(survivors))
       await this.#join(joiner, gate, ownSegments)
     } finally {
-      this.#owner.setGate(joins, null)
+      takeOff()
     }
   }
 

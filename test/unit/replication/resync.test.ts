@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { Copy, type CopyOrder } from '../../../src/replication/resync/copy.ts'
+import type { JoinGate } from '../../../src/replication/resync/resync-ports.ts'
 import { SharedBudget } from '../../../src/replication/resync/shared-budget.ts'
 import { seeded } from '../../crash/random.ts'
 import { ManualTimers } from '../../lib/manual-timers.ts'
@@ -296,4 +297,23 @@ test('return: a joiner that fails a write while other changes of the set go firs
   }
   await expect(copy(owner).run()).rejects.toThrow('the link is gone')
   expect(owner.inSync).not.toContain(joiner)
+})
+
+test('gate: a write that fails after its copy has ended leaves the gate of the next copy on', async () => {
+  const cluster = aCluster()
+  const { owner } = cluster
+  missed(cluster, 3, 1000)
+  owner.answerToChange = false
+  let former: JoinGate | undefined
+  owner.beforeChange = async () => {
+    former = owner.gates.get(3)
+  }
+  await expect(copy(owner).run()).rejects.toThrow('the set had changed')
+  owner.answerToChange = true
+  owner.beforeChange = async () => {
+    former!.failed('no space left')
+    expect(owner.gates.get(3)).toBeDefined()
+  }
+  await copy(owner).run()
+  expect([owner.inSync.length, owner.gates.size]).toEqual([3, 0])
 })
