@@ -50,7 +50,7 @@ export interface ReplicaVolume extends VolumeExtents {
   trustSegments(segments: readonly number[]): Promise<void>
   /**
    * Regions with a stamp of at least `since` (unknown ones included), in order, from region `from` on. 0: every
-   * region that may hold anything, whatever became of its stamp (full comparison).
+   * region that may hold anything, whatever became of its stamp (full comparison). Waits for freeRanges() that came first.
    */
   regionsSince(since: number, from: number, atMost: number): Promise<number[]>
   /** Rule 12: stamps every region of every active segment with `generation`, in page cache when it resolves. */

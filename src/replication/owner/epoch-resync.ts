@@ -46,6 +46,10 @@ export class EpochResync implements ResyncOwner {
     return alignUp(this.#ownership.head.sizeBytes)
   }
 
+  get ranges(): number {
+    return this.#ownership.sets.placement.length
+  }
+
   get epoch(): number {
     return this.#ownership.epoch
   }

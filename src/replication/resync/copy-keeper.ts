@@ -146,7 +146,7 @@ export class CopyKeeper {
     try {
       const brick = await owner.leftBehind(peer)
       isAsked = true
-      if (brick !== null) await freeLeftovers(brick, owner.sizeBytes, range => owner.isPlaced(peer, range))
+      if (brick !== null) await freeLeftovers(brick, owner.ranges, range => owner.isPlaced(peer, range))
     } catch (error) {
       if (owner.ended) return
       if (isAsked) this.#tellUnswept(peer, error)

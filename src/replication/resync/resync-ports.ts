@@ -74,6 +74,8 @@ export interface EarnedChange {
 export interface ResyncOwner {
   readonly volumeUuid: string
   readonly sizeBytes: number
+  /** Of which the placement is known here: those of a growth count from the turn in which they are served. */
+  readonly ranges: number
   readonly epoch: number
   /** That writes are stamped with now. */
   readonly generation: number

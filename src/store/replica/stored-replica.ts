@@ -95,7 +95,9 @@ export class StoredReplica extends StoredVolume implements ReplicaVolume {
     return Promise.resolve()
   }
 
-  regionsSince(since: number, from: number, atMost: number): Promise<number[]> {
+  async regionsSince(since: number, from: number, atMost: number): Promise<number[]> {
+    // What is being given back is there until it is not: whoever copies to this brick builds on the answer.
+    await this.map.freeing
     return this.#counted(() => this.#stamps.since(this.map, since, from, atMost))
   }
 

@@ -42,6 +42,7 @@ export class FakeOwner implements ResyncOwner {
   placed: (peer: number, range: number) => boolean = () => true
   readonly queue = new OperationQueue()
   readonly gates = new Map<number, JoinGate>()
+  ranges = 1
   readonly #begun = new Set<Promise<unknown>>()
 
   constructor(bricks: readonly FakeBrick[], inSync: readonly FakeBrick[]) {

@@ -159,3 +159,27 @@ test('ranges: space that a trim gives back meanwhile is given back once', async 
   await freed
   expect([brick.capacity.usedBytes, volume.usedBytes]).toEqual([0, 0])
 })
+
+test('ranges: who asks what is there while some are freed hears of it afterwards, and what it copies then stays', async () => {
+  const { brick, files } = await aBrick()
+  const sizeBytes = EXTENTS * EXTENT
+  const volume = await brick.replicas.createVolume({ uuid: VOLUME, sizeBytes, epoch: 1, setVersion: 1 })
+  volume.generation = 1
+  await fill(volume, () => 7)
+  const held = holdUp(files, 'checksums-0000')
+  const freed = volume.freeRanges([0, 1, 2, 3])
+  const letGo = await held
+  const last = (EXTENTS - 1) * EXTENT
+  let isAnswered = false
+  const asked = volume.regionsSince(0, 0, 10).then(regions => {
+    isAnswered = true
+    return regions
+  })
+  await soon()
+  expect(isAnswered).toBe(false)
+  letGo()
+  expect(await asked).toEqual([])
+  expect(await volume.copyIn(last, BLOCK, blocksOf(9), 0, 1)).toBe(BlockStatus.ok)
+  await freed
+  expect((await read(volume, last, BLOCK)).data).toEqual(blocksOf(9))
+})
