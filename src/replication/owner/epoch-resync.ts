@@ -62,6 +62,10 @@ export class EpochResync implements ResyncOwner {
     return this.#ownership.ended
   }
 
+  isServed(range: number): boolean {
+    return this.#ownership.sets.isServed(range)
+  }
+
   outMembers(): readonly OutMember[] {
     const { head, sets, node } = this.#ownership
     const outs: OutMember[] = []
@@ -69,7 +73,8 @@ export class EpochResync implements ResyncOwner {
       const peer = this.#names.peerOf(out.uuid)
       if (peer === null) continue
       const ranges = Array.from({ length: rangesOf(head.sizeBytes) }, (_, range) => range).filter(
-        range => sets.placement[range]?.includes(peer) === true && !isInSync(out, range),
+        range =>
+          sets.isServed(range) && sets.placement[range]?.includes(peer) === true && !isInSync(out, range),
       )
       if (ranges.length === 0) continue
       const isSelf = peer === node.network.self.peerNumber

@@ -96,6 +96,7 @@ export class CopyKeeper {
       planner,
       recreateAfterMs,
       isPlaced: (peer, range) => owner.isPlaced(peer, range),
+      isServed: range => owner.isServed(range),
       restsUntilMs: this.#restsUntilMs,
     })
     if (order !== null) return () => (order.kind === 'leave' ? this.#leave(order) : this.#copyOver(order))

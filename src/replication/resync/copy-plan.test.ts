@@ -16,6 +16,7 @@ function facts(change: Partial<CopyPlanFacts> & Partial<CopyPlanner>): CopyPlanF
     outs: [],
     restsUntilMs: new Map(),
     isPlaced: peer => peer <= 3,
+    isServed: () => true,
     planner: { wanted, substitute },
     ...rest,
   }
@@ -75,6 +76,12 @@ test('plan: moves of one pair go together; a range with a member missing is not 
     ranges: [7, 9],
     since: 0,
   })
+})
+
+test('plan: nothing moves in a range that is not served yet', () => {
+  const wanted = () => [MOVE, { ...MOVE, range: 9 }]
+  expect(nextChange(facts({ wanted, isServed: range => range === 9 }))).toMatchObject({ ranges: [9] })
+  expect(nextChange(facts({ wanted, isServed: () => false }))).toBeNull()
 })
 
 test('plan: what is done already is not done again', () => {

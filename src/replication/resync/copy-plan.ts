@@ -19,6 +19,7 @@ export interface CopyPlanFacts {
   readonly outs: readonly OutMember[]
   readonly planner: CopyPlanner
   readonly isPlaced: (peerNumber: number, range: number) => boolean
+  readonly isServed: (range: number) => boolean
   /** By peer: the time before which no copy is tried onto it, since one failed. */
   readonly restsUntilMs: ReadonlyMap<number, number>
 }
@@ -57,11 +58,11 @@ function nextRecreation(facts: CopyPlanFacts): CopyOrder | null {
 }
 
 function nextMove(facts: CopyPlanFacts): CopyOrder | LeaveOrder | null {
-  const { outs, planner, volumeUuid, nowMs, restsUntilMs, isPlaced } = facts
+  const { outs, planner, volumeUuid, nowMs, restsUntilMs, isPlaced, isServed } = facts
   // Repairs before moves: a range with a member missing is healed, not moved.
   const broken = new Set(outs.flatMap(({ ranges }) => ranges))
   const wanted = planner.wanted(volumeUuid).filter(({ range, joins, leaves }) => {
-    if (broken.has(range) || nowMs < (restsUntilMs.get(joins ?? leaves ?? -1) ?? 0)) return false
+    if (broken.has(range) || !isServed(range) || nowMs < (restsUntilMs.get(joins ?? leaves ?? -1) ?? 0)) return false
     // Who plans may not have heard yet that it is done.
     if (joins !== null && isPlaced(joins, range)) return false
     return leaves === null || isPlaced(leaves, range)

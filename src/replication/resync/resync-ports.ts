@@ -81,7 +81,12 @@ export interface ResyncOwner {
   readonly generation: number
   /** The epoch is over: nothing more is ordered, every wait ends. */
   readonly ended: boolean
-  /** Who is placed on ranges in which it is not in sync. */
+  /**
+   * Its members are fenced and one of them is warm. Who joined before would be one that nobody fences as a member, and
+   * what it was made like may have to be given up yet. PROTOCOL rule 7.
+   */
+  isServed(range: number): boolean
+  /** Who is placed on served ranges in which it is not in sync. */
   outMembers(): readonly OutMember[]
   /**
    * Fences a brick that need not be placed on the volume any more. null when it holds nothing but what it is placed on.

@@ -50,6 +50,10 @@ export class FakeOwner implements ResyncOwner {
     this.inSync = [...inSync]
   }
 
+  isServed(): boolean {
+    return true
+  }
+
   outMembers(): readonly OutMember[] {
     return this.outs
   }
