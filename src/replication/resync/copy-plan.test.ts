@@ -78,6 +78,18 @@ test('plan: moves of one pair go together; a range with a member missing is not 
   })
 })
 
+test('plan: where a range lacks a member only because that one is to leave it, it leaves', () => {
+  const leave = { range: 2, joins: null, leaves: 3 }
+  expect(nextChange(facts({ outs: [AWAY], wanted: () => [leave] }))).toEqual({
+    kind: 'leave',
+    leaves: 3,
+    ranges: [2],
+  })
+  expect(nextChange(facts({ outs: [AWAY], wanted: () => [{ ...leave, leaves: 1 }] }))).toBeNull()
+  const others = [AWAY, { ...AWAY, peerNumber: 2 }]
+  expect(nextChange(facts({ outs: others, wanted: () => [leave] }))).toBeNull()
+})
+
 test('plan: nothing moves in a range that is not served yet', () => {
   const wanted = () => [MOVE, { ...MOVE, range: 9 }]
   expect(nextChange(facts({ wanted, isServed: range => range === 9 }))).toMatchObject({ ranges: [9] })

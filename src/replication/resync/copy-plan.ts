@@ -59,10 +59,11 @@ function nextRecreation(facts: CopyPlanFacts): CopyOrder | null {
 
 function nextMove(facts: CopyPlanFacts): CopyOrder | LeaveOrder | null {
   const { outs, planner, volumeUuid, nowMs, restsUntilMs, isPlaced, isServed } = facts
-  // Repairs before moves: a range with a member missing is healed, not moved.
-  const broken = new Set(outs.flatMap(({ ranges }) => ranges))
+  const missing = missingIn(outs)
   const wanted = planner.wanted(volumeUuid).filter(({ range, joins, leaves }) => {
-    if (broken.has(range) || !isServed(range) || nowMs < (restsUntilMs.get(joins ?? leaves ?? -1) ?? 0)) return false
+    // Repairs before moves: a range with a member missing is healed, unless it shall go on without that one.
+    const isBroken = missing.get(range)?.some(peer => joins !== null || peer !== leaves) === true
+    if (isBroken || !isServed(range) || nowMs < (restsUntilMs.get(joins ?? leaves ?? -1) ?? 0)) return false
     // Who plans may not have heard yet that it is done.
     if (joins !== null && isPlaced(joins, range)) return false
     return leaves === null || isPlaced(leaves, range)
@@ -76,6 +77,19 @@ function nextMove(facts: CopyPlanFacts): CopyOrder | LeaveOrder | null {
   const { joins, leaves } = first
   if (joins !== null) return { kind: 'move', joins, leaves, ranges, since: 0 }
   return leaves === null ? null : { kind: 'leave', leaves, ranges }
+}
+
+/** By range: peers that are out of it. */
+function missingIn(outs: readonly OutMember[]): Map<number, number[]> {
+  const missing = new Map<number, number[]>()
+  for (const { peerNumber, ranges } of outs) {
+    for (const range of ranges) {
+      const peers = missing.get(range)
+      if (peers === undefined) missing.set(range, [peerNumber])
+      else peers.push(peerNumber)
+    }
+  }
+  return missing
 }
 
 function isAlike(one: WantedChange, other: WantedChange): boolean {
