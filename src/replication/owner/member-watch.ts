@@ -46,10 +46,19 @@ export class MemberWatch {
     })
     const patienceMs = this.#isLoaded(now) ? LOADED_PATIENCE * ejectAfterMs : ejectAfterMs
     const slow = new Map<Member, number>()
+    const slowJoiners = new Set<Member>()
     extents.eachAwaited((member, _isOut, sinceMs, isFlush) => {
-      const overMs = now - sinceMs - (isFlush ? FLUSH_PATIENCE * ejectAfterMs : patienceMs)
-      if (overMs > 0) slow.set(member, Math.max(overMs, slow.get(member) ?? 0))
+      const isJoiner = !extents.everybody.includes(member)
+      // It bears the copy as well, and nobody else waits for it.
+      const writeMs = isJoiner ? LOADED_PATIENCE * ejectAfterMs : patienceMs
+      const overMs = now - sinceMs - (isFlush ? FLUSH_PATIENCE * ejectAfterMs : writeMs)
+      if (overMs <= 0) return
+      if (isJoiner) slowJoiners.add(member)
+      else slow.set(member, Math.max(overMs, slow.get(member) ?? 0))
     })
+    // What it was sent comes back, and its copy ends: there is no set that it could leave.
+    for (const joiner of slowJoiners) joiner.link?.reset()
+    if (slow.size === 0) return
     const withOwn = [...slow.keys()].some(member => member.local !== null) && slow.size > 1
     if (!withOwn && slow.size * 2 <= sets.everybody.length) {
       for (const { peerNumber } of slow.keys()) this.#ownership.wantOut(peerNumber, false)

@@ -9,22 +9,31 @@ const TICK_MS = 100
 /** Three members, all in reach; what is waited for is what the test says. */
 function aWatch() {
   const timers = new ManualTimers()
-  const members = [1, 2, 3].map(peerNumber => ({ peerNumber, local: null, reachable: true }) as Member)
+  const reset: number[] = []
+  const members = [1, 2, 3].map(peerNumber => {
+    const link = { reset: () => reset.push(peerNumber) }
+    return { peerNumber, local: null, reachable: true, link } as unknown as Member
+  })
   const awaited = new Map<number, number>()
   const out: number[] = []
+  const ends: string[] = []
+  const sets = { everybody: members }
   const ownership = {
     node: { timers, config: { ejectAfterMs: 1_000 } },
-    sets: { everybody: members },
+    sets,
     fencedMembers: members,
     extents: {
       classes: [],
       operationsInFlight: 1,
+      get everybody() {
+        return sets.everybody
+      },
       eachAwaited: (each: (member: Member, isOut: boolean, sinceMs: number, isFlush: boolean) => void) => {
         for (const [peer, sinceMs] of awaited) each(members[peer - 1]!, true, sinceMs, false)
       },
     },
     wantOut: (peer: number) => out.push(peer),
-    end: () => {},
+    end: (reason: string) => ends.push(reason),
   }
   const watch = new MemberWatch(ownership as unknown as Ownership)
   const pass = (ms: number) => {
@@ -33,7 +42,7 @@ function aWatch() {
       watch.tick(timers.now)
     }
   }
-  return { timers, awaited, out, pass }
+  return { timers, members, sets, awaited, out, ends, reset, pass }
 }
 
 test('slow: one member that takes more than a second is to leave', () => {
@@ -55,4 +64,16 @@ test('slow: one that is the last under a load that others bear as well gets thre
   expect(out).toEqual([])
   pass(600)
   expect(new Set(out)).toEqual(new Set([2]))
+})
+
+test('slow: one that is just being copied to is cut off, and nobody leaves or lets go for it', () => {
+  const { timers, members, sets, awaited, out, ends, reset, pass } = aWatch()
+  sets.everybody = members.slice(0, 1)
+  awaited.set(3, timers.now)
+  pass(3_000)
+  expect(reset).toEqual([])
+  pass(100)
+  expect(reset).toEqual([3])
+  pass(20_000)
+  expect([out, ends]).toEqual([[], []])
 })
