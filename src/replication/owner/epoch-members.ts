@@ -51,7 +51,7 @@ export class EpochMembers implements BrickNames {
   port(member: Member): EpochMemberPort {
     let port = this.#ports.get(member.peerNumber)
     if (port === undefined) {
-      port = new EpochMemberPort(member, this.#node.orders, this.#terms)
+      port = new EpochMemberPort(member, this.#node.orders, this.#terms, this.#node.timers)
       this.#ports.set(member.peerNumber, port)
     }
     return port

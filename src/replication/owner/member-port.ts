@@ -14,11 +14,14 @@ import { NO_PAYLOAD, PeerRequest, PeerRequestKind, type PeerStatus } from '../pe
 import type { RegionDigest } from '../replica-store.ts'
 import type { MemberPort, MemberRead } from '../resync/resync-ports.ts'
 import { segmentsOf } from '../segment-runs.ts'
+import type { Timer, Timers } from '../timers.ts'
 import type { Member } from './member.ts'
 import type { Orders } from './orders.ts'
 
 /** Orders that read whole segments, or make data durable, take longer than others. */
 const LONG_ORDER_TIMEOUT_MS = 30_000
+/** What is copied holds blocks that clients wait for: a peer that takes longer for a region is cut off. */
+const PIECE_TIMEOUT_MS = 10_000
 /** Named in one order: far less than a frame holds. */
 const SEGMENTS_PER_ORDER_MAX = 65_536
 
@@ -35,11 +38,13 @@ export class EpochMemberPort implements MemberPort {
   readonly #member: Member
   readonly #orders: Orders
   readonly #terms: PortTerms
+  readonly #timers: Timers
 
-  constructor(member: Member, orders: Orders, terms: PortTerms) {
+  constructor(member: Member, orders: Orders, terms: PortTerms, timers: Timers) {
     this.#member = member
     this.#orders = orders
     this.#terms = terms
+    this.#timers = timers
   }
 
   get peerNumber(): number {
@@ -202,15 +207,22 @@ export class EpochMemberPort implements MemberPort {
     this.#check()
     const { local, link } = this.#member
     const answer = await new Promise<{ status: PeerStatus; failedAtBytes: number }>(resolve => {
+      let timer: Timer | null = null
       const request = new PeerRequest({
-        replied: ({ status, failedAtBytes }) => resolve({ status, failedAtBytes }),
+        replied: ({ status, failedAtBytes }) => {
+          timer?.cancel()
+          resolve({ status, failedAtBytes })
+        },
       })
       fill(request)
       request.volume = this.#terms.volumeUuid
       request.epoch = this.#terms.epoch
       request.setVersion = this.#terms.setVersion
-      if (local === null) link!.send(request)
-      else this.#carryOutHere(request, resolve)
+      if (local !== null) return this.#carryOutHere(request, resolve)
+      // Its buffers come back with its connection. A flush takes as long as the disk needs, and holds nothing.
+      if (request.kind !== PeerRequestKind.flush)
+        timer = this.#timers.after(PIECE_TIMEOUT_MS, () => link!.reset())
+      link!.send(request)
     })
     this.#check()
     return answer
