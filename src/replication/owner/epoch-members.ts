@@ -65,6 +65,7 @@ export class EpochMembers implements BrickNames {
     member.brickUuid = identity.brickUuid
     member.setVersion = setVersion
     member.fenced = true
+    member.standsAlone = false
     member.changes++
     return member
   }

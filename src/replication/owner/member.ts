@@ -41,7 +41,7 @@ export class Member {
   incarnation = ''
   /** That it has persisted. */
   setVersion = 0
-  /** It was told that there is nobody else to ask. */
+  /** It was told that there is nobody else to ask, since it was fenced. */
   standsAlone = false
   /** bootMs until which its grant is counted on. */
   grantedUntilMs = 0

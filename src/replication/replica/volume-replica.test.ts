@@ -50,6 +50,7 @@ function makeReplica({ fresh = true, forgottenUntilMs = 0, persisted = {}, suspe
   const volume = {
     descriptor: { epoch: 1, setVersion: 1, ...persisted } as ReplicaDescriptor,
     generation: 1,
+    standsAlone: false,
     persistDescriptor(descriptor: ReplicaDescriptor) {
       this.descriptor = descriptor
       return Promise.resolve()
@@ -109,6 +110,18 @@ test('replica: a fence waits for what is being applied, and nothing of a lower e
   await timers.pass(0)
   expect(ended).toHaveLength(1)
   expect(replica.admit(2, 1)).toBe(BlockStatus.ok)
+})
+
+test('replica: who was told that nobody else is there is told again by whoever fences it', async () => {
+  const { timers, fence, ended, volume } = makeReplica()
+  volume.standsAlone = true
+  fence(2)
+  await timers.pass(0)
+  expect([ended.length, volume.standsAlone]).toEqual([1, false])
+  volume.standsAlone = true
+  fence(2)
+  await timers.pass(0)
+  expect([ended.length, volume.standsAlone]).toEqual([2, false])
 })
 
 test('replica: a higher fence makes a lower one that still waits stale', async () => {

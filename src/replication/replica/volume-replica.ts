@@ -184,6 +184,7 @@ export class VolumeReplica {
     generation: number,
     fence: Promise<FenceAnswer | PeerStatus>,
   ): Promise<FenceAnswer | PeerStatus> {
+    this.volume.standsAlone = false
     const answer = await fence
     if (typeof answer === 'number') return answer
     await this.setVersion(setVersion, generation, null)
@@ -211,6 +212,8 @@ export class VolumeReplica {
     })
     if (this.#fencing !== epoch) return PeerStatus.staleEpoch
     if (generation > this.volume.generation) this.volume.generation = generation
+    // Whoever was told so, and not of who joined since, may neither settle nor clear anything by itself.
+    this.volume.standsAlone = false
     this.#epoch = epoch
     this.#loggedEpoch = opening ? epoch : 0
     this.#watermark = 0
