@@ -99,6 +99,22 @@ test('planner: nothing is sent to a peer that is away or nearly full', () => {
   expect(planner.wanted(UUID)).toEqual([])
 })
 
+test('planner: a drain goes on to another peer while the one that the draw wants is nearly full or away', () => {
+  putVolume(2, Array(20).fill([1, 2]))
+  putPeer(1, { draining: true })
+  const joins = () => new Set(planner.wanted(UUID).map(change => change.joins))
+  expect(joins()).toEqual(new Set([3, 4]))
+  putPeer(3, {}, 85)
+  nowMs += 201
+  expect(planner.wanted(UUID)).toHaveLength(20)
+  expect(joins()).toEqual(new Set([4]))
+  putPeer(3)
+  putPeer(4, {}, null)
+  nowMs += 201
+  expect(planner.wanted(UUID)).toHaveLength(20)
+  expect(joins()).toEqual(new Set([3]))
+})
+
 test('planner: the plan is made anew when it has become old', () => {
   putVolume(2, [[1, 2]])
   expect(planner.wanted(UUID)).toEqual([])

@@ -1,14 +1,12 @@
 import type { Catalogue } from '../control/catalogue.ts'
 import { currentPlan } from '../control/cluster-view.ts'
 import { choosePeers } from '../control/placement/choose-peers.ts'
-import { domainsOf, type PlaceablePeer, takingPeers } from '../control/placement/peers.ts'
+import { domainsOf, mayTake, type PlaceablePeer, takingPeers } from '../control/placement/peers.ts'
 import type { PlannedMove } from '../control/placement/plan-moves.ts'
 import type { CopyPlanner, WantedChange } from '../replication/resync/resync-ports.ts'
 
 /** Above this part of the peers it is no death of a peer but of something that they share. PROTOCOL rule 21. */
 const AWAY_PART_MAX = 1 / 4
-/** Nothing is re-created or moved onto a brick that is fuller than this. */
-const FILL_MAX = 0.85
 /** The plan looks at every range of every volume; owners ask for it volume by volume. */
 const PLAN_AGE_MS_MAX = 200
 
@@ -49,11 +47,9 @@ export class CataloguePlanner implements CopyPlanner {
     return choosePeers(volumeUuid, range, 1, able)[0]?.value.number ?? null
   }
 
-  /** Up, and with room. */
   #mayTake(number: number): boolean {
     const peer = this.#peer(number)
-    const registration = peer === null ? null : this.#catalogue.model.registration(peer.id)
-    return registration !== null && registration.usedBytes < registration.capacityBytes * FILL_MAX
+    return peer !== null && mayTake(this.#catalogue.model.registration(peer.id))
   }
 
   #peer(number: number): PlaceablePeer | null {

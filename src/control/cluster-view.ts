@@ -3,11 +3,14 @@ import type { ClusterOverview } from './control.ts'
 import { rangesOf } from './layout.ts'
 import type { Model } from './model.ts'
 import type { PeerWatch } from './peer-watch.ts'
+import { mayTake } from './placement/peers.ts'
 import { type MovePlan, planMoves } from './placement/plan-moves.ts'
 import { shownReplicas } from './replica-view.ts'
 
 interface KnownPlan {
   readonly layoutChanges: number
+  /** Numbers of the peers that may take something. */
+  readonly able: string
   readonly plan: MovePlan
 }
 
@@ -18,13 +21,16 @@ const lastPlans = new WeakMap<Model, KnownPlan>()
 export function currentPlan({ model }: Catalogue): MovePlan {
   const known = lastPlans.get(model)
   const { layoutChanges } = model
-  if (known?.layoutChanges === layoutChanges) return known.plan
-  const plan = planOf(model)
-  lastPlans.set(model, { layoutChanges, plan })
+  const able = model.peers
+    .filter(({ id }) => mayTake(model.registration(id)))
+    .map(({ value }) => value.number)
+  if (known?.layoutChanges === layoutChanges && known.able === able.join()) return known.plan
+  const plan = planOf(model, new Set(able))
+  lastPlans.set(model, { layoutChanges, able: able.join(), plan })
   return plan
 }
 
-function planOf(model: Model): MovePlan {
+function planOf(model: Model, able: ReadonlySet<number>): MovePlan {
   const volumes = model.volumeNames.flatMap(name => {
     const head = model.volume(name)
     if (head?.state !== 'ready') return []
@@ -32,7 +38,7 @@ function planOf(model: Model): MovePlan {
     const ranges = model.placement(name).slice(0, rangesOf(head.sizeBytes))
     return [{ name, uuid: head.uuid, replicas: head.replicas, ranges }]
   })
-  return planMoves(model.peers, volumes)
+  return planMoves(model.peers, volumes, number => able.has(number))
 }
 
 /** The whole cluster in a few numbers, as the peer `here` sees it. */

@@ -1,4 +1,4 @@
-import type { PeerValue } from '../layout.ts'
+import type { PeerValue, RegistrationValue } from '../layout.ts'
 
 export interface PlaceablePeer {
   readonly id: string
@@ -37,4 +37,12 @@ export function hostsOf(peers: readonly PlaceablePeer[]): number {
 /** Peers that may get something new. */
 export function takingPeers(peers: readonly PlaceablePeer[]): PlaceablePeer[] {
   return peers.filter(({ value }) => value.draining !== true)
+}
+
+/** Nothing is re-created or moved onto a brick that is fuller than this. PROTOCOL rule 21. */
+const FILL_MAX = 0.85
+
+/** Up, and with room for more. */
+export function mayTake(registration: RegistrationValue | null): boolean {
+  return registration !== null && registration.usedBytes < registration.capacityBytes * FILL_MAX
 }

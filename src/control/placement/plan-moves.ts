@@ -36,18 +36,32 @@ const ORDER = { repair: 0, replicas: 1, apart: 2, drain: 3, balance: 4 } as cons
 
 /**
  * What should move where, given every peer of the cluster (those that are away too, unless they were removed)
- * and every volume. Pure: the same input gives the same plan.
+ * and every volume. Pure: the same input gives the same plan. What has to move goes to another peer where the one that
+ * the draw wants may not take it now (it is away, or nearly full), and is planned for that one where nobody may.
  */
-export function planMoves(peers: readonly PlaceablePeer[], volumes: readonly PlacedVolume[]): MovePlan {
+export function planMoves(
+  peers: readonly PlaceablePeer[],
+  volumes: readonly PlacedVolume[],
+  mayTake: (peerNumber: number) => boolean = () => true,
+): MovePlan {
   const known = new Map(peers.map(peer => [peer.value.number, peer]))
   const taking = takingPeers(peers)
+  const able = taking.filter(({ value }) => mayTake(value.number))
   const load = new Map<number, number>(peers.map(peer => [peer.value.number, 0]))
   const moves: PlannedMove[] = []
   const settled: { volume: PlacedVolume; range: number; wanted: number[] }[] = []
   for (const volume of volumes) {
+    const drawn = (range: number, among: readonly PlaceablePeer[]) =>
+      choosePeers(volume.uuid, range, volume.replicas, among).map(({ value }) => value.number)
     volume.ranges.forEach((placed, range) => {
-      const wanted = choosePeers(volume.uuid, range, volume.replicas, taking).map(({ value }) => value.number)
-      const move = necessaryMove(volume, range, placed, wanted, known)
+      const wanted = drawn(range, taking)
+      const isHere = ({ value }: PlaceablePeer) => placed.includes(value.number)
+      const ableOrHere = () =>
+        drawn(
+          range,
+          taking.filter(peer => able.includes(peer) || isHere(peer)),
+        )
+      const move = necessaryMove(volume, range, placed, wanted, ableOrHere, known)
       if (move !== null) moves.push(move)
       else settled.push({ volume, range, wanted })
       for (const number of after(placed, move)) load.set(number, (load.get(number) ?? 0) + 1)
@@ -65,6 +79,7 @@ function necessaryMove(
   range: number,
   placed: readonly number[],
   wanted: readonly number[],
+  able: () => readonly number[],
   known: ReadonlyMap<number, PlaceablePeer>,
 ): PlannedMove | null {
   const move = (from: number | null, to: number | null, why: PlannedMove['why']): PlannedMove => ({
@@ -76,7 +91,8 @@ function necessaryMove(
   })
   const gone = placed.find(number => !known.has(number))
   const staying = placed.filter(number => known.has(number))
-  const free = (without: readonly number[]) => firstApart(wanted, without, known)
+  const free = (without: readonly number[]) =>
+    firstApart(able(), without, known) ?? firstApart(wanted, without, known)
   if (gone !== undefined) return move(gone, free(staying), 'repair')
   if (placed.length < volume.replicas) {
     const to = free(placed)
