@@ -47,6 +47,12 @@ export class CataloguePlanner implements CopyPlanner {
     return choosePeers(volumeUuid, range, 1, able)[0]?.value.number ?? null
   }
 
+  isFull(number: number): boolean {
+    const peer = this.#peer(number)
+    const registration = peer === null ? null : this.#catalogue.model.registration(peer.id)
+    return registration !== null && !mayTake(registration)
+  }
+
   #mayTake(number: number): boolean {
     const peer = this.#peer(number)
     return peer !== null && mayTake(this.#catalogue.model.registration(peer.id))

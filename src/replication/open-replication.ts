@@ -31,7 +31,11 @@ import type { Timer } from './timers.ts'
 /** How often the metadata is asked whether it is there, while something is owned. PROTOCOL rule 24. */
 const METADATA_ASK_MS = 5_000
 
-const NOTHING_WANTED: CopyPlanner = { wanted: () => [], substitute: () => null }
+const NOTHING_WANTED: CopyPlanner = {
+  wanted: () => [],
+  substitute: () => null,
+  isFull: () => false,
+}
 const NO_LIMIT: CopyBudget = { take: () => Promise.resolve() }
 
 /** The replication of one daemon; nothing happens before start(). */

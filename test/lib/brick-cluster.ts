@@ -26,7 +26,11 @@ const TRIES_MAX = 200
 const TRY_AGAIN_MS = 50
 const LEASE_SECONDS = 5
 const LEASE_KEPT_EVERY_MS = 1000
-const NOTHING_WANTED: CopyPlanner = { wanted: () => [], substitute: () => null }
+const NOTHING_WANTED: CopyPlanner = {
+  wanted: () => [],
+  substitute: () => null,
+  isFull: () => false,
+}
 
 interface PeerAtWork {
   readonly brick: Brick

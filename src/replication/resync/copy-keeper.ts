@@ -8,6 +8,8 @@ import type { CopyBudget, CopyPlanner, CopyProgress, ResyncOwner } from './resyn
 /** A joiner whose copy failed rests, twice as long each time. */
 const REST_MS_MIN = 1_000
 const REST_MS_MAX = 60_000
+/** One that has become too full for what it was to get: what it has got so far is given back first. */
+const REST_FULL_MS = 600_000
 /** What nobody tells of is looked for this often: damping that ends, a wanted move, a brick away for too long. */
 const LOOK_EVERY_MS = 5_000
 /** A brick that could not be swept is not asked again before. */
@@ -35,6 +37,8 @@ export class CopyKeeper {
   readonly #failures = new Map<number, number>()
   /** Peers whose brick may hold ranges that it is not placed on. */
   readonly #unswept = new Set<number>()
+  /** Peers with a part of ranges that they are not placed on: kept for the next copy, as long as there is to be one. */
+  readonly #unfinished = new Set<number>()
   readonly #sweptLater = new Set<number>()
   #running: Promise<void> | null = null
   #copy: Copy | null = null
@@ -100,18 +104,38 @@ export class CopyKeeper {
       restsUntilMs: this.#restsUntilMs,
     })
     if (order !== null) return () => (order.kind === 'leave' ? this.#leave(order) : this.#copyOver(order))
+    for (const peer of this.#unfinished) if (!this.#isToGet(peer)) this.#giveUp(peer)
     const [peer] = this.#unswept
     return peer === undefined ? null : () => this.#sweep(peer)
   }
 
+  /** Something that it is not placed on yet. */
+  #isToGet(peer: number): boolean {
+    const { owner, planner } = this.#options
+    const { volumeUuid } = owner
+    if (planner.isFull(peer)) return false
+    if (planner.wanted(volumeUuid).some(({ joins }) => joins === peer)) return true
+    return owner.outMembers().some(({ peerNumber, ranges }) => {
+      return ranges.some(range => planner.substitute(volumeUuid, range, peerNumber) === peer)
+    })
+  }
+
+  #giveUp(peer: number): void {
+    this.#unfinished.delete(peer)
+    this.#unswept.add(peer)
+  }
+
   async #copyOver(order: CopyOrder): Promise<void> {
-    const { owner, timers, budget, tellEvent, volume } = this.#options
-    const copy = new Copy(order, owner, timers, budget)
+    const { owner, planner, timers, budget, tellEvent, volume } = this.#options
+    const isReturn = order.kind === 'resync'
+    const isFull = () => !isReturn && planner.isFull(order.joins)
+    const copy = new Copy(order, owner, timers, budget, isFull)
     this.#copy = copy
     try {
       await copy.run()
     } catch (error) {
-      this.#rest(order.joins)
+      this.#rest(order.joins, isFull() ? REST_FULL_MS : 0)
+      if (!isReturn) this.#unfinished.add(order.joins)
       if (owner.ended || this.#stopped) return
       tellEvent('copy.ended', volume, `${this.#say(order)} ended early: ${messageOf(error)}`)
       return
@@ -179,10 +203,10 @@ export class CopyKeeper {
     return `${kind} onto peer ${peerName(joins)}${from}, ${ranges.length} range${ranges.length === 1 ? '' : 's'}`
   }
 
-  #rest(peer: number): void {
+  #rest(peer: number, atLeastMs = 0): void {
     const failures = (this.#failures.get(peer) ?? 0) + 1
     this.#failures.set(peer, failures)
-    const restMs = Math.min(REST_MS_MAX, REST_MS_MIN * 2 ** (failures - 1))
+    const restMs = Math.max(atLeastMs, Math.min(REST_MS_MAX, REST_MS_MIN * 2 ** (failures - 1)))
     this.#restsUntilMs.set(peer, this.#options.timers.bootMs() + restMs)
   }
 }

@@ -17,7 +17,7 @@ function facts(change: Partial<CopyPlanFacts> & Partial<CopyPlanner>): CopyPlanF
     restsUntilMs: new Map(),
     isPlaced: peer => peer <= 3,
     isServed: () => true,
-    planner: { wanted, substitute },
+    planner: { wanted, substitute, isFull: () => false },
     ...rest,
   }
 }

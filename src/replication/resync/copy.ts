@@ -30,14 +30,23 @@ export class Copy {
   readonly #owner: ResyncOwner
   readonly #timers: Timers
   readonly #budget: CopyBudget
+  readonly #isFull: () => boolean
   readonly #meter: CopyMeter
   #failure: CopyFailure | null = null
 
-  constructor(order: CopyOrder, owner: ResyncOwner, timers: Timers, budget: CopyBudget) {
+  /** `isFull`: the joiner is to get no more. PROTOCOL rule 21. */
+  constructor(
+    order: CopyOrder,
+    owner: ResyncOwner,
+    timers: Timers,
+    budget: CopyBudget,
+    isFull: () => boolean = () => false,
+  ) {
     this.order = order
     this.#owner = owner
     this.#timers = timers
     this.#budget = budget
+    this.#isFull = isFull
     this.#meter = new CopyMeter(timers.bootMs())
   }
 
@@ -121,6 +130,7 @@ export class Copy {
         await this.#afford(COMPARED_BYTES * count)
         for (const region of await regions.compare(first, count, done)) {
           this.#goOn()
+          if (this.#isFull()) throw new CopyFailure(`the brick of peer ${joiner.peerNumber} is nearly full`)
           const before = regions.copiedBytes
           await regions.copy(region, done)
           this.#meter.copiedBytes += regions.copiedBytes - before

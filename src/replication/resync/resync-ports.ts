@@ -145,6 +145,8 @@ export interface CopyPlanner {
    * or too little space is left (rule 21).
    */
   substitute(volumeUuid: string, range: number, gone: number): number | null
+  /** No brick that is so full gets ranges that it is not placed on. */
+  isFull(peerNumber: number): boolean
 }
 
 export interface WantedChange {

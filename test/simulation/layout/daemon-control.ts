@@ -88,6 +88,10 @@ export class DaemonControl implements CopyPlanner {
     return this.#opened?.planner.substitute(volumeUuid, range, gone) ?? null
   }
 
+  isFull(peerNumber: number): boolean {
+    return this.#opened?.planner.isFull(peerNumber) ?? false
+  }
+
   setDraining(peer: SimPeer, draining: boolean): Promise<void> {
     return this.#opened!.peers.setDraining(peer.peerId, draining)
   }

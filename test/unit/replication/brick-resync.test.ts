@@ -119,7 +119,7 @@ test('move: the range is on the new brick, and the old one has given its space b
   const cluster = await aCluster({
     peers: 4,
     placement: [1, 2, 3],
-    planner: { wanted, substitute: () => null },
+    planner: { wanted, substitute: () => null, isFull: () => false },
   })
   await scatter(cluster, seeded(6), 80)
   await cluster.trim(0, 64 * MIB)

@@ -15,17 +15,18 @@ function aKeeper() {
   const timers = new ManualTimers()
   const events: string[] = []
   const wanted: WantedChange[] = []
+  const full = new Set<number>()
   const keeper = new CopyKeeper({
     owner,
     volume: 'disk',
-    planner: { wanted: () => wanted, substitute: () => null },
+    planner: { wanted: () => wanted, substitute: () => null, isFull: peer => full.has(peer) },
     recreateAfterMs: 600_000,
     timers,
     budget: { take: () => Promise.resolve() },
     tellEvent: (kind, _subject, message) => events.push(`${kind}: ${message}`),
     peerName: peer => `p${peer}`,
   })
-  return { bricks, owner, timers, events, wanted, keeper }
+  return { bricks, owner, timers, events, wanted, full, keeper }
 }
 
 const settled = () => new Promise(resolve => setTimeout(resolve, 20))
@@ -97,6 +98,50 @@ test('keeper: after a move the one that left gives its slots back, by the placem
   await settled()
   expect(owner.changes).toEqual([{ ranges: [0], joins: 3, leaves: 2 }])
   expect([bricks[0]!.freed, bricks[1]!.freed, bricks[2]!.freed]).toEqual([[], [0], []])
+})
+
+test('keeper: what a broken move has brought over is kept for the next one, and freed when there is to be none', async () => {
+  const { owner, bricks, keeper, wanted, timers } = aKeeper()
+  for (const brick of bricks.slice(0, 2)) for (const region of [0, 9]) brick.put(region * 64, 55, 3)
+  wanted.push({ range: 0, joins: 3, leaves: 2 })
+  owner.placed = peer => owner.inSync.some(({ peerNumber }) => peerNumber === peer)
+  owner.answerToChange = false
+  keeper.look()
+  await settled()
+  expect([owner.changes.length, bricks[2]!.copiedBlocks, bricks[2]!.freed]).toEqual([1, 2, []])
+  timers.pass(500)
+  keeper.look()
+  await settled()
+  expect(bricks[2]!.freed).toEqual([])
+  wanted.length = 0
+  keeper.look()
+  await settled()
+  expect([owner.changes.length, bricks[2]!.freed]).toEqual([1, [0]])
+})
+
+test('keeper: a brick that becomes too full gets no more, gives back what it got, and rests for ten minutes', async () => {
+  const { owner, bricks, keeper, wanted, full, timers, events } = aKeeper()
+  bricks[0]!.put(0, 55, 3)
+  wanted.push({ range: 0, joins: 3, leaves: 2 })
+  owner.placed = peer => owner.inSync.some(({ peerNumber }) => peerNumber === peer)
+  bricks[2]!.turn = async () => {
+    if (bricks[2]!.stamps.size === 0) bricks[2]!.stamps.set(77, 1)
+    full.add(3)
+  }
+  keeper.look()
+  await settled()
+  expect(events).toEqual([expect.stringMatching(/nearly full$/)])
+  expect(bricks[2]!.freed).toEqual([0])
+  full.clear()
+  bricks[2]!.turn = () => Promise.resolve()
+  timers.pass(599_999)
+  keeper.look()
+  await settled()
+  expect(owner.changes).toEqual([])
+  timers.pass(1)
+  keeper.look()
+  await settled()
+  expect(owner.changes).toEqual([{ ranges: [0], joins: 3, leaves: 2 }])
 })
 
 test('keeper: a change that is refused is not asked for again at once', async () => {
