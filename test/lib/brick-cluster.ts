@@ -126,6 +126,11 @@ export class BrickCluster implements AsyncDisposable {
     return this.#perform(BlockKind.trim, offsetBytes, lengthBytes)
   }
 
+  /** What the owner would have cleared. */
+  quietSegments(): number[] {
+    return this.#owned!.extents.quietSegments(Number.POSITIVE_INFINITY, 1000)
+  }
+
   async flush(): Promise<number> {
     return this.#perform(BlockKind.flush, 0, 0)
   }

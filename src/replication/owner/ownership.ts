@@ -78,15 +78,12 @@ export class Ownership implements OwnedHere, EpochRunner {
     this.uuid = uuid
     this.epoch = epoch
     this.#members = new EpochMembers(node, names, this)
-    const own = placement.some(peers => peers.includes(node.network.self.peerNumber))
-      ? this.member(node.network.self.peerNumber)
-      : null
     this.extents = new ReplicatedExtents({
       volumeUuid: uuid,
       epoch,
       timers: node.timers,
       runner: this,
-      own,
+      own: this.member(node.network.self.peerNumber),
       clock: () => node.store.nowMs(),
     })
     const ended = () => this.#ended

@@ -38,7 +38,7 @@ export interface ReplicatedExtentsOptions {
   readonly epoch: number
   readonly timers: Timers
   readonly runner: EpochRunner
-  /** The own brick, when it holds a replica. */
+  /** The own brick, which may come to hold a replica in the course of the epoch. */
   readonly own: Member | null
   /** The brick's clock: quiet segments are asked for by it. */
   readonly clock: () => number

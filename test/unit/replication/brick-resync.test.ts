@@ -132,6 +132,19 @@ test('move: the range is on the new brick, and the old one has given its space b
   await expect.poll(() => cluster.replica(3).usedBytes, LONG).toBe(0)
 })
 
+test(
+  "move: what is written to the owner's own brick, which has just got the range, is cleared as elsewhere",
+  LIMIT,
+  async () => {
+    const wanted = () => [{ range: 0, joins: 1, leaves: 4 }]
+    const planner = { wanted, substitute: () => null, isFull: () => false }
+    const cluster = await aCluster({ peers: 4, placement: [2, 3, 4], planner })
+    await expect.poll(() => cluster.sets(), LONG).toEqual({ inSync: [1, 2, 3], out: [] })
+    await cluster.write(40 * MIB, Buffer.alloc(MIB, 7))
+    expect(cluster.quietSegments()).toContain(10)
+  },
+)
+
 test('scrub: a block that rotted on a member is repaired by the owner from another one', LIMIT, async () => {
   const cluster = await aCluster()
   await cluster.write(0, Buffer.alloc(MIB, 7))
