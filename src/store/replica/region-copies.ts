@@ -66,7 +66,7 @@ export class RegionCopies {
     for (const slice of segmentSlices(offsetBytes, lengthBytes)) {
       const sliceAt = slice.extent * SLOT_BYTES + slice.fromBytes
       const lengthBytes = slice.toBytes - slice.fromBytes
-      while (!this.#isPrepared(map, slice)) {
+      while (!this.#isPrepared(map, slice) || !this.#preparation.hasRoom(map, sliceAt, lengthBytes)) {
         const status = await this.#preparation.prepare(map, sliceAt, lengthBytes, stamp)
         if (status !== BlockStatus.ok) return status
       }

@@ -133,6 +133,33 @@ test('copy: the region takes the larger stamp, and a later write of a client sta
   expect(await stamps(volume, 0, 1)).toEqual([9])
 })
 
+test('copy: what is copied over what is there waits for room under the dirty cap, as writes do', async () => {
+  const { brick, files } = await aBrick({ dirtyCapBytes: 2 * MIB })
+  const volume = await brick.replicas.createVolume({
+    ...{ uuid: VOLUME, sizeBytes: 64 * MIB, epoch: 1, setVersion: 1 },
+  })
+  volume.generation = 1
+  for (let at = 0; at < 6 * MIB; at += MIB) await write(volume, at, Buffer.alloc(MIB, 1))
+  await flush(volume)
+  let letGo: () => void = () => undefined
+  const held = new Promise<void>(resolve => {
+    letGo = resolve
+  })
+  files.beforeTask = task => (task.writeBack === undefined ? undefined : held)
+  let copied = 0
+  const copying = (async () => {
+    for (let at = 0; at < 6 * MIB; at += MIB) {
+      expect(await volume.copyIn(at, MIB, Buffer.alloc(MIB, 2), 0, 1)).toBe(BlockStatus.ok)
+      copied += MIB
+    }
+  })()
+  await new Promise(resolve => setTimeout(resolve, 200))
+  expect(copied).toBeLessThanOrEqual(2 * MIB)
+  letGo()
+  await copying
+  expect((await read(volume, 5 * MIB, MIB)).data).toEqual(Buffer.alloc(MIB, 2))
+})
+
 test('copy: it survives a kill like a write, in active segments', async () => {
   const made = await aBrick()
   const volume = await aReplica(made)
