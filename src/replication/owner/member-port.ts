@@ -51,6 +51,10 @@ export class EpochMemberPort implements MemberPort {
     return this.#member.peerNumber
   }
 
+  get incarnation(): string {
+    return this.#member.incarnation
+  }
+
   get brickUuid(): string {
     return this.#member.brickUuid
   }

@@ -33,6 +33,9 @@ export class Copy {
   readonly #isFull: () => boolean
   readonly #meter: CopyMeter
   #failure: CopyFailure | null = null
+  /** Of the joiner, when the copy began. */
+  #incarnation: string | null = null
+  #joiner: MemberPort | null = null
 
   /** `isFull`: the joiner is to get no more. PROTOCOL rule 21. */
   constructor(
@@ -77,6 +80,8 @@ export class Copy {
   async run(): Promise<void> {
     const { joins, ranges } = this.order
     const { port: joiner, isNew } = await this.#owner.fence(joins)
+    this.#joiner = joiner
+    this.#incarnation = joiner.incarnation
     const since = isNew ? 0 : this.order.since
     this.#goOn()
     let isOn = true
@@ -172,14 +177,20 @@ export class Copy {
     this.#goOn()
     const { ranges, joins, leaves } = this.order
     // A write that the joiner failed meanwhile was acknowledged without it.
-    const stillEarned = () => this.#failure === null
+    const stillEarned = () => this.#failure === null && this.#isSameProcess
     if (await this.#owner.change({ ranges, joins, leaves }, stillEarned)) return
     this.#goOn()
     throw new CopyFailure('the set had changed')
   }
 
+  get #isSameProcess(): boolean {
+    return this.#joiner === null || this.#joiner.incarnation === this.#incarnation
+  }
+
   #goOn(): void {
     if (this.#owner.ended) this.stop('the epoch is over')
+    // Fenced as a member of other ranges, it would answer; what it got before may have gone with its page cache.
+    if (!this.#isSameProcess) this.stop('its process is another')
     if (this.#failure !== null) throw this.#failure
   }
 }

@@ -9,6 +9,8 @@ import type { RegionDigest } from '../replica-store.ts'
 export interface MemberPort {
   readonly peerNumber: number
   readonly brickUuid: string
+  /** The process that was fenced last. */
+  readonly incarnation: string
   /** As ReplicaVolume's, and so the others of these names. */
   regionsSince(since: number, from: number, atMost: number): Promise<readonly number[]>
   activeSegments(): Promise<readonly number[]>

@@ -12,6 +12,7 @@ const BAD = 0xffff_fff0
 export class FakeBrick implements MemberPort {
   readonly peerNumber: number
   readonly brickUuid: string
+  incarnation = 'a process'
   readonly blocks = new Map<number, number>()
   readonly bad = new Set<number>()
   readonly stamps = new Map<number, number>()

@@ -317,3 +317,18 @@ test('gate: a write that fails after its copy has ended leaves the gate of the n
   await copy(owner).run()
   expect([owner.inSync.length, owner.gates.size]).toEqual([3, 0])
 })
+
+test('return: a joiner that was restarted, and fenced again as a member of other ranges, does not join', async () => {
+  for (const when of ['copied', 'asked'] as const) {
+    const cluster = aCluster()
+    const { owner, joiner } = cluster
+    missed(cluster, 3, 1000)
+    const restart = async () => {
+      joiner.incarnation = 'another process'
+    }
+    if (when === 'asked') owner.beforeChange = restart
+    else joiner.turn = () => (joiner.copiedBlocks > 0 ? restart() : Promise.resolve())
+    await expect(copy(owner).run()).rejects.toThrow('its process is another')
+    expect(owner.inSync).not.toContain(joiner)
+  }
+})
