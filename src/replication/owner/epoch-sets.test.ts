@@ -16,6 +16,7 @@ class World {
   /** Per call of setClasses: how many quorums an operation waits for, and who is no longer waited for. */
   readonly installed: { readonly quorums: number; readonly left: readonly number[] }[] = []
   readonly unreachable = new Set<number>()
+  readonly ejected: number[] = []
   readonly sets: EpochSets
 
   constructor() {
@@ -52,7 +53,9 @@ class World {
       ended: () => false,
       losesSource: () => false,
       isReconciling: () => this.reconciling,
-      changed: () => {},
+      changed: (_left: unknown, ejected: readonly Member[]) => {
+        for (const { peerNumber } of ejected) this.ejected.push(peerNumber)
+      },
     }
     this.sets = new EpochSets(options as unknown as EpochSetsOptions)
   }
@@ -69,6 +72,15 @@ test('sets: one gives up its place when R has fallen, and nothing is made alike 
   expect([await world.leave(), world.sets.current]).toEqual(['unchanged', [[1, 2]]])
   world.reconciling = false
   expect([await world.leave(), world.sets.current, world.sets.placement]).toEqual(['changed', [[1]], [[1]]])
+})
+
+test('sets: who gives up its place as it was to is not one that was ejected', async () => {
+  const world = new World()
+  world.sets.serve([0])
+  expect([await world.leave(), world.installed.at(-1)!.left, world.ejected]).toEqual(['changed', [2], []])
+  const other = new World()
+  other.sets.serve([0])
+  expect([await other.sets.remove([{ peer: 2, full: false }]), other.ejected]).toEqual(['changed', [2]])
 })
 
 test('sets: nobody gives up its place without a successor while R says that there are to be so many', async () => {

@@ -55,8 +55,11 @@ export interface EpochSetsOptions {
   readonly isReconciling: (range: number) => boolean
   /** These members do not answer, and M need them. */
   readonly cannotLeave: (leavers: readonly Leaver[]) => void
-  /** After every change: events, statistics, whoever follows the head. */
-  readonly changed: (left: readonly Member[]) => void
+  /**
+   * After every change: events, statistics, whoever follows the head. Nobody waits any more for those that `left`; of these
+   * some were `ejected`, and others gave up their place as was wanted, or did not come to join.
+   */
+  readonly changed: (left: readonly Member[], ejected: readonly Member[]) => void
 }
 
 /** The in-sync sets of an owned volume, and the one way to change them. Calls must not overlap. PROTOCOL rule 8. */
@@ -173,8 +176,9 @@ export class EpochSets {
     }
     this.#become(inSyncSets(this.head, this.#placement, names))
     const left = this.#leftSince(before)
+    const ejected = left.filter(({ peerNumber }) => peerNumber !== change.leaves)
     if (outcome !== 'changed' && joiner !== null) left.push(joiner)
-    this.#install(null, left)
+    this.#install(null, left, ejected)
     if (outcome === 'changed') await this.#announceJoin()
     return outcome
   }
@@ -294,7 +298,11 @@ export class EpochSets {
     return true
   }
 
-  #install(before: readonly (readonly number[])[] | null, left: readonly Member[]): void {
+  #install(
+    before: readonly (readonly number[])[] | null,
+    left: readonly Member[],
+    ejected: readonly Member[] = left,
+  ): void {
     const { extents, member, changed } = this.#options
     const asMembers = (sets: readonly (readonly number[])[]) => sets.map(set => set.map(member))
     this.minReplicas = this.head.minReplicas
@@ -311,7 +319,7 @@ export class EpochSets {
     const everybody = new Set([...this.everybody, ...asMembers(before ?? []).flat()])
     extents.generation = this.head.generation
     extents.setClasses(classes, [...everybody], left)
-    if (before === null) changed(left)
+    if (before === null) changed(left, ejected)
   }
 
   #become(sets: number[][]): void {

@@ -102,7 +102,7 @@ export class Ownership implements OwnedHere, EpochRunner {
       isReconciling: range => this.#opening.isReconciling(range),
       losesSource: (before, after) => this.#opening.losesSource(before, after),
       cannotLeave: leavers => this.#departures.cannotLeave(leavers),
-      changed: left => this.#setsChanged(left),
+      changed: (left, ejected) => this.#setsChanged(left, ejected),
     })
     this.#resync = new EpochResync(this, this.#members)
     this.#copies = new CopyKeeper({
@@ -386,7 +386,7 @@ export class Ownership implements OwnedHere, EpochRunner {
     )
   }
 
-  #setsChanged(left: readonly Member[]): void {
+  #setsChanged(left: readonly Member[], ejected: readonly Member[]): void {
     const { node } = this
     const stuck = new Set<Member>()
     this.extents.eachAwaited((member, isOut) => {
@@ -394,7 +394,7 @@ export class Ownership implements OwnedHere, EpochRunner {
     })
     // Its link may hold payloads whose buffers the operations get back when they end.
     for (const member of stuck) member.link!.reset()
-    for (const member of left) {
+    for (const member of ejected) {
       node.counters.ejections++
       node.damping.ejected(member.peerNumber)
       node.tellEvent(
