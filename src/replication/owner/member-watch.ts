@@ -86,7 +86,9 @@ export class MemberWatch {
     const hasFailed = member.local !== null && member.local.store.failure !== null
     const isGone = now - member.unreachableSinceMs > ejectAfterMs
     // A failed brick may have lost what the kernel reported once, and to whom is not known. PROTOCOL rule 15.
-    if (hasFailed || member.restarted || isGone) this.#ownership.wantOut(member.peerNumber, hasFailed)
+    if (!hasFailed && !member.restarted && !isGone) return
+    // Who has left stays fenced, and away, for as long as it likes: looked at ten times a second, in every volume.
+    if (this.#ownership.sets.everybody.includes(member)) this.#ownership.wantOut(member.peerNumber, hasFailed)
   }
 
   #countReached(now: number): void {

@@ -77,3 +77,14 @@ test('slow: one that is just being copied to is cut off, and nobody leaves or le
   pass(20_000)
   expect([out, ends]).toEqual([[], []])
 })
+
+test('away: one that has left already is not asked to leave again and again', () => {
+  const { members, sets, out, pass } = aWatch()
+  Object.assign(members[2]!, { reachable: false })
+  pass(1_200)
+  expect(out).toContain(3)
+  sets.everybody = members.slice(0, 2)
+  out.length = 0
+  pass(1_000)
+  expect(out).toEqual([])
+})
