@@ -32,6 +32,8 @@ export class EpochResync implements ResyncOwner {
   readonly #ownership: Ownership
   readonly #names: BrickNames
   readonly #gates = new Map<number, JoinGate>()
+  /** By peer whose brick has failed: bootMs since when that is known. */
+  readonly #failedSinceMs = new Map<number, number>()
 
   constructor(ownership: Ownership, names: BrickNames) {
     this.#ownership = ownership
@@ -78,14 +80,14 @@ export class EpochResync implements ResyncOwner {
       )
       if (ranges.length === 0) continue
       const isSelf = peer === node.network.self.peerNumber
-      const awayMs = isSelf ? 0 : node.links.downForMs(peer)
+      if (isSelf) this.#setFailed(peer, node.store.failure !== null)
       outs.push({
         peerNumber: peer,
         // A new brick in the place of the one that left has nothing to build on.
         since: this.#brickAt(peer) === out.uuid ? out.since : 0,
         ranges,
         answers: isSelf ? node.store.failure === null : node.links.to(peer).isUp,
-        awayMs,
+        awayMs: Math.max(isSelf ? 0 : node.links.downForMs(peer), this.#failedForMs(peer)),
         notBeforeMs: node.damping.notBeforeMs(peer),
       })
     }
@@ -194,6 +196,8 @@ export class EpochResync implements ResyncOwner {
     const order = { what: 'fence', sizeBytes: this.sizeBytes, generation, runs: true } as const
     const { status, body } = await node.orders.ask(peerNumber, this.#terms(), order)
     if (status === PeerStatus.staleEpoch) this.#ownership.superseded()
+    if (status === BlockStatus.ok || status === BlockStatus.ioError)
+      this.#setFailed(peerNumber, status === BlockStatus.ioError)
     return { status, setVersion, fenced: body as FenceAnswer }
   }
 
@@ -203,6 +207,17 @@ export class EpochResync implements ResyncOwner {
     if (fenced.epoch > this.epoch || fenced.setVersion > this.#ownership.setVersion)
       throw unavailable(`peer ${peerNumber} is ahead of the metadata`)
     return this.#ownership.port(this.#ownership.fenced(peerNumber, Math.max(setVersion, fenced.setVersion)))
+  }
+
+  #setFailed(peer: number, failed: boolean): void {
+    if (!failed) this.#failedSinceMs.delete(peer)
+    else if (!this.#failedSinceMs.has(peer))
+      this.#failedSinceMs.set(peer, this.#ownership.node.timers.bootMs())
+  }
+
+  #failedForMs(peer: number): number {
+    const sinceMs = this.#failedSinceMs.get(peer)
+    return sinceMs === undefined ? 0 : this.#ownership.node.timers.bootMs() - sinceMs
   }
 
   #brickAt(peer: number): string | null {

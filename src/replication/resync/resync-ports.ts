@@ -132,7 +132,7 @@ export interface OutMember {
   readonly ranges: readonly number[]
   /** Its link is up. */
   readonly answers: boolean
-  /** For how long it has not answered; 0 while it does. */
+  /** For how long it has not answered, or its brick has been known to have failed; 0 while it is well. */
   readonly awayMs: number
   /** bootMs before which it is not to come back: damping of rule 22. */
   readonly notBeforeMs: number
