@@ -19,6 +19,12 @@ export interface PagePlace {
   readonly offsetBytes: number
 }
 
+interface Loading {
+  ended: Promise<number>
+  /** The page was reset while it was read: what comes may be from before. */
+  isStale: boolean
+}
+
 /**
  * Pages of side files under a byte limit. Whoever changes a page writes it through in the same turn of the
  * event loop, so that any page can be forgotten at any time.
@@ -27,7 +33,7 @@ export class PageCache {
   readonly #files: StoreFiles
   readonly #place: (key: number) => PagePlace
   readonly #pages: LRUCache<number, CachedPage>
-  readonly #loading = new Map<number, Promise<number>>()
+  readonly #loading = new Map<number, Loading>()
 
   constructor(files: StoreFiles, limitBytes: number, place: (key: number) => PagePlace) {
     this.#files = files
@@ -43,24 +49,35 @@ export class PageCache {
   /** Brings a page in: 0 or a negative errno. Another one may push it out again before the caller looks. */
   load(key: number): Promise<number> {
     if (this.#pages.has(key)) return Promise.resolve(0)
-    let loading = this.#loading.get(key)
-    if (loading === undefined) {
-      loading = this.#read(key).finally(() => this.#loading.delete(key))
-      this.#loading.set(key, loading)
-    }
-    return loading
+    const known = this.#loading.get(key)
+    if (known !== undefined) return known.ended
+    const loading: Loading = { ended: Promise.resolve(0), isStale: false }
+    this.#loading.set(key, loading)
+    loading.ended = this.#read(key, loading).finally(() => {
+      if (this.#loading.get(key) === loading) this.#loading.delete(key)
+    })
+    return loading.ended
   }
 
   /** A page that is known to be all zeroes on disk. */
   putZeroes(key: number): void {
+    this.#spoilLoading(key)
     this.#pages.set(key, new CachedPage())
   }
 
+  /** Of what is no more; whoever is just reading it brings nothing in. */
   forget(key: number): void {
+    this.#spoilLoading(key)
     this.#pages.delete(key)
   }
 
-  async #read(key: number): Promise<number> {
+  #spoilLoading(key: number): void {
+    const loading = this.#loading.get(key)
+    if (loading !== undefined) loading.isStale = true
+    this.#loading.delete(key)
+  }
+
+  async #read(key: number, loading: Loading): Promise<number> {
     const { fd, offsetBytes } = this.#place(key)
     const page = new CachedPage()
     let result = this.#files.preadNow(fd, page.bytes, 0, PAGE_BYTES, offsetBytes)
@@ -71,6 +88,7 @@ export class PageCache {
       })
     }
     if (result < 0) return result
+    if (loading.isStale) return 0
     this.#pages.set(key, page)
     return 0
   }
