@@ -11,6 +11,8 @@ const REPAIRS_WAITING_MAX = 1_024
 export interface BlockRepairsOptions {
   readonly queue: OperationQueue
   readonly members: (range: number) => readonly EpochMemberPort[]
+  /** What is suspect is locked from then on until it has been reconciled. */
+  readonly isServed: (range: number) => boolean
   readonly port: (member: Member) => EpochMemberPort
   readonly repaired: () => void
 }
@@ -24,8 +26,12 @@ export class BlockRepairs {
     this.#options = options
   }
 
-  /** Once for each bad block at a time; beyond a bound none, since the next read finds it bad again. */
+  /**
+   * Once for each bad block at a time; beyond a bound none, since the next read finds it bad again. Nor where a member that
+   * lost what it had not flushed could be asked: the next scrub finds it again.
+   */
   ask(member: Member, offsetBytes: number): void {
+    if (!this.#options.isServed(Math.floor(offsetBytes / RANGE_BYTES))) return
     const block = Math.floor(offsetBytes / BLOCK_BYTES) * BLOCK_BYTES
     const key = `${member.peerNumber} ${block}`
     if (this.#waiting.has(key) || this.#waiting.size >= REPAIRS_WAITING_MAX) return

@@ -118,6 +118,7 @@ export class Ownership implements OwnedHere, EpochRunner {
     this.#repairs = new BlockRepairs({
       queue: this.queue,
       members: range => this.members(range),
+      isServed: range => this.sets.isServed(range),
       port: member => this.port(member),
       repaired: () => {
         node.counters.blocksRepaired++
