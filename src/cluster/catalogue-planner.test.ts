@@ -26,7 +26,12 @@ function put<K extends Kind>(kind: K, key: string, value: Values[K] | null): voi
   model.apply(key, entry, revision, noChange())
 }
 
-function putPeer(number: number, more: Partial<PeerValue> = {}, usedBytes: number | null = 0): void {
+function putPeer(
+  number: number,
+  more: Partial<PeerValue> = {},
+  usedBytes: number | null = 0,
+  brickFailed = false,
+): void {
   const id = `p${number}`
   put('peer', keys.peer(id), { number, addresses: [], labels: {}, capacityBytes: 100, ...more })
   const registration = {
@@ -37,6 +42,7 @@ function putPeer(number: number, more: Partial<PeerValue> = {}, usedBytes: numbe
     openCounter: 1,
     capacityBytes: 100,
     usedBytes: usedBytes ?? 0,
+    ...(brickFailed ? { brickFailed } : {}),
     peerAddress: '',
     portals: [],
     nbd: [],
@@ -113,6 +119,15 @@ test('planner: a drain goes on to another peer while the one that the draw wants
   nowMs += 201
   expect(planner.wanted(UUID)).toHaveLength(20)
   expect(joins()).toEqual(new Set([3]))
+})
+
+test('planner: nothing is moved or made anew on a brick that has failed, though its peer is up', () => {
+  putVolume(2, Array(20).fill([1, 2]))
+  putPeer(1, { draining: true })
+  putPeer(3, {}, 0, true)
+  expect(new Set(planner.wanted(UUID).map(change => change.joins))).toEqual(new Set([4]))
+  for (let range = 0; range < 20; range++) expect(planner.substitute(UUID, range, 2)).toBe(4)
+  expect([planner.isFull(3), planner.isFull(4)]).toEqual([true, false])
 })
 
 test('planner: the plan is made anew when it has become old', () => {

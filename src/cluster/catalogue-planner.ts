@@ -41,9 +41,10 @@ export class CataloguePlanner implements CopyPlanner {
     const taken = new Set(
       others.flatMap(number => this.#peer(number) ?? []).map(peer => domainsOf(peer).host),
     )
-    const able = takingPeers(model.peers).filter(
-      peer => this.#mayTake(peer.value.number) && !taken.has(domainsOf(peer).host),
-    )
+    const able = takingPeers(model.peers).filter(peer => {
+      const { number } = peer.value
+      return number !== gone && this.#mayTake(number) && !taken.has(domainsOf(peer).host)
+    })
     return choosePeers(volumeUuid, range, 1, able)[0]?.value.number ?? null
   }
 

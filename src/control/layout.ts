@@ -152,6 +152,8 @@ export interface RegistrationValue {
   readonly openCounter: number
   readonly capacityBytes: number
   readonly usedBytes: number
+  /** A write or an fsync failed: the brick has left service, and the daemon goes on. Absent: it is well. */
+  readonly brickFailed?: boolean
   /** HOST:PORT for other daemons. */
   readonly peerAddress: string
   readonly portals: readonly string[]

@@ -220,6 +220,7 @@ function openMembership(
       openCounter: brick.openCounter,
       capacityBytes: brick.capacity.limitBytes,
       usedBytes: brick.capacity.usedBytes,
+      ...(brick.failure === null ? {} : { brickFailed: true }),
       peerAddress,
       portals: isFirst ? portals().iscsi : [],
       nbd: isFirst ? portals().nbd : [],

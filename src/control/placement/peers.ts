@@ -42,7 +42,8 @@ export function takingPeers(peers: readonly PlaceablePeer[]): PlaceablePeer[] {
 /** Nothing is re-created or moved onto a brick that is fuller than this. PROTOCOL rule 21. */
 const FILL_MAX = 0.85
 
-/** Up, and with room for more. */
+/** Up, with a brick that is well and has room for more. */
 export function mayTake(registration: RegistrationValue | null): boolean {
-  return registration !== null && registration.usedBytes < registration.capacityBytes * FILL_MAX
+  if (registration === null || registration.brickFailed === true) return false
+  return registration.usedBytes < registration.capacityBytes * FILL_MAX
 }

@@ -147,7 +147,7 @@ export interface CopyPlanner {
    * or too little space is left (rule 21).
    */
   substitute(volumeUuid: string, range: number, gone: number): number | null
-  /** No brick that is so full gets ranges that it is not placed on. */
+  /** No brick that is so full, or has failed, gets ranges that it is not placed on. */
   isFull(peerNumber: number): boolean
 }
 
