@@ -1,11 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { ControlWorld } from '../../test/lib/control-world.ts'
+import { ControlWorld, silentLog } from '../../test/lib/control-world.ts'
 import { readBrickNames } from '../replication/owner/head-keeper.ts'
+import { Catalogue } from './catalogue.ts'
 import { joinCluster } from './cluster.ts'
-import { EVENTS_KEPT } from './events.ts'
+import { EVENTS_KEPT, EventSource } from './events.ts'
 import { decodeValue, encodeValue, keys, type RegistrationValue } from './layout.ts'
 import { explainPlacement } from './placement/explain.ts'
 import type { PlaceablePeer } from './placement/peers.ts'
+import { ReplicaOperations } from './replica-operations.ts'
 import { RECOVERY_STEP } from './volume-recovery.ts'
 
 const GIB = 2 ** 30
@@ -175,6 +177,24 @@ describe('peers', () => {
       'name only peers that are off',
     )
     await expect(world.control.recoverVolume('v', { off: ['z'] })).rejects.toThrow("no peer 'z'")
+  })
+
+  test('recover: goes by where the replicas are, however far the catalogue has got', async () => {
+    await world.control.createVolume({ name: 'v', sizeBytes: GIB })
+    for (const lease of [await register('b', 2), await register('c', 3)]) await world.store.revokeLease(lease)
+    await using catalogue = await Catalogue.open(world.store, silentLog)
+    // The replica of the first peer has been moved to the second, of which it has not heard.
+    const value = encodeValue('placement', { ranges: [[2, 3]] })
+    await world.store.transact({ compare: [], success: [{ do: 'put', key: keys.page('v', 0), value }] })
+    catalogue.model.placement = () => [[1, 3]]
+    const replicas = new ReplicaOperations({
+      metadata: world.store,
+      catalogue,
+      events: new EventSource(Date.now, 'a'),
+      host: world.host,
+      awayMs: () => 60_000,
+    })
+    await expect(replicas.recoverWithout('v', ['b', 'c'])).rejects.toThrow('no replica of range 0')
   })
 
   test('recover: goes beyond what replicas know that are ahead of the metadata', async () => {

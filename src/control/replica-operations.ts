@@ -90,7 +90,7 @@ export class ReplicaOperations {
     await this.#change(async draft => {
       const head = await readyHead(draft, name)
       const known = (await this.#options.host.highestKnown?.(recordOf(name, head))) ?? head
-      const recovered = recoveredHead(name, head, model.placement(name), bricks, model, known)
+      const recovered = recoveredHead(name, head, await this.#placementOf(name, head), bricks, model, known)
       draft.put('volume', keys.head(name), recovered)
       const message = `volume ${name} goes on without ${off.join(', ')}: loss generation ${recovered.lossGeneration}`
       draft.event('volume.recovered', name, message)
@@ -117,12 +117,15 @@ export class ReplicaOperations {
   }
 
   /** As it is while the head is this one: what is moved changes it, and the catalogue may be behind. */
-  async #fewestInSync(name: string, head: VolumeHead): Promise<number> {
-    const { metadata, catalogue } = this.#options
-    const { entries } = await metadata.range(keys.pages(name))
+  async #placementOf(name: string, head: VolumeHead): Promise<(readonly number[])[]> {
+    const { entries } = await this.#options.metadata.range(keys.pages(name))
     const placed = entries.flatMap(({ key, value }) => decodeValue('placement', key, value).ranges)
-    const placement = placed.slice(0, rangesOf(head.sizeBytes))
-    const { model } = catalogue
+    return placed.slice(0, rangesOf(head.sizeBytes))
+  }
+
+  async #fewestInSync(name: string, head: VolumeHead): Promise<number> {
+    const placement = await this.#placementOf(name, head)
+    const { model } = this.#options.catalogue
     if (head.out.some(({ uuid }) => model.peerOf(uuid) === null)) return 0
     return Math.min(...inSyncSets(head, placement, model).map(numbers => numbers.length))
   }
