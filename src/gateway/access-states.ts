@@ -4,6 +4,9 @@ import { AccessState, type TargetPortGroup, type TargetPortGroups } from '../scs
 /**
  * The gateways as target port groups: the owner's is the one to use, the others pass operations on to it. PROTOCOL
  * and DESIGN promise 9; SPC-5 §5.18. `gateways` answers the small numbers of the peers that serve clients.
+ *
+ * While nobody owns the volume all are active/non-optimized, and commands wait. In transition, Linux 5.10 to 5.18 fails
+ * them, and after IMPLICIT TRANSITION TIME every Linux takes the path for standby, until something else makes it ask again.
  */
 export function gatewayPortGroups(
   ownerships: Pick<Replication, 'owner'>,
@@ -15,11 +18,9 @@ export function gatewayPortGroups(
       const ids = new Set([...gateways(), localId])
       return [...ids]
         .sort((a, b) => a - b)
-        .map(id => ({ id, state: owner === null ? AccessState.transitioning : stateOf(id === owner) }))
+        .map(id => ({ id, state: id === owner ? activeOptimized : activeNonOptimized }))
     },
   }
 }
 
-function stateOf(isOwner: boolean): AccessState {
-  return isOwner ? AccessState.activeOptimized : AccessState.activeNonOptimized
-}
+const { activeOptimized, activeNonOptimized } = AccessState

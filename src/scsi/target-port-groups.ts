@@ -1,7 +1,7 @@
 import type { Volume } from '../volume/volume.ts'
 
 /** Asymmetric access states that gateways are in. SPC-5 table 306. */
-export const AccessState = { activeOptimized: 0x0, activeNonOptimized: 0x1, transitioning: 0xf } as const
+export const AccessState = { activeOptimized: 0x0, activeNonOptimized: 0x1 } as const
 export type AccessState = (typeof AccessState)[keyof typeof AccessState]
 
 /** The portals of one gateway, as a path to one volume. SPC-5 §5.18. */

@@ -13,7 +13,7 @@ test('one gateway is one target port group, active/optimized, and INQUIRY says t
   const initiator = (await ScsiDevice.serve()).initiator()
   expect((await initiator.run(cdb.inquiry())).data[5]! & TPGS).toBe(IMPLICIT)
   const { data } = await initiator.run(reportGroups())
-  expect([...data]).toEqual([0, 0, 0, 12, 0x00, 0x83, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1])
+  expect([...data]).toEqual([0, 0, 0, 12, 0x00, 0x03, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1])
 })
 
 test('several gateways are told as they stand, the owner optimized and the others not', async () => {

@@ -8,7 +8,6 @@ const DATA_FORMAT = 0xe0
 const EXTENDED = 0x20
 const FORMAT_TYPE_EXTENDED = 0x10
 
-const T_SUP = 0x80
 const AN_SUP = 0x02
 const AO_SUP = 0x01
 const PORTS_OF_A_GROUP = 1
@@ -18,7 +17,7 @@ const IMPLICIT_TRANSITION_SECONDS = 30
 function encodeGroup({ id, state }: TargetPortGroup): Buffer {
   const descriptor = Buffer.alloc(12)
   descriptor[0] = state
-  descriptor[1] = T_SUP | AN_SUP | AO_SUP
+  descriptor[1] = AN_SUP | AO_SUP
   descriptor.writeUInt16BE(id, 2)
   descriptor[7] = PORTS_OF_A_GROUP
   descriptor.writeUInt16BE(id, 10)
