@@ -55,11 +55,25 @@ export class CatalogueDirectory implements TargetDirectory {
     const device = this.#serving.target(iqn)
     if (device === null) return { found: 'unavailable' }
     const address = this.#portals.elsewhere(target, initiator, contact)
-    if (address !== null) return { found: 'moved', address }
+    if (address !== null && !this.#isRegisteredHere(target, initiator)) return { found: 'moved', address }
     // The name comes from the network: 'constructor' must not find anything.
     const own = Object.hasOwn(target.chapByInitiator, initiator)
     const chap = own ? target.chapByInitiator[initiator]! : target.chap
     return { found: 'yes', target: device, chap: chap === null ? null : policyOf(chap) }
+  }
+
+  /**
+   * The initiator has registered with PERSISTENT RESERVE OUT through this gateway's port. Its registration does not hold
+   * at another one: sent there it would hear RESERVATION CONFLICT, which hosts pass on to whoever writes.
+   */
+  #isRegisteredHere({ luns }: TargetValue, initiator: string): boolean {
+    const registrations = luns.flatMap(({ volume }) => {
+      return this.#serving.volume(volume)?.reservations.state.registrations ?? []
+    })
+    return registrations.some(({ initiatorName, targetPortalGroupTag }) => {
+      const isHere = targetPortalGroupTag === this.targetPortalGroupTag
+      return isHere && normalizeIscsiName(initiatorName) === initiator
+    })
   }
 
   async isAbsent(targetName: string): Promise<boolean> {
