@@ -121,11 +121,16 @@ export class DataOut {
     slot.dataOutAt = 0
   }
 
+  /** It needs no more data-out: it was aborted from elsewhere, and is about to be answered. */
+  endWait(slot: TaskSlot): void {
+    if (slot.waitsForRoom) this.#waiting.remove(slot)
+    slot.waitsForRoom = false
+  }
+
   /** The task is over: gives its buffer back, and the room to who waits for it. */
   release(slot: TaskSlot): void {
     slot.dataOut = EMPTY
-    if (slot.waitsForRoom) this.#waiting.remove(slot)
-    slot.waitsForRoom = false
+    this.endWait(slot)
     const buffer = slot.gathered
     if (buffer === null) return
     slot.gathered = null

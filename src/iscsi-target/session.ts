@@ -232,6 +232,7 @@ export class Session implements ConnectionPhase, ScsiTransport {
     } else if (slot.transferOpen) {
       slot.answerReady = true
     } else {
+      this.dataOut.endWait(slot)
       this.answers.send(slot)
     }
   }

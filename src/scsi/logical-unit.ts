@@ -7,6 +7,7 @@ import type { CommandDefinition } from './command-definition.ts'
 import { findCommand, firstForeignByte, isOperationCodeKnown } from './command-table.ts'
 import type { ItlNexus } from './itl-nexus.ts'
 import { ModeState } from './mode-state.ts'
+import type { Nexus } from './nexus.ts'
 import { type SanitizeRefusal, sanitizeRefusal } from './sanitize-refusal.ts'
 import { type ScsiCommand, ScsiStatus, TaskAttribute } from './scsi-command.ts'
 import type { CommandPhase } from './scsi-target.ts'
@@ -178,11 +179,12 @@ export class LogicalUnit {
 
   async abortTasksOf(registrants: readonly RegistrantName[]): Promise<void> {
     const isVictim = (link: ItlNexus) => link.registrants.some(name => registrants.includes(name))
-    await new Promise<void>(resolve => this.abortTasks(task => isVictim(task.link), resolve))
+    const tells = this.modes.taskAbortedStatus
+    await new Promise<void>(resolve => this.abortTasks(task => isVictim(task.link), resolve, null))
     for (const link of this.#links) {
       if (!isVictim(link)) continue
       link.preventsRemoval = false
-      link.establish(Attention.commandsClearedByAnotherInitiator)
+      if (!tells) link.establish(Attention.commandsClearedByAnotherInitiator)
     }
   }
 
@@ -191,27 +193,29 @@ export class LogicalUnit {
     for (const link of this.#links) if (link.client === lostBy) link.establish(Attention.busDeviceReset)
   }
 
-  /** Takes back every task that `matches`; `done` comes when the last one can have no effect any more. */
-  abortTasks(matches: (task: Task) => boolean, done: () => void): void {
+  /**
+   * Takes back every task that `matches`; `done` comes when the last one can have no effect any more. `by`: whose doing
+   * it is (null: none of their initiators'); with TAS all others are answered TASK ABORTED. SPC-5 §7.5.9.
+   */
+  abortTasks(matches: (task: Task) => boolean, done: () => void, by: Nexus | null): void {
+    const tells = this.modes.taskAbortedStatus
     const victims = this.tasks.find(matches)
     let left = victims.length
     if (left === 0) return done()
     const ended = { taskEnded: () => void (--left === 0 && done()) }
-    for (const victim of victims) victim.abort(ended)
+    for (const victim of victims) victim.abort(ended, tells && victim.link.nexus !== by)
   }
 
   /** Logical unit reset: SAM-5 §6.3.3. Of reservations, the persistent kind stays. */
-  reset(attention: Attention, done: () => void): void {
-    this.abortTasks(
-      () => true,
-      () => {
-        this.modes.reset()
-        this.volume.reservations.endUnitReservation()
-        for (const link of this.#links) link.preventsRemoval = false
-        this.establish(attention)
-        done()
-      },
-    )
+  reset(attention: Attention, by: Nexus, done: () => void): void {
+    const reset = () => {
+      this.modes.reset()
+      this.volume.reservations.endUnitReservation()
+      for (const link of this.#links) link.preventsRemoval = false
+      this.establish(attention)
+      done()
+    }
+    this.abortTasks(() => true, reset, by)
   }
 
   #isReservedFrom({ client }: ItlNexus, { reservation, unitReservation }: CommandDefinition): boolean {

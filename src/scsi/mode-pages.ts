@@ -25,6 +25,7 @@ export interface ModePage {
 const WCE = 0x04
 const D_SENSE = 0x04
 const SWP = 0x08
+const TAS = 0x40
 const DEXCPT = 0x08
 
 function page(code: number, lengthBytes: number, fields: Readonly<Record<number, number>>): Buffer {
@@ -58,20 +59,22 @@ const caching: ModePage = {
 
 /**
  * SPC-5 §7.5.9. TST=000b, one task set for all nexuses; QUEUE ALGORITHM MODIFIER 1h, SIMPLE commands may be
- * reordered; QERR=00b, one command's error stops no other; TAS=0, aborted ones are told by unit attention.
+ * reordered; QERR=00b, one command's error stops no other; TAS=1, aborted ones are answered TASK ABORTED.
  */
 const control: ModePage = {
   code: 0x0a,
   subpage: 0,
-  defaults: always(page(0x0a, 10, { 3: 0x10 })),
-  changeable: page(0x0a, 10, { 2: D_SENSE, 4: SWP }),
+  defaults: always(page(0x0a, 10, { 3: 0x10, 5: TAS })),
+  changeable: page(0x0a, 10, { 2: D_SENSE, 4: SWP, 5: TAS }),
   write: (bytes, modes) => {
     setBit(bytes, 2, D_SENSE, modes.descriptorSense)
     setBit(bytes, 4, SWP, modes.softwareWriteProtect)
+    setBit(bytes, 5, TAS, modes.taskAbortedStatus)
   },
   read: (bytes, modes) => {
     modes.descriptorSense = (bytes[2]! & D_SENSE) !== 0
     modes.softwareWriteProtect = (bytes[4]! & SWP) !== 0
+    modes.taskAbortedStatus = (bytes[5]! & TAS) !== 0
   },
 }
 

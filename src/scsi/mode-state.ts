@@ -11,6 +11,8 @@ export class ModeState {
   descriptorSense = false
   /** SWP. SPC-5 §7.5.9. */
   softwareWriteProtect = false
+  /** TAS: commands that others' doing aborts are answered, so that their initiators need not wait for them in vain. */
+  taskAbortedStatus = true
   /** null: the default, which follows the store. SBC-4 §6.5.9. */
   spaceThreshold: SpaceThreshold | null = null
 
@@ -18,6 +20,7 @@ export class ModeState {
     this.writeCacheEnabled = other.writeCacheEnabled
     this.descriptorSense = other.descriptorSense
     this.softwareWriteProtect = other.softwareWriteProtect
+    this.taskAbortedStatus = other.taskAbortedStatus
     this.spaceThreshold = other.spaceThreshold
   }
 

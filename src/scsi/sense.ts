@@ -130,3 +130,14 @@ export function setCheckCondition(
   command.dataInSource = null
   command.dataInLength = 0
 }
+
+/** Turns the answer into TASK ABORTED. `isSending`: what of its data-in the transport has sent already stays. SAM-5 §5.3.1. */
+export function setTaskAborted(command: ScsiCommand, isSending: boolean): void {
+  command.status = ScsiStatus.taskAborted
+  command.senseLength = 0
+  // A source that has ended answers 'failed', and what was sent before is what counts.
+  if (isSending) return
+  command.dataIn = null
+  command.dataInSource = null
+  command.dataInLength = 0
+}

@@ -138,7 +138,7 @@ export class TargetDevice implements ScsiTarget {
     if (attached === undefined) return done()
     this.#nexuses.delete(nexus.id)
     const links = [...attached.links.values()]
-    Promise.all(links.map(link => this.#disconnect(link))).then(done, done)
+    Promise.all(links.map(link => this.#disconnect(link, nexus))).then(done, done)
   }
 
   begin(command: ScsiCommand): CommandPhase {
@@ -179,7 +179,7 @@ export class TargetDevice implements ScsiTarget {
     done: (response: TaskManagementResponse) => void,
   ): void {
     const link = this.#nexuses.get(nexus.id)?.links.get(lun)
-    manageTasks(this, fn, link, command === null ? null : taskOf(command), done)
+    manageTasks(this, fn, nexus, link, command === null ? null : taskOf(command), done)
   }
 
   /**
@@ -213,8 +213,9 @@ export class TargetDevice implements ScsiTarget {
     return link
   }
 
-  async #disconnect(link: ItlNexus): Promise<void> {
-    await new Promise<void>(resolve => link.unit.abortTasks(task => task.link === link, resolve))
+  /** `by`: the nexus, where it is its own end; null where the unit is taken from it. */
+  async #disconnect(link: ItlNexus, by: Nexus | null): Promise<void> {
+    await new Promise<void>(resolve => link.unit.abortTasks(task => task.link === link, resolve, by))
     link.unit.unlink(link)
     await link.close()
   }
@@ -223,7 +224,7 @@ export class TargetDevice implements ScsiTarget {
     this.#units.delete(unit.lun)
     for (const attached of this.#nexuses.values()) attached.links.delete(unit.lun)
     unit.close()
-    await Promise.all([...unit.links].map(link => this.#disconnect(link)))
+    await Promise.all([...unit.links].map(link => this.#disconnect(link, null)))
   }
 }
 

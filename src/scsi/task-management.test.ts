@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { cdb, ScsiDevice } from '../../test/lib/scsi-device.ts'
+import type { ScsiInitiator } from '../../test/lib/scsi-initiator.ts'
 import { ScsiStatus, TaskAttribute } from './scsi-command.ts'
 import { CommandPhase } from './scsi-target.ts'
 
@@ -11,6 +12,13 @@ async function slow() {
   const device = await ScsiDevice.serve()
   device.volume.delayMs = 40
   return { volume: device.volume, one: device.initiator(), two: device.initiator() }
+}
+
+/** Sets the control mode page. */
+async function select(by: ScsiInitiator, { tas = true, descriptorSense = false }): Promise<void> {
+  const page = [0x0a, 10, descriptorSense ? 0x04 : 0, 0x10, 0, tas ? 0x40 : 0, 0, 0, 0, 0, 0, 0]
+  const list = Buffer.from([0, 0, 0, 0, ...page])
+  expect((await by.run(cdb.modeSelect6(list.length), { dataOut: list })).status).toBe(ScsiStatus.good)
 }
 
 const settle = () => new Promise(resolve => setTimeout(resolve, 80))
@@ -88,20 +96,33 @@ test('ABORT TASK SET: takes back all of one nexus and nothing of another', async
   expect((await two.run(cdb.testUnitReady())).status).toBe(ScsiStatus.good)
 })
 
-test('CLEAR TASK SET: takes back everybody’s commands, and tells the others by unit attention', async () => {
-  const { volume, one, two } = await slow()
-  const mine = one.begin(cdb.write10(0, 1), { dataOut: block(1) })
-  const other = two.begin(cdb.write10(10, 1), { dataOut: block(2) })
-  mine.execute()
-  other.execute()
-  expect(await one.manage('clearTaskSet')).toBe('functionComplete')
-  expect(await mine.answer).toBeNull()
-  expect(await other.answer).toBeNull()
-  await settle()
-  expect(volume.bytes[10 * 512]).toBe(0)
-  expect((await one.run(cdb.testUnitReady())).status).toBe(ScsiStatus.good)
-  expect((await two.run(cdb.testUnitReady())).code).toEqual(cleared)
-})
+for (const tas of [true, false]) {
+  const how = tas ? 'the status of each' : 'unit attention where TAS is off'
+  test(`CLEAR TASK SET: takes back everybody’s commands, and tells the others by ${how}`, async () => {
+    const { volume, one, two } = await slow()
+    await select(one, { tas })
+    await two.run(cdb.requestSense())
+    const mine = one.begin(cdb.write10(0, 1), { dataOut: block(1) })
+    const other = two.begin(cdb.write10(10, 1), { dataOut: block(2) })
+    mine.execute()
+    // One that its data is still being collected for, and one that is fetched.
+    const collecting = two.begin(cdb.write10(11, 1), { dataOut: block(2) })
+    const read = two.begin(cdb.read10(20, 1))
+    other.execute()
+    read.execute()
+    expect(await one.manage('clearTaskSet')).toBe('functionComplete')
+    expect(await mine.answer).toBeNull()
+    for (const command of [other, collecting, read]) {
+      const answer = await command.answer
+      if (tas) expect(answer).toMatchObject({ status: ScsiStatus.taskAborted, code: null })
+      else expect(answer).toBeNull()
+    }
+    await settle()
+    expect(volume.bytes[10 * 512]).toBe(0)
+    expect((await one.run(cdb.testUnitReady())).status).toBe(ScsiStatus.good)
+    expect((await two.run(cdb.testUnitReady())).code).toEqual(tas ? null : cleared)
+  })
+}
 
 test('resets: everything is taken back, mode pages are as at first, and every nexus is told which', async () => {
   for (const [fn, code] of [
@@ -112,10 +133,12 @@ test('resets: everything is taken back, mode pages are as at first, and every ne
     const { volume, one, two } = await slow()
     const write = two.begin(cdb.write10(0, 1), { dataOut: block(1) })
     write.execute()
-    const select = Buffer.from([0, 0, 0, 0, 0x0a, 10, 0x04, 0x10, 0, 0, 0, 0, 0, 0, 0, 0])
-    await one.run(cdb.modeSelect6(select.length), { dataOut: select })
+    const mine = one.begin(cdb.write10(1, 1), { dataOut: block(1) })
+    mine.execute()
+    await select(one, { descriptorSense: true })
     expect(await one.manage(fn)).toBe('functionComplete')
-    expect(await write.answer).toBeNull()
+    expect(await mine.answer).toBeNull()
+    expect((await write.answer)?.status).toBe(ScsiStatus.taskAborted)
     await settle()
     expect(volume.bytes[0]).toBe(0)
     for (const initiator of [one, two]) {

@@ -12,7 +12,7 @@ import {
   type ScsiStatus,
 } from './scsi-command.ts'
 import { CommandPhase } from './scsi-target.ts'
-import { Sense, type SenseCode, type SenseDetails, setCheckCondition } from './sense.ts'
+import { Sense, type SenseCode, type SenseDetails, setCheckCondition, setTaskAborted } from './sense.ts'
 
 export const TaskState = {
   idle: 0,
@@ -43,8 +43,10 @@ export class Task implements BlockCompletion, DataInSource {
   link!: ItlNexus
   definition!: CommandDefinition
   state: TaskState = TaskState.idle
-  /** Task management wants it gone: it ends without an answer as soon as its operation does. */
+  /** Task management wants it gone: it ends as soon as its operation does. */
   isAborting = false
+  /** Its initiator hears of that by its status, since it is somebody else's doing; otherwise there is no answer. */
+  #isTold = false
   startedAtMs = 0
   // The task set's list, oldest first.
   next: Task | null = null
@@ -213,14 +215,18 @@ export class Task implements BlockCompletion, DataInSource {
     this.#end()
   }
 
-  /** Takes the task back; `listener` (if any) is told when that is so, perhaps at once. */
-  abort(listener: TaskEndListener | null): void {
+  /**
+   * Takes the task back; `listener` (if any) is told when that is so, perhaps at once. `isTold`: its initiator too, by
+   * TASK ABORTED.
+   */
+  abort(listener: TaskEndListener | null, isTold = false): void {
     if (listener !== null) {
       this.#endListeners ??= []
       this.#endListeners.push(listener)
     }
     if (this.isAborting) return
     this.isAborting = true
+    this.#isTold = isTold
     const isWorking = this.state === TaskState.running || this.#continuation !== null
     if (!isWorking) this.#end()
     else if (this.#continuation !== null) this.link.handle.abort(this.operation)
@@ -233,7 +239,8 @@ export class Task implements BlockCompletion, DataInSource {
     const wasStreaming = this.state === TaskState.streaming
     const fetch = this.#fetch
     const listeners = this.#endListeners
-    command.aborted = this.isAborting
+    command.aborted = this.isAborting && !this.#isTold
+    if (this.#isTold) setTaskAborted(command, wasStreaming)
     this.#leave()
     if (fetch !== null) fetch.dataInFetched(command)
     else if (!wasStreaming) command.transport.commandDone(command)
@@ -251,6 +258,7 @@ export class Task implements BlockCompletion, DataInSource {
     const { command, link } = this
     this.state = TaskState.idle
     this.isAborting = false
+    this.#isTold = false
     this.#fetch = null
     this.#endListeners = null
     this.scratch = null

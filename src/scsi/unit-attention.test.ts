@@ -116,14 +116,14 @@ describe('LUN changes', () => {
     },
   )
 
-  test('a LUN that is taken away loses its commands and then does not exist', async () => {
+  test('a LUN that is taken away loses its commands, which are told so, and then does not exist', async () => {
     const device = await ScsiDevice.serve()
     const initiator = device.initiator()
     device.volume.delayMs = 30
     const write = initiator.begin(cdb.write10(0, 1), { dataOut: Buffer.alloc(512, 1) })
     write.execute()
     await device.target.setUnits(new Map())
-    expect(await write.answer).toBeNull()
+    expect((await write.answer)?.status).toBe(ScsiStatus.taskAborted)
     expect(device.volume.bytes[0]).toBe(0)
     expect(await tur(initiator)).toEqual([0x5, 0x25, 0x00])
   })

@@ -8,6 +8,8 @@ import { MemoryVolume } from '../lib/memory-volume.ts'
 import { FakeServer, pattern, read10, TARGET_NAME, write10 } from './serve-fake.ts'
 
 const DELAY_MS = 60
+/** SAM-5 §5.3.1. */
+const [CHECK_CONDITION, TASK_ABORTED] = [0x02, 0x40]
 
 /** The next PDU must be the answer to this request; gives its response code. */
 async function answerTo(initiator: IscsiInitiator, itt: number): Promise<number> {
@@ -181,4 +183,39 @@ test('task management: what cannot be done is answered with the reason', async (
   expect(await answerTo(initiator, unknown)).toBe(TaskResponse.functionNotSupported)
   const noLun = initiator.manageTasks(TaskFunction.logicalUnitReset, undefined, 0, 7)
   expect(await answerTo(initiator, noLun)).toBe(TaskResponse.lunDoesNotExist)
+})
+
+test('LOGICAL UNIT RESET: what others had under way is answered, a write once its initiator has sent what it was asked for', async () => {
+  const identity = { vendor: 'HOLDFAST', product: 'volume', revision: '0.1' }
+  const device = new TargetDevice({ name: TARGET_NAME, identity })
+  const volume = new MemoryVolume()
+  await device.setUnits(new Map([[0, { volume, readOnly: false }]]))
+  // Room for one task at a time: the second write waits for the first.
+  await using server = await FakeServer.start({ limits: { dataOutBytesPerSessionMax: 16_384 } }, device)
+  const initiator = await server.login()
+  const other = await server.login({ isid: '400000000002' })
+  volume.delayMs = DELAY_MS
+  const read = other.command(read10(0, 8), { read: 4096 })
+  const write = other.command(write10(16, 32), { write: 16_384, data: pattern(8192) })
+  const ttt = (await other.receive()).bhs.readUInt32BE(20)
+  const waiting = other.command(write10(64, 32), { write: 16_384, data: pattern(8192) })
+  other.nopOut()
+  expect((await other.receive()).opcode).toBe(Opcode.nopIn)
+  const reset = initiator.manageTasks(TaskFunction.logicalUnitReset)
+  expect(await answerTo(initiator, reset)).toBe(TaskResponse.functionComplete)
+  const answered = [await other.receive(), await other.receive()]
+  expect(answered.map(({ bhs }) => bhs.readUInt32BE(16)).sort()).toEqual([read, waiting])
+  for (const { opcode, bhs } of answered)
+    expect([opcode, bhs[3]]).toEqual([Opcode.scsiResponse, TASK_ABORTED])
+  expect(await other.isSilent(DELAY_MS)).toBe(true)
+  other.dataOut({ itt: write, ttt, offset: 8192, data: pattern(8192) })
+  const last = await other.receive()
+  expect([last.bhs.readUInt32BE(16), last.bhs[3]]).toEqual([write, TASK_ABORTED])
+  expect(volume.bytes.equals(Buffer.alloc(volume.bytes.length))).toBe(true)
+  for (const session of server.target.liveSessions()) expect(session.slots.used).toBe(0)
+  // The next write finds all the room that there was.
+  other.command(write10(0, 8), { write: 4096, data: pattern(4096) })
+  expect((await other.receive()).bhs[3]).toBe(CHECK_CONDITION)
+  other.command(write10(0, 32), { write: 16_384, data: pattern(8192) })
+  expect((await other.receive()).opcode).toBe(Opcode.r2t)
 })

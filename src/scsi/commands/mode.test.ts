@@ -10,7 +10,8 @@ const DEFAULT = 2
 const SAVED = 3
 const invalidParameter = [0x5, 0x26, 0x00]
 
-const controlPage = (byte2: number, byte4 = 0) => [0x0a, 10, byte2, 0x10, byte4, 0, 0, 0, 0, 0, 0, 0]
+const TAS = 0x40
+const controlPage = (byte2: number, byte4 = 0) => [0x0a, 10, byte2, 0x10, byte4, TAS, 0, 0, 0, 0, 0, 0]
 const cachingPage = (byte2: number) => [0x08, 18, byte2, ...Array(17).fill(0)]
 const header6 = [0, 0, 0, 0]
 
@@ -42,7 +43,7 @@ describe('MODE SENSE', () => {
     const caching = (await initiator.run(cdb.modeSense6(0x08, CHANGEABLE, DBD))).data.subarray(4)
     expect([...caching]).toEqual(cachingPage(0x04))
     const control = (await initiator.run(cdb.modeSense6(0x0a, CHANGEABLE, DBD))).data.subarray(4)
-    expect([control[2], control[3], control[4]]).toEqual([0x04, 0, 0x08])
+    expect([...control.subarray(2, 6)]).toEqual([0x04, 0, 0x08, TAS])
   })
 
   test('saved values are not supported, unknown pages and subpages do not exist', async () => {
