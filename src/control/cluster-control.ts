@@ -32,6 +32,7 @@ import type { ShutOut } from './rights-version.ts'
 import type { Serving } from './serving.ts'
 import type { Sessions } from './sessions.ts'
 import { maskedTarget, peerInfo } from './shown.ts'
+import { sizeServed } from './size-served.ts'
 import type { TargetOperations } from './target-operations.ts'
 import { refuseTargetUsedElsewhere, refuseVolumeUsedElsewhere } from './used-elsewhere.ts'
 import type { VolumeOperations } from './volume-operations.ts'
@@ -102,6 +103,7 @@ export class ClusterControl implements Control {
   async resizeVolume(name: string, sizeBytes: number): Promise<VolumeShown> {
     await this.#parts.volumes.resize(name, sizeBytes)
     await this.#settled()
+    await sizeServed(this.#parts.serving.volume(name), sizeBytes)
     return this.showVolume(name)
   }
 

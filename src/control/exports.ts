@@ -5,6 +5,7 @@ import type { Catalogue } from './catalogue.ts'
 import type { VolumeHead } from './layout.ts'
 import { effectiveAccess, type NbdAccess, permitsNbd, permitsNbdResize } from './nbd-access.ts'
 import type { Serving } from './serving.ts'
+import { sizeServed } from './size-served.ts'
 
 /** Durable in the metadata when it resolves; rejects as Control.resizeVolume does. */
 export type ResizeVolume = (name: string, sizeBytes: number) => Promise<void>
@@ -61,6 +62,7 @@ export class CatalogueExports implements ExportDirectory {
     if (!this.#mayResize(name, client)) throw new HoldfastError('ERR_RESIZE_FORBIDDEN')
     await this.#resize!(name, sizeBytes)
     await this.#serving.settled()
+    await sizeServed(this.#serving.volume(name), sizeBytes)
   }
 
   onChange(listener: (names: ReadonlySet<string> | null) => void): () => void {

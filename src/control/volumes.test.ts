@@ -161,7 +161,9 @@ describe('volumes', () => {
     host.step = what => {
       if (what.startsWith('grow')) throw new Error('crash')
     }
-    await control.resizeVolume('demo', 2 * GIB)
+    // Answered when the size is served, which does not come.
+    void control.resizeVolume('demo', 2 * GIB)
+    await expect.poll(async () => (await control.showVolume('demo')).sizeBytes).toBe(2 * GIB)
     expect(host.made.get(uuid)?.sizeBytes).toBe(GIB)
     host.step = () => {}
     await world.restart()

@@ -104,6 +104,10 @@ class FakeVolume {
     this.limits = record.limits
   }
 
+  onChange(): () => void {
+    return () => {}
+  }
+
   async usersElsewhere(): Promise<readonly string[]> {
     if (this.#host.usersElsewhere === null) throw new HoldfastError('ERR_BLOCK_UNAVAILABLE')
     return this.#host.usersElsewhere
