@@ -5,7 +5,7 @@ import type { ApiBackend } from '../backend.ts'
 import { forceQuery, imported, nameParameter } from '../schemas.ts'
 import { SPARSE_STREAM_TYPE, SparseReader } from '../sparse-stream.ts'
 import { exportImage } from '../volume-export.ts'
-import { importImage } from '../volume-import.ts'
+import { type Imported, importImage } from '../volume-import.ts'
 import { answers } from './answers.ts'
 
 const tags = ['volume data']
@@ -39,11 +39,9 @@ export const volumeDataRoutes: FastifyPluginAsyncZod<{ backend: ApiBackend }> = 
       if (importing.has(name))
         throw new HoldfastError('ERR_VOLUME_BUSY', `another import is filling volume '${name}'`)
       importing.add(name)
-      const handle = backend.openVolume(name)
       try {
-        return await importImage(handle, new SparseReader(request.body as Readable))
+        return await fill(backend, name, request.body as Readable)
       } finally {
-        await handle.close()
         importing.delete(name)
       }
     },
@@ -66,4 +64,13 @@ export const volumeDataRoutes: FastifyPluginAsyncZod<{ backend: ApiBackend }> = 
       return reply.type(SPARSE_STREAM_TYPE).send(stream)
     },
   )
+}
+
+async function fill(backend: ApiBackend, name: string, image: Readable): Promise<Imported> {
+  const handle = backend.openVolume(name)
+  try {
+    return await importImage(handle, new SparseReader(image))
+  } finally {
+    await handle.close()
+  }
 }

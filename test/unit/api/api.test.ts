@@ -2,6 +2,13 @@ import type { FastifyInstance } from 'fastify'
 import pino from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createApi } from '../../../src/api/api-server.ts'
+import {
+  encodeFrameHead,
+  encodeHeader,
+  FrameKind,
+  SPARSE_STREAM_TYPE,
+} from '../../../src/api/sparse-stream.ts'
+import { HoldfastError } from '../../../src/errors/holdfast-error.ts'
 import { FakeDaemon } from './fake-daemon.ts'
 
 const TOKEN = 'a-token-for-tests-only'
@@ -90,6 +97,27 @@ test('connections: one is made for an initiator and taken away, and nothing else
   ])
   const strange = await api.inject({ method: 'POST', url, payload: { initiator, host: 'a' } })
   expect(strange.json()).toMatchObject({ status: 400, code: 'ERR_ARGUMENT_INVALID' })
+})
+
+function importEmpty(sizeBytes: number) {
+  const payload = Buffer.concat([
+    encodeHeader(sizeBytes),
+    encodeFrameHead(FrameKind.end, sizeBytes, Buffer.alloc(0)),
+  ])
+  const headers = { 'content-type': SPARSE_STREAM_TYPE }
+  return api.inject({ method: 'POST', url: '/v1/volumes/demo/import', headers, payload })
+}
+
+test('import: one that came while the volume was not served is in the way of none later', async () => {
+  await make()
+  const { openVolume } = daemon
+  daemon.openVolume = () => {
+    throw new HoldfastError('ERR_BLOCK_UNAVAILABLE', "volume 'demo' is not served now; try again")
+  }
+  expect((await importEmpty(4096)).json().code).toBe('ERR_BLOCK_UNAVAILABLE')
+  daemon.openVolume = openVolume
+  const again = await importEmpty(4096)
+  expect([again.statusCode, again.json()]).toEqual([200, { imageBytes: 4096, dataBytes: 0 }])
 })
 
 test('targets: CHAP secrets go in and never come out', async () => {
