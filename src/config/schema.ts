@@ -45,7 +45,7 @@ const nbd = z.strictObject({
   unix: field(z.string().min(1).max(100).nullable().default(null), {
     value: 'PATH',
     unit: 'path',
-    reason: 'A Unix socket where NBD is served as well. The permissions of its directory say who may use it.',
+    reason: "A Unix socket where NBD is served as well, to the daemon's user and its group.",
   }),
   tls: field(z.enum(NBD_TLS_MODES).default('off'), {
     value: 'MODE',

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -71,6 +71,26 @@ test('daemon: an address in use is refused with its name, and the directory is f
   const daemon = await start()
   await daemon.stop()
   other.close()
+})
+
+test('nbd: a Unix socket is for the user and the group of the daemon', async () => {
+  const path = join(directory, 'nbd.sock')
+  const daemon = await start({ 'nbd.unix': path })
+  expect((await stat(path)).mode & 0o777).toBe(0o660)
+  await daemon.stop()
+})
+
+test('nbd: a file that is no socket is left alone, and a directory that is missing is named as that', async () => {
+  const file = join(directory, 'disk.img')
+  await writeFile(file, 'of somebody else')
+  await expect(start({ 'nbd.unix': file })).rejects.toThrow(
+    `NBD cannot listen on ${file}: a file that is no socket has this name: choose another one`,
+  )
+  expect(await readFile(file, 'utf8')).toBe('of somebody else')
+  const nowhere = join(directory, 'none', 'nbd.sock')
+  await expect(start({ 'nbd.unix': nowhere })).rejects.toThrow(
+    `NBD cannot listen on ${nowhere}: there is no such file or directory`,
+  )
 })
 
 test('daemon: a data directory that cannot be made is refused with one sentence', async () => {

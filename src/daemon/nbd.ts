@@ -1,5 +1,6 @@
-import { readFile, unlink } from 'node:fs/promises'
+import { chmod, lstat, readFile, stat, unlink } from 'node:fs/promises'
 import { connect } from 'node:net'
+import { dirname } from 'node:path'
 import { formatHostPort, type HostPort } from '../config/host-port.ts'
 import type { Config } from '../config/schema.ts'
 import type { NbdPortal } from '../control/ports.ts'
@@ -11,6 +12,9 @@ import type { ExportDirectory } from '../nbd/export-directory.ts'
 import { NbdServer } from '../nbd/nbd-server.ts'
 import { parsePskFile } from '../nbd/tls/psk-file.ts'
 import { listening, loadTls, readPem } from './listen.ts'
+
+/** Who may write to a socket may connect to it: the daemon's user and its group. */
+const SOCKET_MODE = 0o660
 
 /** The NBD server as configured, not listening yet. */
 export function createNbdServer(config: Config, exports: ExportDirectory, log: Log): NbdServer {
@@ -35,9 +39,15 @@ export async function openNbdListeners(server: NbdServer, config: Config): Promi
     const at = formatHostPort(address)
     await listening('NBD', at, () => server.listen(address.host, address.port, tls))
   }
-  if (unix === null) return
-  await removeDeadSocket(unix)
-  await listening('NBD', unix, () => server.listenUnix(unix, tls))
+  if (unix !== null) await listening('NBD', unix, () => listenUnix(server, unix, tls))
+}
+
+async function listenUnix(server: NbdServer, path: string, tls: ListenerTls): Promise<void> {
+  // Of a directory that is not there bind(2) is told as EACCES.
+  await stat(dirname(path))
+  await removeDeadSocket(path)
+  await server.listenUnix(path, tls)
+  await chmod(path, SOCKET_MODE)
 }
 
 /** The listeners that are up, with what they advertise. */
@@ -71,9 +81,23 @@ async function readPskFile(file: string): Promise<string> {
   }
 }
 
-/** A daemon that was killed leaves its socket's file behind: nobody answers there, and nobody else can listen. */
+/**
+ * A daemon that was killed leaves its socket's file behind: nobody answers there, and nobody else can listen. Of any
+ * other file connect(2) says the same, and that is not ours to remove.
+ */
 async function removeDeadSocket(path: string): Promise<void> {
-  const code = await new Promise<string | undefined>(resolve => {
+  const found = await lstat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null
+    throw error
+  })
+  if (found === null) return
+  if (!found.isSocket()) throw new Error('a file that is no socket has this name: choose another one')
+  if ((await connectionFailure(path)) === 'ECONNREFUSED') await unlink(path)
+}
+
+/** The code of the error, undefined where somebody answers. */
+function connectionFailure(path: string): Promise<string | undefined> {
+  return new Promise(resolve => {
     const socket = connect(path)
     socket.once('connect', () => {
       socket.destroy()
@@ -81,5 +105,4 @@ async function removeDeadSocket(path: string): Promise<void> {
     })
     socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code))
   })
-  if (code === 'ECONNREFUSED') await unlink(path)
 }
