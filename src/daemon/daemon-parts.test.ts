@@ -1,4 +1,5 @@
 import { Writable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import pino from 'pino'
 import { expect, test } from 'vitest'
 import type { VolumeShown } from '../control/control.ts'
@@ -30,6 +31,20 @@ function readableLog(format: 'json' | 'text' = 'json') {
   }
   return { log, read }
 }
+
+test('log: a line that cannot be written is lost, and whoever logs goes on', async () => {
+  const full = new Error('ENOSPC: no space left on device, write')
+  const broken = new Writable({ write: (_chunk, _encoding, done) => done(full) })
+  const throwing = new Writable({ write: () => {} })
+  throwing.write = () => {
+    throw full
+  }
+  for (const destination of [broken, throwing]) {
+    const log = createLog({ level: 'info', format: 'text', destination })
+    expect(() => log.info({}, 'serving')).not.toThrow()
+    await setImmediate()
+  }
+})
 
 test('watchdog: a stall over 100 ms is counted and logged with its length, a shorter delay only counted', () => {
   const { log, read } = readableLog()

@@ -37,7 +37,9 @@ export async function runDaemon(
       signals.first.then(signal => refuse(`stopped by ${signal} before it was up`)),
     ])
     setTimeout(settle, SETTLING_MS).unref()
-    await announce(daemon, config, terminal, version, options.json)
+    await announce(daemon, config, terminal, version, options.json).catch(err =>
+      log.warn({ err }, 'what is served could not be printed'),
+    )
     log.info(
       {
         version,

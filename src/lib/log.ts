@@ -1,4 +1,4 @@
-import pino, { type Logger } from 'pino'
+import pino, { type DestinationStream, type Logger } from 'pino'
 import { TextLogStream } from './log-text.ts'
 
 export type Log = Logger
@@ -28,6 +28,20 @@ export function createLog(options: LogOptions): Log {
       formatters: { level: label => ({ level: label }) },
       redact: { paths: SECRET_FIELDS.flatMap(name => [name, `*.${name}`]), censor: '********' },
     },
-    asText ? new TextLogStream(destination) : destination,
+    orLost(asText ? new TextLogStream(destination) : destination, destination),
   )
+}
+
+/** A line that cannot be written, to a full disk or a reader that is gone, is lost: nobody's I/O may end for it. */
+function orLost(lines: DestinationStream, destination: NodeJS.WritableStream): DestinationStream {
+  destination.on('error', () => {})
+  return {
+    write(line) {
+      try {
+        lines.write(line)
+      } catch {
+        // Where standard error is a file, writing to it throws.
+      }
+    },
+  }
 }
