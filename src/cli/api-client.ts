@@ -3,8 +3,8 @@ import { request as httpsRequest } from 'node:https'
 import { pipeline, Readable } from 'node:stream'
 import { NOTICE_HEADER } from '../api/notice.ts'
 import { isLoopback, parseHostPort } from '../config/host-port.ts'
-import { systemReason } from '../lib/system-error.ts'
 import { CliError, ExitCode } from './exit-codes.ts'
+import { connectionBroke, unreachable } from './unreachable.ts'
 
 export interface ApiClientOptions {
   /** A URL, or HOST:PORT. */
@@ -18,8 +18,10 @@ export interface ApiClientOptions {
 
 export const DEFAULT_API_URL = 'http://127.0.0.1:9280'
 
-/** Connecting and each answer; transfers may take as long as they move. */
+/** Connecting, each answer and each piece of a transfer; an import says in between that it is at work. */
 const SILENCE_MS_MAX = 60_000
+/** What is only looked at is answered within seconds, also where other daemons are asked. */
+const LOOK_MS_MAX = 15_000
 
 type Query = Readonly<Record<string, string | number | boolean | undefined>>
 
@@ -65,7 +67,7 @@ export class ApiClient {
     // An early refusal ends the upload; what the pipeline says of that is not the reason.
     pipeline(source, request, () => {})
     try {
-      return (await readJson(await response)) as T
+      return (await this.#readJson(await response)) as T
     } catch (error) {
       throw failure.ofSource ?? error
     } finally {
@@ -77,7 +79,7 @@ export class ApiClient {
   async download(path: string): Promise<AsyncIterable<Buffer>> {
     const request = this.#request('GET', path, {}, {})
     request.end()
-    return this.#response(request)
+    return this.#pieces(await this.#response(request))
   }
 
   async #json<T>(method: string, path: string, query: Query, body?: unknown): Promise<T> {
@@ -86,7 +88,7 @@ export class ApiClient {
       text === null ? {} : { 'content-type': 'application/json', 'content-length': text.length }
     const request = this.#request(method, path, query, headers)
     request.end(text ?? undefined)
-    return (await readJson(await this.#response(request))) as T
+    return (await this.#readJson(await this.#response(request))) as T
   }
 
   #request(
@@ -103,7 +105,7 @@ export class ApiClient {
     const open = url.protocol === 'https:' ? httpsRequest : httpRequest
     return open(url, {
       method,
-      timeout: SILENCE_MS_MAX,
+      timeout: method === 'GET' ? LOOK_MS_MAX : SILENCE_MS_MAX,
       headers: { ...headers, ...(token === null ? {} : { authorization: `Bearer ${token}` }) },
       ...(ca === null ? {} : { ca }),
     })
@@ -114,38 +116,55 @@ export class ApiClient {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       request.once('response', resolve)
       request.once('timeout', () => request.destroy(new Error('it does not answer')))
-      request.on('error', error => reject(this.#unreachable(error)))
+      request.on('error', error => reject(unreachable(this.#base, error)))
     })
     const status = response.statusCode ?? 0
     const notice = response.headers[NOTICE_HEADER]
     if (typeof notice === 'string') this.#options.notice(notice)
     if (status >= 200 && status < 300) return response
     const hint = status === 401 ? ' (--api-token-file or HOLDFAST_API_TOKEN)' : ''
-    throw new CliError(ExitCode.refused, `${await refusalOf(response, status)}${hint}`)
+    throw new CliError(ExitCode.refused, `${await this.#refusalOf(response, status)}${hint}`)
   }
 
-  #unreachable(error: NodeJS.ErrnoException): CliError {
-    const message = `the daemon at ${this.#base.origin} cannot be reached: ${whyUnreachable(error, this.#base)}`
-    return new CliError(ExitCode.unreachable, message, { cause: error })
+  async #refusalOf(response: IncomingMessage, status: number): Promise<string> {
+    const text = await readText(this.#pieces(response))
+    try {
+      const { detail } = JSON.parse(text) as { detail?: unknown }
+      if (typeof detail === 'string') return detail
+    } catch {
+      // Not a problem document: something else than a daemon answered.
+    }
+    return `the API answered ${status} ${response.statusMessage ?? ''}`.trimEnd()
   }
-}
 
-/** OpenSSL's and Node's codes for a certificate that nobody here vouches for. */
-const UNTRUSTED = /^(?:UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_SELF_SIGNED_|CERT_UNTRUSTED)/
-
-/** What TLS says to an answer in plain text, which depends on OpenSSL's version. */
-const NOT_TLS = /^(?:EPROTO|ERR_SSL_WRONG_VERSION_NUMBER|ERR_SSL_PACKET_LENGTH_TOO_LONG)$/
-
-function whyUnreachable(error: NodeJS.ErrnoException, base: URL): string {
-  const code = error.code ?? ''
-  if (code === 'ECONNREFUSED') return 'nothing listens there; is it running?'
-  if (NOT_TLS.test(code) && base.protocol === 'https:')
-    return 'what listens there does not speak TLS; try http://'
-  if (code === 'ECONNRESET' && base.protocol === 'http:') {
-    return 'it closed the connection without an answer; if it speaks TLS, try https://'
+  /** What comes of an answer. Silence counts only while somebody waits for more: whoever takes it may be slow. */
+  async *#pieces(response: IncomingMessage): AsyncGenerator<Buffer> {
+    const { socket } = response
+    const pieces = response[Symbol.asyncIterator]()
+    try {
+      for (;;) {
+        socket.setTimeout(SILENCE_MS_MAX)
+        const { done, value } = await pieces.next().catch(error => {
+          throw connectionBroke(this.#base, error)
+        })
+        socket.setTimeout(0)
+        if (done) return
+        yield value as Buffer
+      }
+    } finally {
+      response.destroy()
+    }
   }
-  if (UNTRUSTED.test(code)) return 'its certificate is of an unknown authority; --api-ca names the right one'
-  return systemReason(error)
+
+  async #readJson(response: IncomingMessage): Promise<unknown> {
+    const text = await readText(this.#pieces(response))
+    try {
+      return text === '' ? null : JSON.parse(text)
+    } catch {
+      const message = `what answers at ${this.#base.origin} is no daemon of Holdfast`
+      throw new CliError(ExitCode.refused, message)
+    }
+  }
 }
 
 /** Escapes one part of a path: names hold slashes at most by mistake. */
@@ -165,24 +184,8 @@ function baseUrl(text: string): URL {
   }
 }
 
-async function readJson(response: IncomingMessage): Promise<unknown> {
-  const text = await readText(response)
-  return text === '' ? null : JSON.parse(text)
-}
-
-async function readText(response: IncomingMessage): Promise<string> {
-  const pieces: Buffer[] = []
-  for await (const piece of response) pieces.push(piece as Buffer)
-  return Buffer.concat(pieces).toString('utf8')
-}
-
-async function refusalOf(response: IncomingMessage, status: number): Promise<string> {
-  const text = await readText(response)
-  try {
-    const { detail } = JSON.parse(text) as { detail?: unknown }
-    if (typeof detail === 'string') return detail
-  } catch {
-    // Not a problem document: something else than a daemon answered.
-  }
-  return `the API answered ${status} ${response.statusMessage ?? ''}`.trimEnd()
+async function readText(pieces: AsyncIterable<Buffer>): Promise<string> {
+  const read: Buffer[] = []
+  for await (const piece of pieces) read.push(piece)
+  return Buffer.concat(read).toString('utf8')
 }

@@ -10,6 +10,9 @@ import { answers } from './answers.ts'
 
 const tags = ['volume data']
 
+/** An import says so (102) as often as this: nothing travels while there are zeroes to read, or much to trim. */
+const STILL_AT_WORK_MS = 10_000
+
 export const volumeDataRoutes: FastifyPluginAsyncZod<{ backend: ApiBackend }> = async (app, { backend }) => {
   /** Volumes that an import is filling. */
   const importing = new Set<string>()
@@ -29,7 +32,7 @@ export const volumeDataRoutes: FastifyPluginAsyncZod<{ backend: ApiBackend }> = 
         response: answers(200, imported),
       },
     },
-    async request => {
+    async (request, reply) => {
       const { name } = request.params
       const shown = await backend.control.showVolume(name)
       if (!request.query.force) await backend.control.refuseVolumeInUse(name)
@@ -39,9 +42,11 @@ export const volumeDataRoutes: FastifyPluginAsyncZod<{ backend: ApiBackend }> = 
       if (importing.has(name))
         throw new HoldfastError('ERR_VOLUME_BUSY', `another import is filling volume '${name}'`)
       importing.add(name)
+      const timer = setInterval(() => reply.raw.writeProcessing(), STILL_AT_WORK_MS)
       try {
         return await fill(backend, name, request.body as Readable)
       } finally {
+        clearInterval(timer)
         importing.delete(name)
       }
     },

@@ -1,10 +1,14 @@
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { createServer, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { encodeHeader, SPARSE_STREAM_TYPE } from '../../../src/api/sparse-stream.ts'
 import { BlockKind } from '../../../src/block/block-operation.ts'
 import { BlockStatus } from '../../../src/block/block-status.ts'
-import { TestDaemon } from './harness.ts'
+import { cli, TestDaemon } from './harness.ts'
 
 const MiB = 2 ** 20
 let served: TestDaemon
@@ -147,4 +151,49 @@ test('export: a failed read leaves no file behind', async () => {
   expect([failed.code, failed.err]).toEqual([1, expect.stringContaining('fails its checksum')])
   await expect(stat(image)).rejects.toThrow('ENOENT')
   await expect(stat(`${image}.part`)).rejects.toThrow('ENOENT')
+})
+
+test('import: the daemon says that it is at work while nothing travels', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  try {
+    const headers = { 'content-type': SPARSE_STREAM_TYPE }
+    const upload = request(`${served.url}/v1/volumes/disk1/import`, { method: 'POST', headers })
+    upload.on('error', () => {})
+    const said = once(upload, 'information')
+    upload.write(encodeHeader(4 * MiB))
+    await vi.waitFor(() => expect(served.daemon.memory('disk1').openHandles).toBe(1))
+    vi.advanceTimersByTime(10_000)
+    expect(await said).toMatchObject([{ statusCode: 102 }])
+    upload.destroy()
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+/** Answers everything with what it is given, and closes the connection then. */
+async function strangeServer(headers: Record<string, string>, body: Buffer | string) {
+  const server = createServer((_request, response) => {
+    response.writeHead(200, headers)
+    response.write(body, () => response.destroy())
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as AddressInfo
+  return { url: `http://127.0.0.1:${port}`, [Symbol.dispose]: () => void server.close() }
+}
+
+test('export: a daemon that breaks off is to blame, and not the file', async () => {
+  using dying = await strangeServer({ 'content-type': SPARSE_STREAM_TYPE }, encodeHeader(4 * MiB))
+  const { code, err } = await cli(['volume', 'export', 'disk1', image, '--api', dying.url])
+  expect([code, err]).toEqual([
+    3,
+    `holdfast: the daemon at ${dying.url} broke off its answer: it ended, or was silent for too long\n`,
+  ])
+  await expect(stat(`${image}.part`)).rejects.toThrow('ENOENT')
+})
+
+test('another server at the address of the API is told as that, in one sentence', async () => {
+  const page = '<!doctype html><title>hello</title>'
+  using web = await strangeServer({ 'content-length': String(page.length) }, page)
+  const { code, err } = await cli(['status', '--api', web.url])
+  expect([code, err]).toEqual([1, `holdfast: what answers at ${web.url} is no daemon of Holdfast\n`])
 })

@@ -84,4 +84,5 @@ Import and export move images as \`application/vnd.holdfast.sparse\`: only what 
 
 Data frames ascend, do not overlap, and are multiples of the volume's block size; what lies between them is zeroes. After an
 import the volume holds the image and zeroes behind it, durably. An export is no snapshot: stop the writers first.
+While an import goes on it is answered with 102 (Processing) every ten seconds, also when nothing travels.
 `
