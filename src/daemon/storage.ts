@@ -8,6 +8,7 @@ import type { Closers } from './closers.ts'
 import { lockData } from './data-directory.ts'
 import { enterPeers, type LocalPeer, openPeerBrick } from './local-peers.ts'
 import { type OpenedMetadata, openMetadata } from './metadata.ts'
+import { metadataAnswers } from './metadata-answers.ts'
 import { DiskWatch } from './watched-files.ts'
 
 export interface Storage {
@@ -35,6 +36,7 @@ export async function openStorage(
   const metadata = await openMetadata(config, joined?.peer ?? 'local')
   closers.add('metadata', () => metadata.settled[Symbol.asyncDispose]())
   const { settled } = metadata
+  if (metadata.etcd !== null) await metadataAnswers({ metadata: settled, log })
   const entered = await enterPeers(config, settled, peers)
   let host: VolumeHost | null = null
   const opened: LocalPeer[] = []
