@@ -69,6 +69,15 @@ test('systemd: the configuration beside the unit is one that the daemon takes', 
   expect(unit).toContain(`StateDirectory=${config.data.replace('/var/lib/', '')}\n`)
 })
 
+test('systemd: the unit is never given up, and leaves the daemon what it needs', () => {
+  const unit = read('systemd/holdfast.service')
+  expect(unit).toMatch(/^StartLimitIntervalSec=0$/m)
+  // os.networkInterfaces(), for listeners on all addresses.
+  expect(unit).toMatch(/^RestrictAddressFamilies=.*\bAF_NETLINK\b/m)
+  // A Unix socket of NBD.
+  expect(unit).toMatch(/^RuntimeDirectory=holdfast$/m)
+})
+
 test('docker: everything that is copied into the image is there', () => {
   const copied = read('docker/Dockerfile').matchAll(/^COPY (?!--from)(.*) \S+$/gm)
   for (const [, sources] of copied) {
