@@ -26,7 +26,8 @@ export const peer = z.strictObject({
   name: field(peerName().nullable().default(null), {
     value: 'NAME',
     unit: 'name',
-    reason: 'What this peer is called in the cluster, for good. Needed with etcd, by cluster join and serve.',
+    reason:
+      'What this peer is called in the cluster, for good. cluster join needs it; serve reads it from the data directory.',
   }),
 })
 

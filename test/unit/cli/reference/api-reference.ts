@@ -59,7 +59,8 @@ open and the brick serves) and \`GET /metrics\` ([metrics.md](metrics.md)) lie o
   token; with a token every request but \`/healthz\`, \`/readyz\`, \`/docs\` and \`/openapi.json\` carries \`Authorization: Bearer TOKEN\`.
 - Requests that a web page of another site makes are refused, and so, without a token, are other host names than loopback's.
 - Errors are problem details ([errors.md](errors.md)): \`{type, title, status, detail, code}\` as \`application/problem+json\`.
-- Sizes are bytes, times ISO 8601. CHAP secrets go in and never come out, but those that are made for a connection.
+- Sizes are bytes, times ISO 8601. CHAP secrets go in and never come out, but with a connection:
+  the one that is made for it, and that of discovery.
 
 | request | takes | what |
 |---|---|---|`
