@@ -26,6 +26,8 @@ export interface ApiOptions {
 
 const CONNECTIONS_MAX = 256
 const BODY_BYTES_MAX = 64 * 1024
+/** A client that vanished in the middle of an import would keep the volume from every other one. */
+const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 } as const
 /** Characters of a name or an IQN as it stands in a path, escapes included. */
 const PATH_PART_MAX = 512
 
@@ -37,7 +39,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: PATH_PART_MAX },
     frameworkErrors: sendFrameworkProblem,
-    ...(options.tls === null ? {} : { https: options.tls }),
+    ...(options.tls === null ? { http: KEEP_ALIVE } : { https: { ...KEEP_ALIVE, ...options.tls } }),
   }) as FastifyInstance
   app.server.maxConnections = CONNECTIONS_MAX
   app.setValidatorCompiler(validatorCompiler)

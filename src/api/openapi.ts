@@ -8,11 +8,11 @@ import { HoldfastError } from '../errors/holdfast-error.ts'
 
 /** Where @fastify/swagger-ui keeps what the page is made of; nothing of it is loaded before somebody looks. */
 const ASSETS = join(dirname(createRequire(import.meta.url).resolve('@fastify/swagger-ui')), 'static')
-const ASSET_TYPES: Readonly<Record<string, string>> = {
-  'swagger-ui.css': 'text/css',
-  'swagger-ui-bundle.js': 'text/javascript',
-  'favicon-32x32.png': 'image/png',
-}
+const ASSET_TYPES = new Map([
+  ['swagger-ui.css', 'text/css'],
+  ['swagger-ui-bundle.js', 'text/javascript'],
+  ['favicon-32x32.png', 'image/png'],
+])
 const CONTENT_POLICY =
   "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 
@@ -58,7 +58,7 @@ export async function installOpenApi(app: FastifyInstance, version: string): Pro
   app.get('/docs/start.js', { schema }, async (_request, reply) => reply.type('text/javascript').send(START))
   app.get('/docs/:asset', { schema }, async (request, reply) => {
     const { asset } = request.params as { asset: string }
-    const type = ASSET_TYPES[asset]
+    const type = ASSET_TYPES.get(asset)
     if (type === undefined) throw new HoldfastError('ERR_PATH_NOT_FOUND')
     return reply.type(type).send(createReadStream(join(ASSETS, asset)))
   })

@@ -54,6 +54,8 @@ export const volumeDataRoutes: FastifyPluginAsyncZod<{ backend: ApiBackend }> = 
   app.get(
     '/volumes/:name/export',
     {
+      // A HEAD would read the whole volume for nobody.
+      exposeHeadRoute: false,
       schema: {
         tags,
         summary: 'A volume as a sparse image stream',

@@ -120,6 +120,12 @@ test('import: one that came while the volume was not served is in the way of non
   expect([again.statusCode, again.json()]).toEqual([200, { imageBytes: 4096, dataBytes: 0 }])
 })
 
+test('export: HEAD reads nothing', async () => {
+  await make()
+  const { statusCode } = await api.inject({ method: 'HEAD', url: '/v1/volumes/demo/export' })
+  expect([statusCode, daemon.memory('demo').openHandles]).toEqual([404, 0])
+})
+
 test('targets: CHAP secrets go in and never come out', async () => {
   await make()
   const payload = {
@@ -233,7 +239,8 @@ test('openapi: the document names every route and the page needs no other site',
   for (const asset of page.body.match(/\/docs\/[\w.-]+/g)!) {
     expect([asset, (await api.inject(asset)).statusCode]).toEqual([asset, 200])
   }
-  expect((await api.inject('/docs/package.json')).statusCode).toBe(404)
+  for (const asset of ['package.json', 'constructor', '__proto__'])
+    expect([asset, (await api.inject(`/docs/${asset}`)).statusCode]).toEqual([asset, 404])
 })
 
 test('metrics: counters are read at the scrape, histograms are cumulative', async () => {
