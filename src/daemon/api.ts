@@ -5,7 +5,8 @@ import type { Config } from '../config/schema.ts'
 import type { Log } from '../lib/log.ts'
 import type { Closers } from './closers.ts'
 import { dialledAddress } from './dialled-address.ts'
-import { listening, loadTls } from './listen.ts'
+import { listening } from './listen.ts'
+import { loadKeyPair } from './tls-files.ts'
 
 /** Requests that still run when the daemon stops get this long; then their connections are cut. */
 const STOP_GRACE_MS = 5_000
@@ -26,7 +27,7 @@ export async function openApi({ config, log, version, backend, closers }: ApiPar
     log,
     version,
     token,
-    tls: tls === null ? null : await loadTls('api.tls', tls),
+    tls: tls === null ? null : await loadKeyPair('api.tls', tls),
   })
   closers.add('API', async () => {
     const timer = setTimeout(() => app.server.closeAllConnections(), STOP_GRACE_MS)

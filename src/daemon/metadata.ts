@@ -7,7 +7,7 @@ import type { EtcdStoreOptions } from '../metadata/etcd/etcd-store.ts'
 import { GroupedStore } from '../metadata/grouped-store.ts'
 import type { MetadataStore } from '../metadata/metadata-store.ts'
 import { SettledStore } from '../metadata/settled-store.ts'
-import { loadTls, readPem } from './listen.ts'
+import { loadAuthority, loadKeyPairIfThere } from './tls-files.ts'
 
 export interface OpenedMetadata {
   /** As it is: a transaction that rejects may have taken effect. For set changes, which settle that themselves. */
@@ -49,8 +49,7 @@ async function etcdOptions({ etcd }: Config): Promise<EtcdStoreOptions> {
 }
 
 async function readEtcdTls(directory: string): Promise<NonNullable<EtcdStoreOptions['tls']>> {
-  const ca = await readPem('etcd.tls', directory, 'ca.pem')
+  const ca = await loadAuthority('etcd.tls', directory)
   // Only etcd knows whether it asks for certificates: no files, none to show.
-  const client = await loadTls('etcd.tls', directory).catch(() => ({}))
-  return { ca, ...client }
+  return { ca, ...(await loadKeyPairIfThere('etcd.tls', directory)) }
 }

@@ -11,7 +11,8 @@ import type { ListenerTls } from '../nbd/connection.ts'
 import type { ExportDirectory } from '../nbd/export-directory.ts'
 import { NbdServer } from '../nbd/nbd-server.ts'
 import { parsePskFile } from '../nbd/tls/psk-file.ts'
-import { listening, loadTls, readPem } from './listen.ts'
+import { listening } from './listen.ts'
+import { loadAuthority, loadKeyPair } from './tls-files.ts'
 
 /** Who may write to a socket may connect to it: the daemon's user and its group. */
 const SOCKET_MODE = 0o660
@@ -65,7 +66,7 @@ async function loadNbdTls({ nbd, tlsDir }: Config): Promise<ListenerTls> {
   const x509 =
     tlsDir === null
       ? null
-      : { ...(await loadTls('tlsDir', tlsDir)), ca: await readPem('tlsDir', tlsDir, 'ca.pem') }
+      : { ...(await loadKeyPair('tlsDir', tlsDir)), ca: await loadAuthority('tlsDir', tlsDir) }
   const psk = nbd.pskFile === null ? null : parsePskFile(await readPskFile(nbd.pskFile), nbd.pskFile)
   return { mode: nbd.tls, material: { x509, psk } }
 }

@@ -9,8 +9,8 @@ import type { PeerIdentity, PeerNetwork } from '../replication/peer-network.ts'
 import type { PeerAddress } from '../replication/wire/dialled-connection.ts'
 import { LocalPeerHub } from '../replication/wire/local-peer-network.ts'
 import { TcpPeerNetwork } from '../replication/wire/tcp-peer-network.ts'
-import { loadTls, readPem } from './listen.ts'
 import type { LocalPeer } from './local-peers.ts'
+import { loadAuthority, loadKeyPair } from './tls-files.ts'
 
 export interface PeerLinks {
   readonly networks: readonly (PeerNetwork & AsyncDisposable)[]
@@ -78,8 +78,8 @@ async function openTcp(options: PeerLinksOptions, self: PeerIdentity): Promise<T
 
 async function readPeerTls(directory: string) {
   return {
-    ...(await loadTls('tlsDir', directory)),
-    ca: await readPem('tlsDir', directory, 'ca.pem'),
+    ...(await loadKeyPair('tlsDir', directory)),
+    ca: await loadAuthority('tlsDir', directory),
   }
 }
 
