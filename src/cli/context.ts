@@ -40,7 +40,7 @@ export function contextOf(command: Command, terminal: Terminal): CommandContext 
   const token =
     tokenFile === undefined
       ? environment.HOLDFAST_API_TOKEN
-      : read('the token file', tokenFile).toString('utf8').trim()
+      : read('the token file', tokenFile).toString('utf8').split('\n')[0]!.trim()
   const json = flags.json === true
   return {
     terminal,

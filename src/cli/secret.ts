@@ -6,13 +6,16 @@ import { CliError, ExitCode } from './exit-codes.ts'
 /** RFC 7143 leaves the length open; longer files are a mistake. */
 const SECRET_FILE_BYTES_MAX = 4096
 
-/** A secret from a file, or from standard input for `-`, without the line end behind it. Never from argv. */
+/** A secret of one line, from a file, or from standard input for `-`, without its line end. Never from argv. */
 export async function readSecret(file: string, stdin: Readable): Promise<string> {
   const bytes = file === '-' ? await readAll(stdin) : await readNamed(file)
-  if (bytes.length > SECRET_FILE_BYTES_MAX) {
-    throw new CliError(ExitCode.refused, `${file === '-' ? 'standard input' : file} is too long for a secret`)
-  }
-  return bytes.toString('utf8').replace(/\r?\n$/, '')
+  const what = file === '-' ? 'standard input' : file
+  if (bytes.length > SECRET_FILE_BYTES_MAX)
+    throw new CliError(ExitCode.refused, `${what} is too long for a secret`)
+  const secret = bytes.toString('utf8').replace(/\r?\n$/, '')
+  if (/[\r\n]/.test(secret))
+    throw new CliError(ExitCode.refused, `${what} has more than one line, and a secret is one`)
+  return secret
 }
 
 async function readNamed(file: string): Promise<Buffer> {

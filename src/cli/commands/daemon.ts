@@ -39,7 +39,7 @@ export function addDaemonCommands(
       throw new CliError(ExitCode.usage, `--peers takes 1 to ${PEERS_MAX}, not ${peers}`)
     }
     const config = await loadConfiguration(command, terminal, fields, undefined)
-    await run(terminal, config, { demo: flags.demo !== false, json: flags.json === true, peers })
+    await run(terminal, config, { demo: flags.demo !== false, json: asJson(command), peers })
   })
 
   const serve = program
@@ -54,7 +54,7 @@ export function addDaemonCommands(
       fields,
       flags.config ?? terminal.environment.HOLDFAST_CONFIG,
     )
-    await run(terminal, config, { demo: false, json: flags.json === true, peers: null })
+    await run(terminal, config, { demo: false, json: asJson(command), peers: null })
   })
 
   const config = program.command('config').description('the configuration')
@@ -72,10 +72,14 @@ export function addDaemonCommands(
     )
     const { printableConfig } = await import('../../config/print-config.ts')
     const printable = printableConfig(effective)
-    if (command.optsWithGlobals<DaemonFlags>().json)
-      terminal.stdout.write(`${JSON.stringify(printable, null, 2)}\n`)
+    if (asJson(command)) terminal.stdout.write(`${JSON.stringify(printable, null, 2)}\n`)
     else terminal.stdout.write((await import('yaml')).stringify(printable))
   })
+}
+
+/** Before the verb as well as behind it. */
+function asJson(command: Command): boolean {
+  return command.optsWithGlobals<DaemonFlags>().json === true
 }
 
 async function run(

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
 import { type SparseFrame, SparseReader } from '../../api/sparse-stream.ts'
@@ -71,7 +70,7 @@ async function toPlace(
   stdout: Writable,
   copy: (sink: Sink) => Promise<Exported>,
 ): Promise<Exported> {
-  if (file === '-') return copy(new StreamSink(stdout))
+  if (file === '-') return copy(new StreamSink(data => written(stdout, data)))
   try {
     const existing = await stat(file).catch(() => null)
     if (existing === null || existing.isFile()) return await toNewFile(file, copy)
@@ -105,11 +104,28 @@ async function toNewFile(file: string, copy: (sink: Sink) => Promise<Exported>):
 
 async function toDevice(file: string, copy: (sink: Sink) => Promise<Exported>): Promise<Exported> {
   const handle = await open(file, 'r+')
-  const stream = handle.createWriteStream()
-  const exported = await copy(new StreamSink(stream))
-  stream.end()
-  await once(stream, 'close')
-  return exported
+  try {
+    const exported = await copy(new StreamSink(data => writeAll(handle, data)))
+    await syncWhereThatMeansSomething(handle)
+    return exported
+  } finally {
+    await handle.close()
+  }
+}
+
+/** A block device fails here what it could not keep; pipes and terminals have nothing to sync. */
+async function syncWhereThatMeansSomething(handle: FileHandle): Promise<void> {
+  await handle.sync().catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EINVAL') throw error
+  })
+}
+
+/** At `offsetBytes`, or where the file is now. */
+async function writeAll(handle: FileHandle, data: Buffer, offsetBytes: number | null = null): Promise<void> {
+  for (let at = 0; at < data.length; ) {
+    const to = offsetBytes === null ? null : offsetBytes + at
+    at += (await handle.write(data, at, data.length - at, to)).bytesWritten
+  }
 }
 
 class SparseFileSink implements Sink {
@@ -119,11 +135,8 @@ class SparseFileSink implements Sink {
     this.#handle = handle
   }
 
-  async write(offsetBytes: number, data: Buffer): Promise<void> {
-    for (let at = 0; at < data.length; ) {
-      const { bytesWritten } = await this.#handle.write(data, at, data.length - at, offsetBytes + at)
-      at += bytesWritten
-    }
+  write(offsetBytes: number, data: Buffer): Promise<void> {
+    return writeAll(this.#handle, data, offsetBytes)
   }
 
   async finish(sizeBytes: number): Promise<void> {
@@ -133,11 +146,12 @@ class SparseFileSink implements Sink {
 
 /** For pipes and devices: zeroes are written out. */
 class StreamSink implements Sink {
-  readonly #stream: Writable
+  /** Resolves when `data` may be used again, as it is for the next frame. */
+  readonly #writeNext: (data: Buffer) => Promise<void>
   #atBytes = 0
 
-  constructor(stream: Writable) {
-    this.#stream = stream
+  constructor(writeNext: (data: Buffer) => Promise<void>) {
+    this.#writeNext = writeNext
   }
 
   async write(offsetBytes: number, data: Buffer): Promise<void> {
@@ -157,9 +171,12 @@ class StreamSink implements Sink {
 
   async #push(data: Buffer): Promise<void> {
     this.#atBytes += data.length
-    // Until it is written: `data` is used again for the next frame.
-    await new Promise<void>((resolve, reject) =>
-      this.#stream.write(data, error => (error ? reject(error) : resolve())),
-    )
+    await this.#writeNext(data)
   }
+}
+
+function written(stream: Writable, data: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.write(data, error => (error ? reject(error) : resolve()))
+  })
 }

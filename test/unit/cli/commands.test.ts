@@ -111,6 +111,8 @@ test('api: the token comes from a file or the environment', async () => {
   const file = join(directory, 'token')
   await writeFile(file, 'a-token-for-tests-only\n')
   expect((await guarded.run(['status', '--api-token-file', file])).code).toBe(0)
+  await writeFile(file, 'a-token-for-tests-only\n# of the first rack\n')
+  expect((await guarded.run(['status', '--api-token-file', file])).code).toBe(0)
   const environment = { HOLDFAST_API_TOKEN: 'a-token-for-tests-only' }
   expect((await guarded.run('status', { environment })).code).toBe(0)
 })
@@ -135,6 +137,15 @@ test('target: LUNs, ACL and CHAP; secrets come from files and standard input', a
   expect((await served.run('target chap clear disk1')).out).toMatch(/CHAP: +none/)
   expect((await served.run('target chap set disk1 --user ann --secret-file - --mutual-user us')).code).toBe(2)
   expect((await served.run('target chap set disk1 --user ann')).code).toBe(2)
+})
+
+test('secrets: a file of more than one line is refused, and says nothing of what is in it', async () => {
+  await served.run('volume create disk1 1MiB')
+  const { code, err } = await served.run('target chap set disk1 --user ann --secret-file -', {
+    stdin: 'secret-of-ann-here\nand-one-more-line\n',
+  })
+  expect([code, err]).toEqual([1, 'holdfast: standard input has more than one line, and a secret is one\n'])
+  expect(served.daemon.calls).toHaveLength(1)
 })
 
 test('discovery chap: set and clear', async () => {

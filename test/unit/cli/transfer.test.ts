@@ -170,6 +170,11 @@ test('import: the daemon says that it is at work while nothing travels', async (
   }
 })
 
+test('export: a device that is full ends it with that sentence', async () => {
+  const { code, err } = await served.run('volume export disk1 /dev/full')
+  expect([code, err]).toEqual([1, 'holdfast: /dev/full cannot be written: no space is left on the device\n'])
+})
+
 /** Answers everything with what it is given, and closes the connection then. */
 async function strangeServer(headers: Record<string, string>, body: Buffer | string) {
   const server = createServer((_request, response) => {
