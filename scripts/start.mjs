@@ -25,7 +25,8 @@ function newestUnder(directory) {
 
 function run(reason, command, args) {
   console.log(`holdfast: ${reason}: ${command} ${args.join(' ')}`)
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] })
+  // tsc says on standard output what is wrong.
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2] })
   if (status === 0) return
   console.error(`holdfast: ${command} ${args.join(' ')} failed${error ? `: ${error.message}` : ''}`)
   process.exit(1)
@@ -41,7 +42,7 @@ else if (installedAt < modifiedAt('package-lock.json')) run('dependencies have c
 const builtAt = modifiedAt('dist/.tsbuildinfo')
 const sourcesAt = Math.max(newestUnder('src'), modifiedAt('tsconfig.json'), modifiedAt('tsconfig.build.json'))
 if (builtAt < sourcesAt || modifiedAt('dist/cli/main.js') === 0) {
-  run(builtAt === 0 ? 'not built yet' : 'sources have changed', 'npm', ['run', 'build'])
+  run(builtAt === 0 ? 'not built yet' : 'sources have changed', 'npm', ['run', '--silent', 'build'])
   // tsc leaves it alone when only dates have changed.
   const now = new Date()
   utimesSync(join(root, 'dist/.tsbuildinfo'), now, now)
