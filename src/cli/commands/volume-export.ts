@@ -7,6 +7,7 @@ import { segment } from '../api-client.ts'
 import type { CommandContext } from '../context.ts'
 import { CliError, ExitCode } from '../exit-codes.ts'
 import { Progress } from '../progress.ts'
+import type { Terminal } from '../terminal.ts'
 import { dataRuns } from '../zero-runs.ts'
 
 const ZEROES = Buffer.alloc(2 ** 20)
@@ -30,7 +31,7 @@ export async function exportVolume(context: CommandContext, name: string, file: 
     return { sizeBytes, dataBytes }
   }
   try {
-    const exported = await toPlace(file, terminal.stdout, copy)
+    const exported = await toPlace(file, terminal, copy)
     progress.end()
     // The image itself is on standard output then.
     if (file === '-') return
@@ -67,13 +68,14 @@ async function copyFrames(
 
 async function toPlace(
   file: string,
-  stdout: Writable,
+  terminal: Terminal,
   copy: (sink: Sink) => Promise<Exported>,
 ): Promise<Exported> {
-  if (file === '-') return copy(new StreamSink(data => written(stdout, data)))
+  if (file === '-') return copy(new StreamSink(data => written(terminal.stdout, data)))
   try {
     const existing = await stat(file).catch(() => null)
-    if (existing === null || existing.isFile()) return await toNewFile(file, copy)
+    if (existing === null || existing.isFile())
+      return await toNewFile(file, sink => unlessStopped(terminal, () => copy(sink)))
     return await toDevice(file, copy)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
@@ -81,6 +83,21 @@ async function toPlace(
     throw new CliError(ExitCode.refused, `${file} cannot be written: ${systemReason(error)}`, {
       cause: error,
     })
+  }
+}
+
+/** A signal ends it like a failure, so that what there is of the file goes. */
+async function unlessStopped<T>(terminal: Terminal, work: () => Promise<T>): Promise<T> {
+  let ignore = () => {}
+  const stopped = new Promise<never>((_resolve, reject) => {
+    ignore = terminal.onStopSignal(signal =>
+      reject(new CliError(ExitCode.refused, `the export was stopped by ${signal}`)),
+    )
+  })
+  try {
+    return await Promise.race([work(), stopped])
+  } finally {
+    ignore()
   }
 }
 

@@ -16,6 +16,8 @@ export interface Outcome {
 export interface RunOptions {
   readonly stdin?: Buffer | string
   readonly environment?: Record<string, string>
+  /** Sent once the command listens for it. */
+  readonly signal?: NodeJS.Signals
 }
 
 class Collector extends Writable {
@@ -42,7 +44,10 @@ export async function cli(argv: readonly string[], options: RunOptions = {}): Pr
     stdout,
     stderr,
     environment: options.environment ?? {},
-    onStopSignal: () => () => {},
+    onStopSignal: listener => {
+      if (options.signal !== undefined) listener(options.signal)
+      return () => {}
+    },
   })
   return { code, out: stdout.bytes.toString(), err: stderr.bytes.toString(), bytes: stdout.bytes }
 }

@@ -170,6 +170,12 @@ test('import: the daemon says that it is at work while nothing travels', async (
   }
 })
 
+test('export: a signal ends it and leaves no part of the file behind', async () => {
+  const { code, err } = await served.run(['volume', 'export', 'disk1', image], { signal: 'SIGINT' })
+  expect([code, err]).toEqual([1, 'holdfast: the export was stopped by SIGINT\n'])
+  await expect(stat(`${image}.part`)).rejects.toThrow('ENOENT')
+})
+
 test('export: a device that is full ends it with that sentence', async () => {
   const { code, err } = await served.run('volume export disk1 /dev/full')
   expect([code, err]).toEqual([1, 'holdfast: /dev/full cannot be written: no space is left on the device\n'])
