@@ -11,7 +11,7 @@ import { etcdHealth } from '../metadata/etcd/etcd-health.ts'
 import type { EtcdStoreOptions } from '../metadata/etcd/etcd-store.ts'
 import type { NbdServer } from '../nbd/nbd-server.ts'
 import type { Replication } from '../replication/replication.ts'
-import type { Brick, ScrubProgress } from '../store/brick.ts'
+import type { ScrubProgress } from '../store/brick.ts'
 import type { OwnedVolume } from '../volume/owned-volume.ts'
 import type { VolumeHandle } from '../volume/volume.ts'
 import { clusterChecks } from './cluster-checks.ts'
@@ -19,6 +19,7 @@ import { examine } from './doctor.ts'
 import { fileSystemOf, openFilesMax } from './file-limits.ts'
 import { totalsByName } from './io-totals.ts'
 import type { IscsiSessions } from './iscsi-sessions.ts'
+import type { LocalBricks } from './local-bricks.ts'
 import type { LocalTargets } from './local-target.ts'
 import type { NbdSessions } from './nbd-sessions.ts'
 import type { Watchdog } from './watchdog.ts'
@@ -27,7 +28,7 @@ export interface BackendParts {
   readonly config: Config
   readonly version: string
   readonly cluster: Cluster
-  readonly brick: Brick
+  readonly brick: LocalBricks
   readonly plane: ControlPlane
   readonly targets: LocalTargets
   readonly sessions: IscsiSessions
@@ -86,7 +87,7 @@ export class DaemonBackend implements ApiBackend {
   notReady(): string | null {
     if (this.stopping) return 'stopping'
     if (!this.ready) return 'starting'
-    return this.#parts.brick.failure === null ? null : 'the brick has left service'
+    return this.#parts.brick.isServing ? null : 'the brick has left service'
   }
 
   async status(): Promise<DaemonStatus> {
@@ -96,7 +97,7 @@ export class DaemonBackend implements ApiBackend {
     const { limitBytes, usedBytes, warnAtBytes, dirtyBytes, dirtyCapBytes } = brick.capacity
     return {
       version,
-      state: this.stopping ? 'stopping' : brick.failure === null ? 'serving' : 'failed',
+      state: this.stopping ? 'stopping' : brick.isServing ? 'serving' : 'failed',
       startedAt: this.#startedAt,
       clusterId: cluster.clusterId,
       peer: cluster.peerId,

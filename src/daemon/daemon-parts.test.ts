@@ -153,7 +153,6 @@ const healthy: Examined = {
       warnAtBytes: 900,
       dirtyBytes: 0,
       dirtyCapBytes: 10,
-      watch: () => () => {},
     },
     counters: {
       checksumErrors: 0,

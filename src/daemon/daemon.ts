@@ -15,6 +15,7 @@ import { DaemonBackend } from './daemon-backend.ts'
 import { Handover } from './handover.ts'
 import { createIscsiTarget, openPortals, portalsOf } from './iscsi.ts'
 import { IscsiSessions } from './iscsi-sessions.ts'
+import { LocalBricks } from './local-bricks.ts'
 import { LocalTargets } from './local-target.ts'
 import { createNbdServer, nbdPortalsOf, openNbdListeners } from './nbd.ts'
 import { NbdSessions } from './nbd-sessions.ts'
@@ -122,6 +123,7 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
   closers.add('watchdog', () => watchdog[Symbol.dispose]())
   const storage = await openStorage(config, options.peers ?? null, log, closers)
   const { cluster, brick } = storage.peers[0]
+  const bricks = new LocalBricks(storage.peers.map(peer => peer.brick))
 
   const targets = new LocalTargets({
     identity: { vendor: config.scsi.vendor, product: config.scsi.product, revision: version },
@@ -153,7 +155,13 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
     ...(replicated === null ? {} : { catalogue: replicated.catalogue, others: replicated.questions }),
     cluster,
     host: storage.host ?? replicated!.host,
-    brick,
+    brick: {
+      capacity: brick.capacity,
+      startScrub: scrub => bricks.startScrub(scrub),
+      get scrub() {
+        return bricks.scrub
+      },
+    },
     targetFactory: targets.make,
     portals,
     nbdPortals,
@@ -179,7 +187,7 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
     config,
     version,
     cluster,
-    brick,
+    brick: bricks,
     plane,
     targets,
     sessions,
@@ -218,7 +226,7 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
   const { scrubInterval, scrubBandwidth } = config.store
   const schedule = new ScrubSchedule({
     intervalMs: scrubInterval,
-    progress: () => brick.scrub,
+    progress: () => bricks.scrub,
     start: () => plane.control.startScrub({ bytesPerSecond: scrubBandwidth }),
     log,
   })

@@ -2,12 +2,12 @@ import type { Finding } from '../api/backend.ts'
 import { isLoopback, parseHostPort } from '../config/host-port.ts'
 import type { TargetRecord } from '../control/records.ts'
 import { formatSize } from '../lib/sizes.ts'
-import type { Brick } from '../store/brick.ts'
 import { failure, ok, warning } from './finding.ts'
+import type { LocalBricks } from './local-bricks.ts'
 
 /** What the doctor looks at. */
 export interface Examined {
-  readonly brick: Pick<Brick, 'capacity' | 'counters' | 'failure' | 'scrub' | 'state'>
+  readonly brick: Pick<LocalBricks, 'capacity' | 'counters' | 'failure' | 'scrub' | 'state'>
   readonly portals: readonly string[]
   readonly targets: readonly TargetRecord[]
   readonly stalls: number

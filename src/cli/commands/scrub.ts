@@ -21,13 +21,15 @@ const POLL_MS = 200
 
 export function addScrubCommands(program: Command, terminal: Terminal): void {
   const scrub = addClientOptions(
-    program.command('scrub').description('reading everything and comparing checksums'),
+    program
+      .command('scrub')
+      .description('reading everything that the daemon itself holds, and comparing checksums'),
   )
 
   addClientOptions(
     scrub
       .command('start')
-      .description('start a scrub, unless one is running')
+      .description('start a scrub of what the daemon itself holds, unless one is running')
       .option('--bandwidth <size>', 'read at most this much a second (store.scrubBandwidth)')
       .option('--wait', 'show the progress until it ends'),
   ).action(async (flags: { bandwidth?: string; wait?: boolean }, command: Command) => {
