@@ -12,12 +12,17 @@ export interface Served {
   readonly apiUrl: string
   readonly defaultApiUrl: string
   readonly volumes: readonly VolumeShown[]
+  /** IQNs of targets that ask who comes. */
+  readonly guarded: ReadonlySet<string>
 }
+
+/** The rest is what `volume list` is for. */
+const VOLUMES_SHOWN_MAX = 10
 
 /** What `dev` and `serve` say once everything is up: how to attach, ready to paste. */
 export function bannerText(served: Served): string {
   const { version, data, portals, nbd, apiUrl, volumes } = served
-  const shown = volumes.find(volume => volume.targets.length > 0) ?? null
+  const more = volumes.length - VOLUMES_SHOWN_MAX
   const lines = [
     `Holdfast ${version} serves ${data}`,
     '',
@@ -26,22 +31,40 @@ export function bannerText(served: Served): string {
     `  API      ${apiUrl}`,
     `  try it   ${apiUrl}/docs`,
     `  metrics  ${apiUrl}/metrics`,
-    ...volumes.map(volume => `  volume   ${volume.name}, ${formatSize(volume.sizeBytes)}`),
+    ...volumes
+      .slice(0, VOLUMES_SHOWN_MAX)
+      .map(volume => `  volume   ${volume.name}, ${formatSize(volume.sizeBytes)}`),
+    ...(more > 0 ? [`           and ${more} more: holdfast volume list${apiOption(served)}`] : []),
     '',
-    ...(shown === null ? howToCreate(served) : howToAttach(portals[0]!, shown)),
+    ...whatNext(served),
     '',
     'Ctrl-C stops it cleanly.',
   ]
   return `${lines.join('\n')}\n`
 }
 
-function howToCreate({ apiUrl, defaultApiUrl }: Served): string[] {
-  const api = apiUrl === defaultApiUrl ? '' : ` --api ${apiUrl}`
-  return ['Make a volume, in another shell:', `  holdfast volume create disk1 10GiB${api}`]
+function apiOption({ apiUrl, defaultApiUrl }: Served): string {
+  return apiUrl === defaultApiUrl ? '' : ` --api ${apiUrl}`
 }
 
-function howToAttach(portal: string, volume: VolumeShown): string[] {
-  const { iqn, lun } = volume.targets[0]!
+function whatNext(served: Served): string[] {
+  const withTarget = served.volumes.filter(({ targets }) => targets.length > 0)
+  for (const volume of withTarget) {
+    const open = volume.targets.find(({ iqn }) => !served.guarded.has(iqn))
+    if (open !== undefined) return howToAttach(served.portals[0]!, volume, open)
+  }
+  const api = apiOption(served)
+  const [guarded] = withTarget
+  return guarded === undefined
+    ? ['Make a volume, in another shell:', `  holdfast volume create disk1 10GiB${api}`]
+    : [`Who may attach '${guarded.name}':`, `  holdfast target show ${guarded.targets[0]!.iqn}${api}`]
+}
+
+function howToAttach(
+  portal: string,
+  volume: VolumeShown,
+  { iqn, lun }: VolumeShown['targets'][number],
+): string[] {
   const uri = `iscsi://${portal}/${iqn}/${lun}`
   return [
     `Attach '${volume.name}' to this host with the Linux initiator:`,

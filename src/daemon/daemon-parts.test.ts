@@ -229,6 +229,7 @@ const served: Served = {
   apiUrl: 'http://127.0.0.1:9280',
   defaultApiUrl: 'http://127.0.0.1:9280',
   volumes: [volume],
+  guarded: new Set(),
 }
 
 test('banner: what is up, and how to attach ready to paste', () => {
@@ -240,6 +241,21 @@ test('banner: what is up, and how to attach ready to paste', () => {
   )
   expect(text).toContain('NBD      127.0.0.1:10809')
   expect(text).toContain("nbdinfo 'nbd://127.0.0.1:10809/demo'")
+})
+
+test('banner: of a target that asks who comes there is nothing to paste, but where that can be seen', () => {
+  const { iqn } = volume.targets[0]!
+  const text = bannerText({ ...served, guarded: new Set([iqn]) })
+  expect(text).toContain(`Who may attach 'demo':\n  holdfast target show ${iqn}\n`)
+  expect(text).not.toContain('iscsiadm')
+})
+
+test('banner: of many volumes some are named', () => {
+  const volumes = Array.from({ length: 12 }, (_, i) => ({ ...volume, name: `disk${i}` }))
+  const text = bannerText({ ...served, volumes })
+  expect(text).toContain('  volume   disk9, ')
+  expect(text).toContain('           and 2 more: holdfast volume list\n')
+  expect(text).not.toContain('disk10')
 })
 
 test('banner: without a volume it says how to make one, at an API that is not the default', () => {

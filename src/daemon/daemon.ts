@@ -86,6 +86,15 @@ export class Daemon {
     return this.#plane.control.listVolumes()
   }
 
+  /** IQNs of the targets that have an ACL or CHAP. */
+  async guardedTargets(): Promise<Set<string>> {
+    const guarded = (await this.#plane.control.listTargets()).filter(
+      ({ openToAll, chap, chapByInitiator }) =>
+        !openToAll || chap !== null || Object.keys(chapByInitiator).length > 0,
+    )
+    return new Set(guarded.map(({ iqn }) => iqn))
+  }
+
   status(): Promise<DaemonStatus> {
     return this.#backend.status()
   }

@@ -106,9 +106,10 @@ async function announce(
   const portals = daemon.portals.map(dialled)
   const nbd = daemon.nbdPortals.map(portal => (portal.unix ? portal.address : dialled(portal)))
   const served = { version, data: config.data, portals, nbd, apiUrl: daemon.apiUrl, volumes }
+  const guarded = await daemon.guardedTargets()
   const text = asJson
     ? `${JSON.stringify(served)}\n`
-    : bannerText({ ...served, defaultApiUrl: DEFAULT_API_URL })
+    : bannerText({ ...served, defaultApiUrl: DEFAULT_API_URL, guarded })
   terminal.stdout.write(text)
 }
 
