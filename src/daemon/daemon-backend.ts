@@ -14,6 +14,7 @@ import type { Replication } from '../replication/replication.ts'
 import type { ScrubProgress } from '../store/brick.ts'
 import type { OwnedVolume } from '../volume/owned-volume.ts'
 import type { VolumeHandle } from '../volume/volume.ts'
+import { certificates } from './certificates.ts'
 import { clusterChecks } from './cluster-checks.ts'
 import { examine } from './doctor.ts'
 import { fileSystemOf, openFilesMax } from './file-limits.ts'
@@ -137,7 +138,7 @@ export class DaemonBackend implements ApiBackend {
       connectionsMax: config.limits.connections,
       ...(await fileSystemOf(config.data)),
     })
-    return [...own, ...cluster]
+    return [...own, await certificates(config), ...cluster]
   }
 }
 
