@@ -43,7 +43,7 @@ function optionLine(option: Option): string {
 
 const HEAD = `# Commands
 
-\`holdfast\` talks to a daemon over its API; \`dev\`, \`serve\` and \`config print\` work without one. Sizes are binary: \`10GiB\`,
+\`holdfast\` talks to a daemon over its API; \`dev\`, \`serve\`, \`config\` and \`cluster\` work without one. Sizes are binary: \`10GiB\`,
 \`512MiB\`, \`4096\`. TARGET is an IQN, or what follows the colon of ours (\`demo\`). Secrets are read from files or from standard
 input (\`-\`), never from the command line. People get tables, programs \`--json\`. Progress goes to standard error: a bar on
 a terminal, a line now and then elsewhere.
