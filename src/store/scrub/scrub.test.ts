@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { crc32c } from '../../lib/crc32c.ts'
 import {
@@ -230,3 +231,18 @@ test.skipIf(inMemory)('scrub: what the page cache holds does not hide what the d
 function readBytesOfDisk(): number {
   return Number(/^read_bytes: (\d+)$/m.exec(fs.readFileSync('/proc/self/io', 'utf8'))![1])
 }
+
+test('scrub: others have their turn while it counts what there is', async () => {
+  const disk = new Disk()
+  let looks = 0
+  disk.slots = () => Array.from({ length: 1000 }, (_, slot) => slot)
+  disk.isRegionAllocated = () => {
+    looks++
+    return false
+  }
+  const running = new Scrub(disk, new DirectScrubReader(), new FakeClock(), FAST).run()
+  await setImmediate()
+  const inOneTurn = looks
+  await running
+  expect(inOneTurn).toBeLessThan(looks / 4)
+})
