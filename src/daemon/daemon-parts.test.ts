@@ -107,16 +107,18 @@ test('scrub schedule: one starts when the last ended an interval ago, and not wh
   let nowMs = 0
   let progress: ScrubProgress | null = null
   let starts = 0
+  const kept: number[] = []
   using schedule = new ScrubSchedule({
     intervalMs: 1000,
+    memory: { sinceMs: 0, keep: async endedAtMs => void kept.push(endedAtMs) },
     now: () => nowMs,
     progress: () => progress,
     start: async () => starts++,
     log: pino({ enabled: false }),
   })
-  const startsAt = async (at: number, endedAtMs?: number | null) => {
+  const startsAt = async (at: number, endedAtMs?: number | null, checkedBytes = 8) => {
     nowMs = at
-    const counts = { checkedBytes: 0, totalBytes: 0, badBlocks: 0, settledBlocks: 0, startedAtMs: 0 }
+    const counts = { checkedBytes, totalBytes: 8, badBlocks: 0, settledBlocks: 0, startedAtMs: 0 }
     progress = endedAtMs === undefined ? null : { ...counts, endedAtMs }
     await schedule.look()
     return starts
@@ -126,6 +128,9 @@ test('scrub schedule: one starts when the last ended an interval ago, and not wh
   expect(await startsAt(5000, null)).toBe(1)
   expect(await startsAt(6000, 5500)).toBe(1)
   expect(await startsAt(6500, 5500)).toBe(2)
+  expect(await startsAt(6900, 6800, 4)).toBe(2)
+  // Of one that was stopped nothing is kept for the next start of the daemon.
+  expect(kept).toEqual([5500])
 })
 
 test('totals: a volume under several targets is one', () => {

@@ -20,6 +20,7 @@ import { LocalTargets } from './local-target.ts'
 import { createNbdServer, nbdPortalsOf, openNbdListeners } from './nbd.ts'
 import { NbdSessions } from './nbd-sessions.ts'
 import { openReplicatedPeers } from './replicated-peers.ts'
+import { openScrubMemory } from './scrub-memory.ts'
 import { ScrubSchedule } from './scrub-schedule.ts'
 import { openStorage } from './storage.ts'
 import { Watchdog } from './watchdog.ts'
@@ -235,6 +236,7 @@ async function assemble(options: DaemonOptions, closers: Closers, make: Make): P
   const { scrubInterval, scrubBandwidth } = config.store
   const schedule = new ScrubSchedule({
     intervalMs: scrubInterval,
+    memory: await openScrubMemory(config.data),
     progress: () => bricks.scrub,
     start: () => plane.control.startScrub({ bytesPerSecond: scrubBandwidth }),
     log,
