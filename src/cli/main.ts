@@ -4,6 +4,10 @@ import { holdYoungHeap } from '../daemon/young-heap.ts'
 holdYoungHeap()
 const { runCli } = await import('./run-cli.ts')
 const { processTerminal } = await import('./terminal.ts')
+const { StandardOutput } = await import('./standard-output.ts')
 
-// Exits at once: after a forced stop there is much left open that nobody should wait for.
-process.exit(await runCli(process.argv.slice(2), processTerminal()))
+const terminal = processTerminal()
+const output = new StandardOutput(terminal.stdout)
+const code = await runCli(process.argv.slice(2), terminal)
+// Exits then: after a forced stop there is much left open that nobody should wait for.
+process.exit(await output.end(code, terminal.stderr))

@@ -5,8 +5,6 @@ import { CliError, ExitCode } from './exit-codes.ts'
 import { buildProgram } from './program.ts'
 import type { Terminal } from './terminal.ts'
 
-const SHOWN_BY_WISH = new Set(['commander.helpDisplayed', 'commander.version'])
-
 /** Runs one command line and answers its exit code; a failure is one sentence on standard error. */
 export async function runCli(argv: readonly string[], terminal: Terminal): Promise<ExitCode> {
   try {
@@ -14,7 +12,8 @@ export async function runCli(argv: readonly string[], terminal: Terminal): Promi
     await program.parseAsync(argv, { from: 'user' })
     return ExitCode.done
   } catch (error) {
-    if (error instanceof CommanderError) return SHOWN_BY_WISH.has(error.code) ? ExitCode.done : ExitCode.usage
+    // Help and version that were asked for come this way, too.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.done : ExitCode.usage
     terminal.stderr.write(`holdfast: ${sentenceOf(error)}\n`)
     if (error instanceof HoldfastError && error.code === 'ERR_SIZE_INVALID') return ExitCode.usage
     return error instanceof CliError ? error.exitCode : ExitCode.refused

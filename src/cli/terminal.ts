@@ -12,10 +12,6 @@ export interface Terminal {
 
 export function processTerminal(): Terminal {
   const { stdin, stdout, stderr, env } = process
-  // `holdfast … | head` closes our output early, which is no failure.
-  stdout.on('error', error => {
-    if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error
-  })
   return { stdin, stdout, stderr, environment: env, onStopSignal }
 }
 

@@ -11,6 +11,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOSPC: 'no space is left on the device',
   ENOTDIR: 'part of the path is not a directory',
   EPERM: 'not permitted',
+  EPIPE: 'whoever read it has gone',
   EROFS: 'the file system is read-only',
 }
 

@@ -71,8 +71,8 @@ async function toPlace(
   terminal: Terminal,
   copy: (sink: Sink) => Promise<Exported>,
 ): Promise<Exported> {
-  if (file === '-') return copy(new StreamSink(data => written(terminal.stdout, data)))
   try {
+    if (file === '-') return await copy(new StreamSink(data => written(terminal.stdout, data)))
     const existing = await stat(file).catch(() => null)
     if (existing === null || existing.isFile())
       return await toNewFile(file, sink => unlessStopped(terminal, () => copy(sink)))
@@ -80,7 +80,8 @@ async function toPlace(
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (error instanceof CliError || code === undefined || code.startsWith('ERR_')) throw error
-    throw new CliError(ExitCode.refused, `${file} cannot be written: ${systemReason(error)}`, {
+    const what = file === '-' ? 'standard output' : file
+    throw new CliError(ExitCode.refused, `${what} cannot be written: ${systemReason(error)}`, {
       cause: error,
     })
   }

@@ -180,6 +180,12 @@ test('scrub: start takes a bandwidth, status and stop show the state', async () 
   expect((await served.run('scrub stop')).out).toMatch(/scrub: +ended/)
 })
 
+test('help: what is asked for is no usage error, a command without its verb is one', async () => {
+  for (const line of [['help'], ['help', 'volume'], ['volume', '--help'], ['--version']])
+    expect([line, (await cli(line)).code]).toEqual([line, 0])
+  expect((await cli(['volume'])).code).toBe(2)
+})
+
 test('dev: a number of peers that no process should have is refused as usage', async () => {
   const peers = await cli(['dev', '--peers', '17'])
   expect([peers.code, peers.err]).toEqual([2, expect.stringContaining('--peers takes 1 to 16')])
