@@ -89,6 +89,7 @@ export class ClusterControl implements Control {
   async setVolume(name: string, wanted: VolumeChange): Promise<VolumeShown> {
     const { replicas, minReplicas, allowDegraded = false, ...rest } = wanted
     if (replicas !== undefined || minReplicas !== undefined) {
+      await this.#parts.volumes.checkSet(name, rest)
       await this.#parts.replicas.set(name, {
         allowDegraded,
         ...(replicas === undefined ? {} : { replicas }),

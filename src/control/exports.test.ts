@@ -54,6 +54,14 @@ describe('NBD exports', () => {
       code: 'ERR_ARGUMENT_INVALID',
     })
     await expect(control.setVolume('demo', { nbd: 'sometimes' })).rejects.toThrow("not 'sometimes'")
+    const more = { replicas: 2, allowDegraded: true }
+    await expect(control.setVolume('demo', { ...more, nbd: 'open' })).rejects.toThrow('is behind')
+    await expect(control.setVolume('demo', { ...more, limits: { iops: -1 } })).rejects.toThrow()
+    expect(await control.showVolume('demo')).toMatchObject({ replicas: 1 })
+    expect(await control.setVolume('demo', { ...more, nbd: 'tls' })).toMatchObject({
+      replicas: 2,
+      nbd: 'tls',
+    })
   })
 
   test('resize: only where it is configured, for those who may, and as long as they may', async () => {

@@ -20,7 +20,7 @@ import {
   type VolumeHead,
 } from './layout.ts'
 import { areNone, changedLimits, formatLimits } from './limit-rules.ts'
-import { formatNbdAccess, isGuarded, parseNbdAccess } from './nbd-access.ts'
+import { formatNbdAccess, isGuarded, type NbdAccess, parseNbdAccess } from './nbd-access.ts'
 import { hostsOf, type PlaceablePeer, takingPeers } from './placement/peers.ts'
 import { chooseReplication, pagesOf, placePage, REPLICAS_DEFAULT_MAX } from './placement.ts'
 import type { VolumeHost } from './ports.ts'
@@ -135,12 +135,7 @@ export class VolumeOperations implements Disposable {
   }
 
   async set(name: string, wanted: VolumeChange): Promise<void> {
-    const nbd = wanted.nbd === undefined ? undefined : parseNbdAccess(wanted.nbd)
-    const guard = nbd?.mode === 'open' ? await this.#guardOf(name) : null
-    if (guard !== null) {
-      const message = `volume '${name}' is behind ${guard}, which asks for more than NBD without TLS can prove: use tls`
-      throw new HoldfastError('ERR_ARGUMENT_INVALID', message)
-    }
+    const nbd = await this.#nbdWanted(name, wanted)
     await this.#change(async draft => {
       const head = await readyHead(draft, name)
       const readOnly = wanted.readOnly ?? head.readOnly
@@ -160,6 +155,23 @@ export class VolumeOperations implements Disposable {
       ]
       draft.event('volume.changed', name, `volume ${name} is ${says.join(' and ')}`)
     })
+  }
+
+  /** Throws what set() refuses, and changes nothing: for whoever has more to change than that. */
+  async checkSet(name: string, wanted: VolumeChange): Promise<void> {
+    await this.#nbdWanted(name, wanted)
+    await this.#change(async draft => {
+      const { limits = NO_LIMITS } = await readyHead(draft, name)
+      changedLimits(limits, wanted.limits ?? {})
+    })
+  }
+
+  async #nbdWanted(name: string, wanted: VolumeChange): Promise<NbdAccess | undefined> {
+    const nbd = wanted.nbd === undefined ? undefined : parseNbdAccess(wanted.nbd)
+    const guard = nbd?.mode === 'open' ? await this.#guardOf(name) : null
+    if (guard === null) return nbd
+    const message = `volume '${name}' is behind ${guard}, which asks for more than NBD without TLS can prove: use tls`
+    throw new HoldfastError('ERR_ARGUMENT_INVALID', message)
   }
 
   /**
