@@ -25,10 +25,9 @@ export class DataOut {
   readonly #r2t = blankR2t()
   readonly #waiting = new SlotQueue()
   #r2tsSent = 0
+  #collected = 0
   /** Bytes of pooled buffers that hold data-out of this session. */
   #gatheredBytes = 0
-  /** Buffers with room for all data-out of their task: only these tasks can end, and give theirs back. */
-  #wholeBuffers = 0
 
   constructor(session: Session) {
     this.#session = session
@@ -37,6 +36,7 @@ export class DataOut {
   /** begin() said needsData: takes the immediate data, and executes or asks for more. */
   collect(slot: TaskSlot, data: Buffer, dataAt: number, dataLength: number): void {
     const wanted = Math.min(slot.dataOutLength, slot.expectedOutLength)
+    slot.collectedAs = ++this.#collected
     slot.wantedBytes = wanted
     slot.transferredBytes = dataLength
     if (this.#unsolicitedIsWrong(slot, dataLength)) {
@@ -135,7 +135,6 @@ export class DataOut {
     if (buffer === null) return
     slot.gathered = null
     this.#gatheredBytes -= buffer.length
-    if (buffer.length >= slot.wantedBytes) this.#wholeBuffers--
     // A payload may still be on its way into it: then the buffer is left to the garbage collector.
     if (!this.#session.link.receiver.isReceivingInto(buffer)) this.#session.pool.give(buffer)
     if (this.#waiting.first !== null) this.#serveWaiting()
@@ -273,12 +272,24 @@ export class DataOut {
     return Math.min(slot.wantedBytes, this.#session.parameters.firstBurstLength)
   }
 
-  /** One task always has: when all room is taken by what came unasked, nobody would ever give any back. */
+  /** The oldest that has to wait always has, if all before it are only waiting too: they would never give any back. */
   #hasRoomFor(slot: TaskSlot): boolean {
     const own = slot.gathered === null ? 0 : slot.gathered.length
     const others = this.#gatheredBytes - own
     const { dataOutBytesPerSessionMax } = this.#session.limits
-    return this.#wholeBuffers === 0 || others + slot.wantedBytes <= dataOutBytesPerSessionMax
+    return others + slot.wantedBytes <= dataOutBytesPerSessionMax || !this.#isAnyBeforeWhole(slot)
+  }
+
+  /**
+   * Some older task has all of its data-out, or room for it: it can end, and gives its buffer back. A younger one may have
+   * to wait for this one, because an ORDERED task is between them. SAM-5 §8.6.
+   */
+  #isAnyBeforeWhole({ collectedAs }: TaskSlot): boolean {
+    return this.#session.slots.all.some(other => {
+      const { gathered } = other
+      const isWhole = gathered !== null && gathered.length >= other.wantedBytes
+      return isWhole && other.collectedAs < collectedAs
+    })
   }
 
   #makeRoom(slot: TaskSlot, lengthBytes: number): void {
@@ -287,7 +298,6 @@ export class DataOut {
     const { pool } = this.#session
     const buffer = pool.take(lengthBytes)
     this.#gatheredBytes += buffer.length
-    if (buffer.length >= slot.wantedBytes) this.#wholeBuffers++
     slot.gathered = buffer
     if (before === null) return
     before.copy(buffer, 0, 0, Math.min(slot.transferredBytes, before.length))

@@ -36,6 +36,8 @@ export class TaskSlot extends ScsiCommand {
   lunLow = 0
   startedAtUs = 0
 
+  /** Rises with each task that data-out is collected for. */
+  collectedAs = 0
   /** Bytes of data-out that will be collected: what the CDB takes and the initiator has. */
   wantedBytes = 0
   /** Pooled; data-out that could not be borrowed from the receive buffer. */

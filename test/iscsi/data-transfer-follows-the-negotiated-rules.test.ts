@@ -4,6 +4,7 @@ import { Opcode } from '../../src/iscsi-target/wire/opcodes.ts'
 import { blankR2t, decodeR2t } from '../../src/iscsi-target/wire/r2t.ts'
 import { RejectReason } from '../../src/iscsi-target/wire/rejection.ts'
 import { blankScsiResponse, decodeScsiResponse } from '../../src/iscsi-target/wire/scsi-response.ts'
+import { TaskAttribute } from '../../src/scsi/scsi-command.ts'
 import { TargetDevice } from '../../src/scsi/target-device.ts'
 import type { IscsiInitiator, ReceivedPdu } from '../lib/iscsi-initiator.ts'
 import { MemoryVolume } from '../lib/memory-volume.ts'
@@ -369,4 +370,27 @@ test('write: where unsolicited data alone fills what a session may keep, one wri
     }
     expect(response(await initiator.receive())).toMatchObject({ itt, status: 0 })
   }
+})
+
+test('memory: a write that waits for room gets it before what is ordered behind it, whose data is here already', async () => {
+  const identity = { vendor: 'HOLDFAST', product: 'volume', revision: '0.1' }
+  const device = new TargetDevice({ name: TARGET_NAME, identity })
+  const volume = new MemoryVolume()
+  await device.setUnits(new Map([[0, { volume, readOnly: false }]]))
+  await using server = await FakeServer.start({ limits: { dataOutBytesPerSessionMax: 16_384 } }, device)
+  const initiator = await server.login()
+  volume.delayMs = 40
+  const first = initiator.command(write10(0, 32), { write: 16_384, data: pattern(8192) })
+  const { ttt } = r2t(await initiator.receive())
+  const waiting = initiator.command(write10(64, 32), { write: 16_384, data: pattern(8192) })
+  const header = initiator.commandHeader(write10(128, 16), { write: 8192, data: pattern(8192) })
+  header[1] = header[1]! | TaskAttribute.ordered
+  initiator.send(header, pattern(8192))
+  initiator.dataOut({ itt: first, ttt, offset: 8192, data: pattern(8192) })
+  expect(response(await initiator.receive())).toMatchObject({ itt: first, status: 0 })
+  const asked = r2t(await initiator.receive())
+  expect(asked.itt).toBe(waiting)
+  initiator.dataOut({ itt: waiting, ttt: asked.ttt, offset: 8192, data: pattern(8192) })
+  const ended = [response(await initiator.receive()), response(await initiator.receive())]
+  expect(ended.map(({ itt }) => itt)).toEqual([waiting, header.readUInt32BE(16)])
 })
