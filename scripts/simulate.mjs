@@ -1,23 +1,36 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { ROOT, runVisible } from './lib/run.mjs'
 import { bugNames, huntBug, runSeeds, SEEDS_PER_BUG, Totals } from './lib/simulation.mjs'
 
+/** What seeds have or have not. */
+const SWITCHES = JSON.parse(readFileSync(join(ROOT, 'test/simulation/cluster/switches.json'), 'utf8'))
 const USAGE = `npm run simulate -- [--seed N [--trace]] [--seeds FROM-TO] [--bugs all|A,B]
   --seed N         one seed, exactly as it always runs; --trace prints everything that happens
   --seeds FROM-TO  many, on every core
   --faults A,B     only these kinds of faults
-  --gateways WHEN  always or never instead of as the seed decides: clients come to any daemon
-  --atomics WHEN   the same: some writes must be there whole or not at all
-  --minimum M      instead of as the seed decides: 1 or 2 replicas are enough to go on
-  --rollback WHEN  the same: etcd is restored from a backup
-  --layout WHEN    the same: peers are drained and added, R changes, volumes grow
-  --reservations WHEN  the same, where clients come to any daemon: hosts fence each other
-  --looks WHEN     the same: clients ask what is mapped
-  --aborts WHEN    the same: initiators take single commands back
+  --minimum M      1 or 2 replicas are enough to go on, instead of as the seed decides
+${usageOfSwitches()}
   --model NAME     replicated (default), or single-owner: what the checker itself is tried on
   --bugs A,B       seeded bugs, or all of them: each must be found within ${SEEDS_PER_BUG} seeds
   --jobs N         processes at a time`
+
+function usageOfSwitches() {
+  const lines = Object.entries(SWITCHES).map(
+    ([name, { what, chance }]) =>
+      `${`  --${name} WHEN`.padEnd(22)} ${what}; in ${Math.round(chance * 100)} % of the seeds`,
+  )
+  return ['  always or never, instead of as the seed decides:', ...lines].join('\n')
+}
+
+/** `always` and `never` alone mean anything. */
+function refuseOtherWords(values) {
+  for (const name of Object.keys(SWITCHES)) {
+    if (values[name] === undefined || ['always', 'never'].includes(values[name])) continue
+    throw new Error(`--${name} is always or never, not '${values[name]}'`)
+  }
+}
 
 function readOptions() {
   try {
@@ -27,14 +40,8 @@ function readOptions() {
         seeds: { type: 'string' },
         trace: { type: 'boolean', default: false },
         faults: { type: 'string' },
-        gateways: { type: 'string' },
-        atomics: { type: 'string' },
         minimum: { type: 'string' },
-        rollback: { type: 'string' },
-        layout: { type: 'string' },
-        reservations: { type: 'string' },
-        looks: { type: 'string' },
-        aborts: { type: 'string' },
+        ...Object.fromEntries(Object.keys(SWITCHES).map(name => [name, { type: 'string' }])),
         model: { type: 'string', default: 'replicated' },
         bugs: { type: 'string' },
         jobs: { type: 'string' },
@@ -45,6 +52,7 @@ function readOptions() {
       console.log(USAGE)
       process.exit(0)
     }
+    refuseOtherWords(values)
     return values
   } catch (error) {
     console.error(`${error.message}\n${USAGE}`)
@@ -102,17 +110,7 @@ const options = readOptions()
 const [from, to] = seedRange(options)
 const jobs = options.jobs === undefined ? undefined : Number(options.jobs)
 const args = ['--model', options.model]
-for (const name of [
-  'faults',
-  'gateways',
-  'atomics',
-  'minimum',
-  'rollback',
-  'layout',
-  'reservations',
-  'looks',
-  'aborts',
-])
+for (const name of ['faults', 'minimum', ...Object.keys(SWITCHES)])
   if (options[name] !== undefined) args.push(`--${name}`, options[name])
 if (options.bugs !== undefined) {
   process.exitCode = await runBugs(options.bugs === 'all' ? bugNames() : options.bugs.split(','), args, jobs)

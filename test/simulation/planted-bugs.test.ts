@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { type PlantedBug, singleOwnerDaemon } from './cluster/single-owner-daemon.ts'
+import { ALL_OFF } from './cluster/world.ts'
 import type { FaultKind } from './faults/faults.ts'
 import { runSeed, type SeedResult } from './run-seed.ts'
 
@@ -14,18 +15,7 @@ const FAULTS: readonly FaultKind[] = [
 
 /** A seed runs in a macrotask of its own. */
 function run(seed: number, bug: PlantedBug): Promise<SeedResult> {
-  const shape = {
-    peers: 1,
-    replicas: 1,
-    minReplicas: 1,
-    gateways: false,
-    atomics: false,
-    rollback: false,
-    layout: false,
-    reservations: false,
-    looks: false,
-    aborts: false,
-  }
+  const shape = { ...ALL_OFF, peers: 1, replicas: 1, minReplicas: 1 }
   const options = {
     seed,
     start: singleOwnerDaemon(bug),

@@ -183,7 +183,7 @@ class Run {
     const lost = new Random(world.seed, 'disks lost')
     if (!world.shape.layout && lost.chance(DISKS_LOST_CHANCE) && options.faults.includes(DISKS_LOST_KIND))
       this.#plan(DISKS_LOST_TRIES, lost, () => this.#nemesis.loseDisks(lost))
-    if (rollsBack) this.#planRollback(new Random(world.seed, 'rollback'))
+    if (rollsBack) this.#planRollback(new Random(world.seed, 'backup'))
     this.#roaming = new Roaming(world)
     if (world.shape.gateways)
       this.#plan(MOVES_PER_SEED, new Random(world.seed, 'moves'), () => this.#roaming.strike())

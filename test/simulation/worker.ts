@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import type { StartDaemon } from './cluster/sim-peer.ts'
 import { type PlantedBug, singleOwnerDaemon } from './cluster/single-owner-daemon.ts'
+import { ALL_OFF, SWITCHES, type Switches } from './cluster/world.ts'
 import type { FaultKind } from './faults/faults.ts'
 import { ALL_FAULT_KINDS, type AnyFaultKind } from './faults/nemesis.ts'
 import { runSeed, type SeedOptions } from './run-seed.ts'
@@ -26,14 +27,8 @@ const { values } = parseArgs({
     model: { type: 'string', default: 'replicated' },
     bug: { type: 'string', default: 'none' },
     faults: { type: 'string' },
-    gateways: { type: 'string' },
-    atomics: { type: 'string' },
     minimum: { type: 'string' },
-    rollback: { type: 'string' },
-    layout: { type: 'string' },
-    reservations: { type: 'string' },
-    looks: { type: 'string' },
-    aborts: { type: 'string' },
+    ...Object.fromEntries(SWITCHES.map(name => [name, { type: 'string' as const }])),
   },
 })
 
@@ -42,18 +37,7 @@ async function optionsOfModel(): Promise<Omit<SeedOptions, 'seed' | 'print'>> {
     return {
       start: singleOwnerDaemon(values.bug as PlantedBug),
       faults: FAULTS_OF_ONE,
-      shape: {
-        peers: 1,
-        replicas: 1,
-        minReplicas: 1,
-        gateways: false,
-        atomics: false,
-        rollback: false,
-        layout: false,
-        reservations: false,
-        looks: false,
-        aborts: false,
-      },
+      shape: { ...ALL_OFF, peers: 1, replicas: 1, minReplicas: 1 },
       mustSettle: false,
     }
   }
@@ -61,16 +45,17 @@ async function optionsOfModel(): Promise<Omit<SeedOptions, 'seed' | 'print'>> {
     replicatedDaemon: StartDaemon
   }
   const shape = {
-    ...(values.gateways === undefined ? {} : { gateways: values.gateways === 'always' }),
+    ...asked(),
     ...(values.minimum === undefined ? {} : { minReplicas: Number(values.minimum) }),
-    ...(values.rollback === undefined ? {} : { rollback: values.rollback === 'always' }),
-    ...(values.layout === undefined ? {} : { layout: values.layout === 'always' }),
-    ...(values.aborts === undefined ? {} : { aborts: values.aborts === 'always' }),
-    ...(values.looks === undefined ? {} : { looks: values.looks === 'always' }),
-    ...(values.reservations === undefined ? {} : { reservations: values.reservations === 'always' }),
-    ...(values.atomics === undefined ? {} : { atomics: values.atomics === 'always' }),
   }
   return { start: replicatedDaemon, faults: ALL_FAULT_KINDS, shape, mustSettle: true }
+}
+
+/** What is to be so in every seed, or in none. */
+function asked(): Partial<Switches> {
+  const given = values as Record<string, unknown>
+  const names = SWITCHES.filter(name => given[name] !== undefined)
+  return Object.fromEntries(names.map(name => [name, given[name] === 'always']))
 }
 
 const model = await optionsOfModel()

@@ -21,29 +21,22 @@ import { Tally } from '../world/tally.ts'
 import { Trace } from '../world/trace.ts'
 import type { Violation } from '../world/violation.ts'
 import { SimPeer, type StartDaemon } from './sim-peer.ts'
+import switches from './switches.json' with { type: 'json' }
+
+/** What a seed has or has not, as switches.json says, or always, or never. */
+export type Switch = keyof typeof switches
+export type Switches = { readonly [name in Switch]: boolean }
+export const SWITCHES = Object.keys(switches) as Switch[]
+export const ALL_OFF: Switches = switched(() => false)
 
 /** What a seed decides before anything happens. */
-export interface Shape {
+export interface Shape extends Switches {
   readonly peers: number
   readonly volumes: number
   readonly replicas: number
   readonly minReplicas: number
   /** Of each volume: more than 4 GiB has a second range. */
   readonly sizeBytes: number
-  /** Clients come to any daemon's gateway, else to the owner's alone. */
-  readonly gateways: boolean
-  /** Some writes must be there whole or not at all. */
-  readonly atomics: boolean
-  /** Somebody restores a backup of etcd. */
-  readonly rollback: boolean
-  /** Clients ask what is mapped. */
-  readonly looks: boolean
-  /** Initiators take single commands back. */
-  readonly aborts: boolean
-  /** Hosts fence each other by persistent reservations; only where clients come to gateways. */
-  readonly reservations: boolean
-  /** Operators drain and add peers, change R, and let volumes grow. */
-  readonly layout: boolean
   /** Peers that were not there when the cluster was founded. */
   readonly latePeers: number
   /** Volumes lie on so many of the peers, and must come to lie on all. */
@@ -60,14 +53,7 @@ const BLOCKS_IN_USE = 64
 /** The same where volumes grow: what they grow by has some too. */
 const BLOCKS_AT_FIRST = 48
 const CLUSTER_OF_BLOCKS = 8
-const ATOMICS_CHANCE = 0.25
 const ONE_IS_ENOUGH_CHANCE = 0.08
-const ROLLBACK_CHANCE = 0.03
-const RESERVATIONS_CHANCE = 0.3
-const LOOKS_CHANCE = 0.15
-const ABORTS_CHANCE = 0.15
-
-const LAYOUT_CHANCE = 0.1
 /** The same where the layout changes. */
 const ABSENCE_CHANCE = 0.3
 const CROWDED_CHANCE = 0.3
@@ -87,26 +73,24 @@ export function shapeOf(seed: number, instead: Partial<Shape> = {}): Shape {
   const random = new Random(seed, 'shape')
   const peers = random.pick([3, 3, 4])
   const drawn = {
+    ...switched(name => new Random(seed, name).chance(switches[name].chance)),
     peers,
     volumes: random.pick([1, 1, 2]),
     replicas: 3,
     minReplicas: new Random(seed, 'minimum').chance(ONE_IS_ENOUGH_CHANCE) ? 1 : 2,
     sizeBytes: random.chance(0.25) ? RANGE_BYTES + 16 * MIB : 64 * MIB,
-    gateways: false,
-    rollback: new Random(seed, 'rolled back').chance(ROLLBACK_CHANCE),
-    atomics: new Random(seed, 'atomics').chance(ATOMICS_CHANCE),
-    layout: new Random(seed, 'layout').chance(LAYOUT_CHANCE),
-    looks: new Random(seed, 'looks').chance(LOOKS_CHANCE),
-    aborts: new Random(seed, 'aborts').chance(ABORTS_CHANCE),
-    reservations: false,
     latePeers: 0,
     homes: peers,
     absence: false,
   }
   const shape = { ...drawn, ...((instead.layout ?? drawn.layout) ? changingShape(seed) : {}), ...instead }
-  const fences = instead.reservations ?? new Random(seed, 'reservations').chance(RESERVATIONS_CHANCE)
+  const reservations = shape.gateways && shape.reservations
   // A backup of etcd brings back who was registered then.
-  return shape.gateways && fences ? { ...shape, reservations: true, rollback: false } : shape
+  return { ...shape, reservations, rollback: shape.rollback && !reservations }
+}
+
+function switched(isOn: (name: Switch) => boolean): Switches {
+  return Object.fromEntries(SWITCHES.map(name => [name, isOn(name)])) as Record<Switch, boolean>
 }
 
 /** Room for a drain, at once or when the late one has come. */
