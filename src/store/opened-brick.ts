@@ -171,6 +171,8 @@ export class OpenedBrick implements Brick {
     await this.stopScrub()
     this.#opened.rooms.deletion.stop()
     await Promise.allSettled([...this.#deletions.values()].map(({ ended }) => ended))
+    // What finds its files closed takes the brick for failed.
+    await Promise.all([...this.#maps.values()].map(({ inFlight }) => inFlight.begunHaveEnded()))
     try {
       if (this.#parts.failure.error === null) await this.#stopCleanly()
     } finally {

@@ -271,3 +271,23 @@ test('clean stop: one of a brick in doubt does not end the doubt', async () => {
   })
   expect([again.brick.state, again.brick.replicas.volume(VOLUME)!.suspectSegments()]).toEqual(['cold', [0]])
 })
+
+test('clean stop: what had begun ends before everything is made durable', async () => {
+  const files = new FaultyFiles()
+  const { brick, directory } = await aBrick({ blocksInDoubt: 'are bad', files })
+  const volume = await aVolume(brick)
+  await write(volume, 0, blocksOf(1))
+  // The segment becomes active long after the rest would be durable.
+  files.beforeTask = ({ writes = [] }) =>
+    writes.length > 0 ? new Promise(resolve => void setTimeout(resolve, 50)) : undefined
+  const begun = write(volume, 5 * MIB, blocksOf(2))
+  await brick[Symbol.asyncDispose]()
+  expect(await begun).toBe(BlockStatus.ok)
+  const ofData = files.calls.filter(({ file }) => file.startsWith('data'))
+  expect(ofData.findLastIndex(({ name }) => name === 'pwrite')).toBeLessThan(
+    ofData.findLastIndex(({ name }) => name === 'fdatasync'),
+  )
+  const again = await aBrick({ directory, blocksInDoubt: 'are bad', bootId: () => BOOT_2 })
+  expect(again.brick.state).toBe('warm')
+  expect((await read(await openIt(again.brick), 5 * MIB, BLOCK)).data[0]).toBe(2)
+})
