@@ -3,6 +3,7 @@ import { ABSENCE_FAULT_KINDS } from './faults/absence.ts'
 import { LAST_MEMBER_FAULT_KINDS, LAST_OWNER_FAULT_KINDS } from './faults/aimed-last.ts'
 import { LAYOUT_FAULT_KINDS } from './faults/aimed-moves.ts'
 import { ALL_FAULT_KINDS, DISKS_LOST_KIND, ROLLBACK_KIND } from './faults/nemesis.ts'
+import { STOP_FAULT_KINDS } from './faults/stops.ts'
 import { LAYOUT_KINDS } from './layout/operator.ts'
 
 /** A run that ended early: of some range no member has the volume any more. */
@@ -13,6 +14,7 @@ const FEW_SEEDS_KINDS: readonly string[] = [
   ...LAST_MEMBER_FAULT_KINDS,
   ...LAYOUT_FAULT_KINDS,
   ...ABSENCE_FAULT_KINDS,
+  ...STOP_FAULT_KINDS,
   ROLLBACK_KIND,
   DISKS_LOST_KIND,
 ]
@@ -41,6 +43,7 @@ export const KINDS_OF_A_RUN: readonly string[] = [
   'unsynced page lost',
   'segment cleared',
   'look answered',
+  'stopped cleanly',
 ]
 
 /** The same where clients come by gateways. */
@@ -70,6 +73,8 @@ export const RARE_KINDS: readonly string[] = [
   ...LAYOUT_RUN_KINDS,
   'volume recovered by an operator',
   'redo record replayed',
+  'stopped in doubt',
+  'opened in no doubt after a reboot',
   'etcd applied after its deadline',
   'stamp page torn',
   'write cut short by a kill',

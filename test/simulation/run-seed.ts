@@ -15,6 +15,7 @@ import { LOOK_FAULTS } from './faults/aimed-looks.ts'
 import { LAYOUT_FAULTS } from './faults/aimed-moves.ts'
 import { type AnyFaultKind, DISKS_LOST_KIND, Nemesis, ROLLBACK_KIND } from './faults/nemesis.ts'
 import { recoverVolume } from './faults/operator.ts'
+import { STOP_FAULTS } from './faults/stops.ts'
 import { UNRECOVERABLE } from './kinds.ts'
 import { layoutAtRest } from './layout/layout-at-rest.ts'
 import { Operator } from './layout/operator.ts'
@@ -51,6 +52,7 @@ const MANY_NBD_CHANCE = 0.2
 /** Of copies onto a disk that was emptied. */
 const EMPTIED_CHANCE = 0.15
 const LOOKS_PER_SEED = 3
+const STOPS_PER_SEED = 3
 const EMPTIED_TRIES = 3
 const CLIENTS = 5
 
@@ -177,6 +179,8 @@ class Run {
     }
     const looks = new Random(world.seed, 'looks faults')
     if (world.shape.looks) this.#plan(LOOKS_PER_SEED, looks, () => this.#nemesis.aimOneOf(LOOK_FAULTS, looks))
+    const stops = new Random(world.seed, 'clean stops')
+    if (world.shape.stops) this.#plan(STOPS_PER_SEED, stops, () => this.#nemesis.aimOneOf(STOP_FAULTS, stops))
     const emptied = new Random(world.seed, 'emptied disks')
     if (emptied.chance(EMPTIED_CHANCE))
       this.#plan(EMPTIED_TRIES, emptied, () => this.#nemesis.aimOneOf(COPY_FAULTS, emptied))

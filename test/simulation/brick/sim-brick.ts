@@ -17,6 +17,7 @@ const DISK_MS_MIN = 0.05
 const DISK_MS_MAX = 0.8
 const FSYNC_MS_MIN = 0.5
 const FSYNC_MS_MAX = 6
+const STOP_POLL_MS = 1
 
 /** A brick as one process has it open. */
 export class SimBrick implements ReplicaStore {
@@ -35,12 +36,13 @@ export class SimBrick implements ReplicaStore {
     this.process = process
     this.tally = tally
     this.witness = witness
-    const rebooted = disk.trustedBootId !== process.machine.bootId
-    this.state = rebooted || disk.failedOnce ? 'cold' : 'warm'
-    if (disk.failedOnce) disk.doubtAll()
-    else if (rebooted) disk.doubtStamps()
-    disk.hasLostPower = false
     const unclean = !disk.cleanlyClosed
+    const rebooted = disk.trustedBootId !== process.machine.bootId
+    if (rebooted && !unclean) tally.add('opened in no doubt after a reboot')
+    this.state = (rebooted && unclean) || disk.failedOnce ? 'cold' : 'warm'
+    if (disk.failedOnce) disk.doubtAll()
+    else if (this.state === 'cold') disk.doubtStamps()
+    disk.hasLostPower = false
     disk.cleanlyClosed = false
     for (const image of disk.images.values()) {
       const replayed = image.replayJournal()
@@ -147,6 +149,25 @@ export class SimBrick implements ReplicaStore {
 
   fsyncMs(): number {
     return this.process.random.between(FSYNC_MS_MIN, FSYNC_MS_MAX)
+  }
+
+  /**
+   * As the store stops: what had begun ends, everything is made durable, and that is said unless something is in doubt.
+   * What is active stays so: only owners know what others have. PROTOCOL rule 11.
+   */
+  async stop(): Promise<void> {
+    while (this.#waits.size > 0) await new Promise<void>(resolve => this.process.post(STOP_POLL_MS, resolve))
+    if (this.failure !== null) return
+    const volumes = [...this.#open.values()]
+    const isInDoubt = volumes.some(volume => volume.isQuestionable)
+    try {
+      for (const volume of volumes) await volume.clearSegments([])
+      await this.durably()
+    } catch {
+      return
+    }
+    this.disk.cleanlyClosed = !isInDoubt
+    this.tally.add(isInDoubt ? 'stopped in doubt' : 'stopped cleanly')
   }
 
   /** The process is killed: what it was writing is there in part. */

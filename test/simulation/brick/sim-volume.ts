@@ -160,6 +160,11 @@ export class SimVolume implements ReplicaVolume {
     return this.#inDoubt.has(Math.floor(block / BLOCKS_PER_SEGMENT))
   }
 
+  /** Another member may know better what is in some segment. */
+  get isQuestionable(): boolean {
+    return this.#suspect.size + this.#inDoubt.size > 0
+  }
+
   async trustSegments(segments: readonly number[]): Promise<void> {
     await this.#brick.durably()
     for (const segment of segments) {

@@ -28,6 +28,7 @@ const LOGIN_MS_MAX = 3_000
 const ABORT_CHANCE = 0.1
 const LOGIN_AGAIN_MS = 120
 const READER_THINKS_MS = 100
+const STAYS_CHANCE = 0.3
 
 /** A connection of a client to one run of a daemon. */
 interface Session {
@@ -81,6 +82,8 @@ export class SimClient {
   #readerThinksMs = READER_THINKS_MS
   #stopped = false
   #unknown: Unknown[] = []
+  /** It was asked to end this one. */
+  #leaving: Session | null = null
   /** Operations whose turn has come. */
   #idle: number
 
@@ -161,6 +164,20 @@ export class SimClient {
     this.#avoided = avoided
     if (this.#session !== null) this.#close(this.#session)
     this.#logIn()
+  }
+
+  /** It was asked to log out: it sends nothing more there, and goes elsewhere when everything is answered. Some do not. */
+  leave(peer: SimPeer): void {
+    if (this.#session?.peer !== peer || this.#random.chance(STAYS_CHANCE)) return
+    this.#leaving = this.#session
+    this.#leaveWhenIdle()
+  }
+
+  #leaveWhenIdle(): void {
+    const session = this.#session
+    if (session === null || session !== this.#leaving || session.inFlight.size > 0) return
+    this.#leaving = null
+    this.move(session.peer)
   }
 
   daemonGone(peer: SimPeer): void {
@@ -289,7 +306,7 @@ export class SimClient {
 
   #next(): void {
     const session = this.#session
-    if (session === null) {
+    if (session === null || session === this.#leaving) {
       this.#idle++
       return
     }
@@ -358,7 +375,10 @@ export class SimClient {
       this.#idle++
       this.#close(session)
       this.#world.loop.after(this.#random.between(1, LOGIN_AGAIN_MS), () => this.#logIn())
-    } else this.#later()
+    } else {
+      this.#later()
+      this.#leaveWhenIdle()
+    }
   }
 
   #accepted(operation: ClientOperation, block: BlockOperation): void {

@@ -39,12 +39,14 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
   readonly #parts: DaemonParts
   readonly #replication: Replication
   readonly #front: Front
+  readonly #lease: SimLease
   readonly #counts: Record<string, number> = {}
 
   constructor(parts: DaemonParts) {
     this.#parts = parts
     const { node, brick, etcd, process, world } = parts
     const lease = new SimLease(parts)
+    this.#lease = lease
     const say = (fields: object, message: string) => {
       if (world.trace.enabled) world.trace.say(process.name, `${message} ${brief(fields)}`)
     }
@@ -121,6 +123,12 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
 
   async release(name: string): Promise<void> {
     if (this.#replication.owned(name) !== null) await this.#replication.release(name)
+  }
+
+  /** In the order of the daemon's closers. */
+  async stop(): Promise<void> {
+    await this.#replication[Symbol.asyncDispose]()
+    await this.#lease.end()
   }
 
   // VolumeServer.

@@ -14,6 +14,7 @@ const MESSAGE_MS = 0.05
 export class SimLease implements LeaseSource {
   readonly #parts: DaemonParts
   #lease: bigint | null = null
+  #keeper: LeaseKeeper | null = null
 
   constructor(parts: DaemonParts) {
     this.#parts = parts
@@ -23,12 +24,18 @@ export class SimLease implements LeaseSource {
     return this.#lease
   }
 
+  /** As Membership ends: the others see at once that this peer is gone. */
+  async end(): Promise<void> {
+    this.#keeper?.[Symbol.dispose]()
+    if (this.#lease !== null) await this.#parts.etcd.revokeLease(this.#lease).catch(() => {})
+  }
+
   begin(): void {
     const { process, heartbeat, brick } = this.#parts
     const nowNs = () => BigInt(Math.round(process.bootMs() * NS_PER_MS))
     const mark = new ProgressMark(undefined, nowNs)
     new ProgressWatch(mark, () => brick.oldestIoMs, everyOf(process))
-    new LeaseKeeper({
+    this.#keeper = new LeaseKeeper({
       store: heartbeat.etcd,
       ttlSeconds: LEASE_TTL_SECONDS,
       isWell: () => mark.isFresh(),

@@ -48,6 +48,8 @@ export interface Daemon {
   clearSegments(volume: string, quietMs: number): Promise<void>
   /** Gives up what it owns, as before an upgrade. */
   release(volume: string): Promise<void>
+  /** What it does when it is asked to end, once its clients are gone. */
+  stop(): Promise<void>
   /** Under which epoch it owns a volume, and which ranges of it it may read now; null: it does not own it. */
   authority(volume: string): { readonly epoch: number; readonly ranges: readonly number[] } | null
   /** The size of a volume as this daemon serves it; null: it does not own it. */
@@ -56,6 +58,19 @@ export interface Daemon {
   readonly control: DaemonControl | null
   /** How often each thing happened that only the inside can count. */
   readonly counts: Readonly<Record<string, number>>
+}
+
+/** What clients are given to log out, and the other parts of a stop all together. Longer ones end by SIGKILL. */
+const LOGOUT_MS = 800
+const STOP_MS_MAX = 20_000
+
+export interface StopOptions {
+  /** Until it is started again, however it ended. */
+  readonly downMs: number
+  /** Its machine is switched off meanwhile. */
+  readonly reboots: boolean
+  /** Called when its process has ended by itself. */
+  readonly ended?: () => void
 }
 
 export type StartDaemon = (parts: DaemonParts) => Daemon
@@ -73,6 +88,7 @@ export class SimPeer {
   readonly #world: World
   readonly #start: StartDaemon
   #incarnation = 0
+  #isStopping = false
 
   constructor(world: World, number: number, isOfCluster: boolean, start: StartDaemon) {
     this.#world = world
@@ -95,7 +111,8 @@ export class SimPeer {
 
   /** Its process runs, and nothing is cut between it and the others. */
   get isReachable(): boolean {
-    if (!this.isRunning || this.process!.paused || this.parts!.etcd.trouble.cut) return false
+    if (!this.isRunning || this.#isStopping || this.process!.paused || this.parts!.etcd.trouble.cut)
+      return false
     const { network } = this.#world
     return this.#world.peers.every(
       other => !network.isBlocked(this.number, other.number) && !network.isBlocked(other.number, this.number),
@@ -108,6 +125,7 @@ export class SimPeer {
     const name = `p${this.number}.${++this.#incarnation}`
     const random = new Random(seed, name)
     const process = new SimProcess(name, this.machine, loop, random)
+    this.#isStopping = false
     this.disk.openCounter++
     const brick = new SimBrick(this.disk, process, tally, judge)
     const self: PeerIdentity = {
@@ -136,6 +154,48 @@ export class SimPeer {
     this.#world.trace.say(parts.process.name, silently ? 'vanished' : 'killed')
     parts.brick.killed()
     this.#mendWhatMayBeTorn()
+    this.#gone(parts, silently)
+  }
+
+  /** SIGTERM: clients log out or are cut off, what is owned is let go, links and brick are closed, in this order. */
+  stop({ downMs, reboots, ended = () => {} }: StopOptions): void {
+    const { parts } = this
+    if (parts === null || !parts.process.alive || this.#isStopping) return
+    const { loop, tally, trace } = this.#world
+    this.#isStopping = true
+    trace.say(parts.process.name, 'is asked to stop')
+    const again = () => void loop.after(downMs, () => (reboots ? this.powerOn() : this.start()))
+    void this.#stop(parts).then(() => {
+      if (this.parts !== parts) return
+      trace.say(parts.process.name, `stopped${this.disk.cleanlyClosed ? ' cleanly' : ''}`)
+      if (!this.disk.cleanlyClosed) this.#mendWhatMayBeTorn()
+      this.#gone(parts, false)
+      if (reboots) this.losePower()
+      again()
+      ended()
+    })
+    loop.after(STOP_MS_MAX, () => {
+      if (this.parts !== parts) return
+      tally.add('stop took too long')
+      this.kill()
+      again()
+    })
+  }
+
+  async #stop(parts: DaemonParts): Promise<void> {
+    const { clients } = this.#world
+    const { brick, node, process } = parts
+    const pause = (ms: number) => new Promise<void>(resolve => process.post(ms, resolve))
+    for (const client of clients) client.leave(this)
+    for (let ms = 0; ms < LOGOUT_MS && clients.some(client => client.isAt(this)); ms++) await pause(1)
+    for (const client of clients) client.daemonGone(this)
+    await pause(1)
+    await this.daemon?.stop()
+    node.close()
+    await brick.stop()
+  }
+
+  #gone(parts: DaemonParts, silently: boolean): void {
     parts.process.end()
     parts.etcd.detach()
     parts.heartbeat.etcd.detach()

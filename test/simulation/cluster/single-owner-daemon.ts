@@ -75,6 +75,8 @@ class SingleOwnerDaemon implements Daemon {
 
   async release(): Promise<void> {}
 
+  async stop(): Promise<void> {}
+
   async #open(name: string): Promise<OwnedVolume> {
     const { brick, world, process } = this.#parts
     const tested = world.volumes.find(volume => volume.name === name)!

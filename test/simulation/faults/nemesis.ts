@@ -13,6 +13,7 @@ import {
 import { LOOK_FAULT_KINDS, type LookFaultKind } from './aimed-looks.ts'
 import { LAYOUT_FAULT_KINDS, type LayoutFaultKind } from './aimed-moves.ts'
 import { FAULT_KINDS, FAULTS, type FaultKind } from './faults.ts'
+import { STOP_FAULT_KINDS, type StopFaultKind } from './stops.ts'
 
 /** Struck only in seeds that have it: all but one member of a volume lose their disks for good. */
 export const DISKS_LOST_KIND = 'mostDisksLost'
@@ -31,6 +32,7 @@ export type AnyFaultKind =
   | LayoutFaultKind
   | LookFaultKind
   | AbsenceFaultKind
+  | StopFaultKind
 export const ALL_FAULT_KINDS: readonly AnyFaultKind[] = [
   ...FAULT_KINDS,
   ...AIMED_FAULT_KINDS,
@@ -41,6 +43,7 @@ export const ALL_FAULT_KINDS: readonly AnyFaultKind[] = [
   ...LAYOUT_FAULT_KINDS,
   ...LOOK_FAULT_KINDS,
   ...ABSENCE_FAULT_KINDS,
+  ...STOP_FAULT_KINDS,
   ROLLBACK_KIND,
   DISKS_LOST_KIND,
 ]

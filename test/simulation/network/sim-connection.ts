@@ -64,6 +64,7 @@ export class SimConnection {
       if (network.loop.nowMs >= this.#cutAtMs) return
       network.tally.add('bytes arrived after their sender was gone')
     }
+    if (this.target.isClosed) return
     this.target.process.run(() => incoming.deliver(this.target))
   }
 
@@ -94,7 +95,7 @@ export class SimConnection {
         })
       })
     }
-    if (!this.#open) return
+    if (!this.#open || this.target.isClosed) return
     if (network.isBlocked(this.target.self.peerNumber, self.peerNumber) || this.#heldBack.length > 0) {
       this.#heldBack.push({ deliver })
     } else deliver()

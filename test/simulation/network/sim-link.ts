@@ -106,6 +106,15 @@ export class SimLink implements PeerLink {
     )
   }
 
+  /** Whoever has sent something by it hears that it is lost; there is no other connection. */
+  close(): void {
+    const current = this.#current
+    this.#current = null
+    this.#attempt++
+    for (const request of current?.end() ?? []) this.lose(request)
+    this.#changed()
+  }
+
   /** The process at this end is no more: what it had sent may arrive yet. */
   senderGone(): void {
     const current = this.#current
@@ -130,6 +139,7 @@ export class SimLink implements PeerLink {
   }
 
   #retry(delayMs: number): void {
+    if (this.node.isClosed) return
     const attempt = ++this.#attempt
     this.node.process.after(delayMs, () => {
       if (attempt === this.#attempt) this.#connect(attempt)
@@ -142,7 +152,7 @@ export class SimLink implements PeerLink {
       if (attempt === this.#attempt) this.#retry(this.#random.between(RETRY_MS_MIN, RETRY_MS_MAX))
     }
     const target = network.node(this.peerNumber)
-    if (target === undefined || !target.process.alive || this.#isCut || target.handler === null) {
+    if (target === undefined || !target.isServing || this.#isCut) {
       process.after(this.#random.between(1, CONNECT_TIMEOUT_MS), again)
       return
     }

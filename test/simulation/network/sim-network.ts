@@ -106,6 +106,7 @@ export class SimNode implements PeerNetwork {
   readonly process: SimProcess
   readonly network: SimNetwork
   handler: PeerRequestHandler | null = null
+  isClosed = false
   readonly #links = new Map<number, SimLink>()
 
   constructor(network: SimNetwork, process: SimProcess, self: PeerIdentity) {
@@ -128,6 +129,22 @@ export class SimNode implements PeerNetwork {
   serve(handler: PeerRequestHandler): void {
     if (this.handler !== null) throw new SimulationError('serve() is called once')
     this.handler = handler
+  }
+
+  /** Whoever connects is answered. */
+  get isServing(): boolean {
+    return this.process.alive && !this.isClosed && this.handler !== null
+  }
+
+  /** Its process ends every connection, and takes no other one. */
+  close(): void {
+    this.isClosed = true
+    for (const link of this.#links.values()) link.close()
+    for (const node of this.network.nodes()) {
+      for (const link of node.links()) {
+        if (link.peerNumber === this.self.peerNumber) link.otherEndGone(false)
+      }
+    }
   }
 
   links(): SimLink[] {
