@@ -44,6 +44,7 @@ export const KINDS_OF_A_RUN: readonly string[] = [
   'segment cleared',
   'look answered',
   'stopped cleanly',
+  'segments cleared at once',
 ]
 
 /** The same where clients come by gateways. */

@@ -28,6 +28,8 @@ const START_AGAIN_MS = 300
 export const RECREATE_AFTER_MS = 12_000
 const COPIED_BYTES_PER_SECOND = 32 * 2 ** 20
 const STATISTICS_EVERY_MS = 5_000
+/** Where segments are cleared as early as they may: a minute of quiet in the daemon. */
+const CLEAR_EVERY_MS = 200
 
 /** The production classes, put together as the daemon does it, over the simulator's network, brick, clock and etcd. */
 export function replicatedDaemon(parts: DaemonParts): Daemon {
@@ -75,6 +77,7 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
     lease.begin()
     if (this.control !== null) new SimRegistration(parts, lease).begin()
     if (world.trace.enabled) this.#tellStatistics()
+    if (world.shape.clearing) this.#clearSoon()
     void this.#start()
     void this.control?.begin()
   }
@@ -106,7 +109,7 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
   }
 
   async clearSegments(name: string, quietMs: number): Promise<void> {
-    await this.#front.ownedVolume(name)?.segments.clearQuiet(this.#parts.process.bootMs() - quietMs)
+    await this.#clear(name, quietMs)
   }
 
   authority(name: string): { epoch: number; ranges: number[] } | null {
@@ -173,6 +176,25 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
     }
   }
 
+  /** What is owned here, all the time. */
+  #clearSoon(): void {
+    const { process, world } = this.#parts
+    process.after(process.random.between(0, 2 * CLEAR_EVERY_MS), () => {
+      this.#clearSoon()
+      for (const { name } of world.volumes) {
+        this.#clear(name, 0).then(
+          cleared => this.#count('segments cleared at once', cleared),
+          () => this.#count('clearing at once refused'),
+        )
+      }
+    })
+  }
+
+  async #clear(name: string, quietMs: number): Promise<number> {
+    const volume = this.#front.ownedVolume(name)
+    return (await volume?.segments.clearQuiet(this.#parts.process.bootMs() - quietMs)) ?? 0
+  }
+
   #tellStatistics(): void {
     const { process, world } = this.#parts
     for (const owned of this.#replication.statistics().owned) {
@@ -194,8 +216,8 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
       this.#count('copy done: for balance')
   }
 
-  #count(kind: string): void {
-    this.#counts[kind] = (this.#counts[kind] ?? 0) + 1
+  #count(kind: string, count = 1): void {
+    this.#counts[kind] = (this.#counts[kind] ?? 0) + count
   }
 }
 
