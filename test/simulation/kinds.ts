@@ -1,7 +1,9 @@
+import { PATH_KINDS } from './clients/paths.ts'
 import { ROAMING_KINDS } from './clients/roaming.ts'
 import { ABSENCE_FAULT_KINDS } from './faults/absence.ts'
 import { LAST_MEMBER_FAULT_KINDS, LAST_OWNER_FAULT_KINDS } from './faults/aimed-last.ts'
 import { LAYOUT_FAULT_KINDS } from './faults/aimed-moves.ts'
+import { PATH_FAULT_KINDS } from './faults/aimed-paths.ts'
 import { ALL_FAULT_KINDS, DISKS_LOST_KIND, ROLLBACK_KIND } from './faults/nemesis.ts'
 import { STOP_FAULT_KINDS } from './faults/stops.ts'
 import { LAYOUT_KINDS } from './layout/operator.ts'
@@ -20,7 +22,7 @@ const FEW_SEEDS_KINDS: readonly string[] = [
 ]
 
 /** Only where clients come by gateways. */
-const NOT_WITHOUT_GATEWAYS: readonly string[] = LAST_OWNER_FAULT_KINDS
+const NOT_WITHOUT_GATEWAYS: readonly string[] = [...LAST_OWNER_FAULT_KINDS, ...PATH_FAULT_KINDS]
 
 /** What a run of some seeds must have seen: one that is missing was not tested. */
 export const KINDS_OF_A_RUN: readonly string[] = [
@@ -50,9 +52,11 @@ export const KINDS_OF_A_RUN: readonly string[] = [
 /** The same where clients come by gateways. */
 export const GATEWAY_KINDS: readonly string[] = [
   ...ROAMING_KINDS.map(kind => `fault ${kind}`),
+  ...PATH_KINDS.map(kind => `fault ${kind}`),
   'login at a gateway that is not the owner',
   'client connection closed by its gateway',
-  ...LAST_OWNER_FAULT_KINDS.map(kind => `fault ${kind}`),
+  ...NOT_WITHOUT_GATEWAYS.map(kind => `fault ${kind}`),
+  'operation refused writesLost',
   'operation refused inDoubt',
   'operation refused reservationConflict',
   'reservation reserve done',

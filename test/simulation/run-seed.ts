@@ -2,9 +2,11 @@ import type { ClientIdentity } from '../../src/volume/client-identity.ts'
 import { Atomicity, describeTorn } from './checker/atomicity.ts'
 import { AtomicWrites } from './clients/atomic-writes.ts'
 import { OperationMaker, OperationNumbers } from './clients/operation-maker.ts'
+import { Paths } from './clients/paths.ts'
 import { Registrant } from './clients/registrant.ts'
 import { Roaming } from './clients/roaming.ts'
 import { SimClient, type Workload } from './clients/sim-client.ts'
+import { SimHost } from './clients/sim-host.ts'
 import type { StartDaemon } from './cluster/sim-peer.ts'
 import { type Shape, shapeOf, World } from './cluster/world.ts'
 import { ABSENCE_FAULTS } from './faults/absence.ts'
@@ -13,6 +15,7 @@ import { COPY_FAULTS, SHRINK_FAULTS } from './faults/aimed-copies.ts'
 import { LAST_MEMBER_FAULTS, LAST_OWNER_FAULTS } from './faults/aimed-last.ts'
 import { LOOK_FAULTS } from './faults/aimed-looks.ts'
 import { LAYOUT_FAULTS } from './faults/aimed-moves.ts'
+import { PATH_FAULTS } from './faults/aimed-paths.ts'
 import { type AnyFaultKind, DISKS_LOST_KIND, Nemesis, ROLLBACK_KIND } from './faults/nemesis.ts'
 import { recoverVolume } from './faults/operator.ts'
 import { STOP_FAULTS } from './faults/stops.ts'
@@ -53,8 +56,12 @@ const MANY_NBD_CHANCE = 0.2
 const EMPTIED_CHANCE = 0.15
 const LOOKS_PER_SEED = 3
 const STOPS_PER_SEED = 3
+/** Of gateways that have nothing of the volume, where hosts have several sessions. */
+const LOST_PER_SEED = 3
 const EMPTIED_TRIES = 3
 const CLIENTS = 5
+/** Those that are sessions of one initiator, where one has several; both of the same volume. */
+const PATHS = [0, 4]
 
 /** Time for the world to come up before the first fault, and to come to rest after the last. */
 const LOOK_EVERY_MS = 211
@@ -144,6 +151,7 @@ class Run {
   readonly #random: Random
   readonly #operations: number
   readonly #roaming: Roaming
+  #paths: Paths | null = null
   readonly #operator: Operator
   readonly #strikes: Strike[] = []
   #taken = 0
@@ -179,6 +187,9 @@ class Run {
     }
     const looks = new Random(world.seed, 'looks faults')
     if (world.shape.looks) this.#plan(LOOKS_PER_SEED, looks, () => this.#nemesis.aimOneOf(LOOK_FAULTS, looks))
+    const paths = new Random(world.seed, 'paths faults')
+    if (world.shape.sessions)
+      this.#plan(LOST_PER_SEED, paths, () => this.#nemesis.aimOneOf(PATH_FAULTS, paths))
     const stops = new Random(world.seed, 'clean stops')
     if (world.shape.stops) this.#plan(STOPS_PER_SEED, stops, () => this.#nemesis.aimOneOf(STOP_FAULTS, stops))
     const emptied = new Random(world.seed, 'emptied disks')
@@ -225,16 +236,27 @@ class Run {
         ? new AtomicWrites(volume, new Random(world.seed, `atomics ${volume.index}`))
         : null,
     )
+    const host = new SimHost()
+    const { sessions } = world.shape
     for (let i = 0; i < CLIENTS; i++) {
       const volume = world.volumes[i % world.volumes.length]!
       const random = new Random(world.seed, `client ${i}`)
       const name = `c${i}`
       const looks = world.shape.looks ? new Random(world.seed, `looks of ${name}`) : null
       const maker = new OperationMaker(volume, random, numbers, atomics[volume.index]!, looks)
-      const identity = identityOf(name, i % 2 === 1 && (i === 1 || nbdClients > 1))
-      world.clients.push(new SimClient(world, name, identity, volume, maker, workload, random))
+      const isPath = sessions && PATHS.includes(i)
+      const identity = isPath
+        ? { ...identityOf(`c${PATHS[0]}`, false), isid: `00000000000${i}` }
+        : identityOf(name, i % 2 === 1 && (i === 1 || nbdClients > 1))
+      const of = isPath ? host : new SimHost()
+      world.clients.push(new SimClient(world, name, identity, volume, maker, workload, random, of))
     }
     if (world.shape.reservations) this.#letHostsFence()
+    if (sessions)
+      this.#paths = new Paths(
+        world,
+        PATHS.map(i => world.clients[i]!),
+      )
     if (world.shape.aborts) {
       for (const client of world.clients.filter(isInitiator))
         client.aborts = new Random(world.seed, `aborts of ${client.name}`)
@@ -249,7 +271,7 @@ class Run {
     const judge = world.reservations!
     for (const client of world.clients) {
       const hosts = world.clients.filter(other => other.volume === client.volume)
-      const keys = hosts.filter(isInitiator).map(other => keyOf(world, other))
+      const keys = [...new Set(hosts.filter(isInitiator).map(other => keyOf(world, other)))]
       if (!isInitiator(client)) continue
       const random = new Random(world.seed, `registrant ${client.name}`)
       client.registrant = new Registrant(world, client, random, judge, keyOf(world, client), keys)
@@ -297,6 +319,7 @@ class Run {
     if (this.#mendedAtMs === 0) {
       this.#mendedAtMs = loop.nowMs
       this.#roaming.end()
+      this.#paths?.end()
       this.#nemesis.calm()
       return
     }
@@ -346,8 +369,13 @@ function isInitiator({ identity }: SimClient): boolean {
   return identity.protocol === 'iscsi'
 }
 
-function keyOf({ clients }: World, client: SimClient): bigint {
-  return BigInt(clients.indexOf(client) + 1)
+/** Of the host: the same by all its sessions. */
+function keyOf({ clients }: World, { identity }: SimClient): bigint {
+  const isSame = (other: SimClient) =>
+    other.identity.protocol === 'iscsi' &&
+    identity.protocol === 'iscsi' &&
+    other.identity.initiatorName === identity.initiatorName
+  return BigInt(clients.findIndex(isSame) + 1)
 }
 
 function identityOf(name: string, isNbd: boolean): ClientIdentity {

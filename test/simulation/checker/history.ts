@@ -46,7 +46,7 @@ interface MutableCell {
   readonly reads: ClientOperation[]
 }
 
-interface Loss {
+export interface Loss {
   readonly volume: number
   readonly fromMs: number
   readonly atMs: number
@@ -90,9 +90,13 @@ export class History {
     this.#losses.push({ volume, fromMs, atMs })
   }
 
+  losses(volume: number): Loss[] {
+    return this.#losses.filter(loss => loss.volume === volume)
+  }
+
   /** When the volume's loss generation rose. */
   lossesMs(volume: number): number[] {
-    return this.#losses.filter(loss => loss.volume === volume).map(({ atMs }) => atMs)
+    return this.losses(volume).map(({ atMs }) => atMs)
   }
 
   /** Sectors of a volume that anything was ever written to. */

@@ -53,6 +53,8 @@ export class OperationMaker {
   readsOnly = false
   /** It may not change anything: its host is not registered. */
   isFenced = false
+  /** Another session of its host changes things. */
+  standsBy = false
   readonly #volume: TestedVolume
   readonly #random: Random
   readonly #numbers: OperationNumbers
@@ -78,7 +80,7 @@ export class OperationMaker {
   make(client: string, nowMs: number): { operation: ClientOperation; block: BlockOperation } {
     const random = this.#random
     const drawn = MIX[random.weighted(MIX.map(([, weight]) => weight))]![0]
-    const asDrawn = this.readsOnly || this.isFenced ? 'read' : drawn
+    const asDrawn = this.#mayDo(drawn) ? drawn : 'read'
     const id = this.#numbers.next()
     const place = this.#place(asDrawn)
     const instead = this.#atomics?.instead(asDrawn) ?? null
@@ -105,6 +107,12 @@ export class OperationMaker {
       found: [],
     }
     return { operation, block: this.#block(operation) }
+  }
+
+  /** A host flushes by any of its sessions. */
+  #mayDo(kind: ClientOperationKind): boolean {
+    if (this.readsOnly || this.isFenced) return false
+    return !this.standsBy || kind === 'flush'
   }
 
   #kind(drawn: ClientOperationKind, isInstead: boolean): ClientOperationKind {

@@ -17,6 +17,7 @@ import { Violation } from '../world/violation.ts'
 import { DaemonSide } from './daemon-side.ts'
 import type { OperationMaker } from './operation-maker.ts'
 import type { Registrant } from './registrant.ts'
+import { SimHost, type Unknown } from './sim-host.ts'
 
 const WIRE_MS_MIN = 0.05
 const WIRE_MS_MAX = 0.5
@@ -31,7 +32,7 @@ const READER_THINKS_MS = 100
 const STAYS_CHANCE = 0.3
 
 /** A connection of a client to one run of a daemon. */
-interface Session {
+export interface Session {
   readonly peer: SimPeer
   readonly process: SimProcess
   readonly daemon: Daemon
@@ -44,12 +45,6 @@ interface Session {
   lastToMs: number
   lastFromMs: number
   readonly inFlight: Set<ClientOperation>
-}
-
-/** Something that may have happened or not, and the connection that it went by. */
-interface Unknown {
-  readonly operation: ClientOperation
-  readonly session: Session
 }
 
 /** What all clients of a run still have to do. */
@@ -71,6 +66,7 @@ export class SimClient {
   /** Where hosts take single commands back. */
   aborts: Random | null = null
   readonly #world: World
+  readonly #host: SimHost
   readonly #random: Random
   readonly #maker: OperationMaker
   readonly #workload: Workload
@@ -81,7 +77,6 @@ export class SimClient {
   #avoided: SimPeer | null = null
   #readerThinksMs = READER_THINKS_MS
   #stopped = false
-  #unknown: Unknown[] = []
   /** It was asked to end this one. */
   #leaving: Session | null = null
   /** Operations whose turn has come. */
@@ -95,8 +90,10 @@ export class SimClient {
     maker: OperationMaker,
     workload: Workload,
     random: Random,
+    host = new SimHost(),
   ) {
     this.#world = world
+    this.#host = host
     this.name = name
     this.identity = identity
     this.volume = volume
@@ -125,6 +122,11 @@ export class SimClient {
   onlyReads(on: boolean, thinkMs = READER_THINKS_MS): void {
     this.#maker.readsOnly = on
     this.#readerThinksMs = thinkMs
+  }
+
+  /** Another session of its host changes things meanwhile. */
+  standsBy(on: boolean): void {
+    this.#maker.standsBy = on
   }
 
   /** While it is fenced it only reads. */
@@ -249,11 +251,13 @@ export class SimClient {
 
   #begun(session: Session): void {
     this.#session = session
+    this.#host.told(this.#world.loop.nowMs)
     this.#world.tally.add('login')
     this.#world.trace.say(this.name, `logged in at ${session.process.name}`)
     this.#avoided = null
     // An owner has just been found by a new one; a gateway has just ended the former session here.
-    this.#end(({ session: { process } }) => !this.#world.shape.gateways || process === session.process)
+    const isHere = (former: Session) => !this.#world.shape.gateways || former.process === session.process
+    this.#end(unknown => unknown.client === this && isHere(unknown.session))
     this.registrant?.loggedIn(session.nexus)
     const idle = this.#idle
     this.#idle = 0
@@ -262,10 +266,10 @@ export class SimClient {
 
   /** What is unknown can have no effect from now on. */
   #end(isOver: (unknown: Unknown) => boolean): void {
-    const over = this.#unknown.filter(isOver)
+    const over = this.#host.unknown.filter(isOver)
     const { nowMs } = this.#world.loop
     for (const { operation } of over) operation.closedMs = Math.min(operation.closedMs, nowMs)
-    this.#unknown = this.#unknown.filter(unknown => !over.includes(unknown))
+    this.#host.unknown = this.#host.unknown.filter(unknown => !over.includes(unknown))
   }
 
   /** In the daemon. */
@@ -293,9 +297,13 @@ export class SimClient {
   #neverAnswered(operation: ClientOperation, session: Session): void {
     operation.outcome = 'unknown'
     if (operation.value !== 0 || (operation.kind !== 'read' && operation.kind !== 'look'))
-      this.#unknown.push({ operation, session })
+      this.#isUnknown(operation, session)
     this.#idle++
     this.#world.tally.add('operation never answered')
+  }
+
+  #isUnknown(operation: ClientOperation, session: Session): void {
+    this.#host.unknown.push({ operation, client: this, session, sinceMs: this.#world.loop.nowMs })
   }
 
   #later(): void {
@@ -357,11 +365,11 @@ export class SimClient {
     if (status === BlockStatus.ok) {
       operation.outcome = 'ok'
       this.#accepted(operation, block)
-      // PROTOCOL rule 17: what came by other connections of this client ends before a change by this one begins.
-      if (isChange(operation.kind)) this.#end(unknown => unknown.session !== session)
+      if (isChange(operation.kind)) this.#end(unknown => isOverBefore(unknown, this, session, operation))
     } else {
       operation.outcome = isUntouched(operation, status) ? 'refused' : 'unknown'
-      if (operation.outcome === 'unknown') this.#unknown.push({ operation, session })
+      if (status === BlockStatus.writesLost) this.#host.told(loop.nowMs)
+      if (operation.outcome === 'unknown') this.#isUnknown(operation, session)
       if (status === BlockStatus.mediumError && operation.kind === 'read')
         judge.mediumError(operation, failedAtBytes)
     }
@@ -382,7 +390,8 @@ export class SimClient {
   }
 
   #accepted(operation: ClientOperation, block: BlockOperation): void {
-    const { judge, history } = this.#world
+    const { judge, history, tally } = this.#world
+    if (isChange(operation.kind)) this.#host.changed(operation)
     if (operation.kind === 'read') {
       const bad = history.found(operation, block.data)
       if (bad !== null) {
@@ -391,9 +400,17 @@ export class SimClient {
           `${this.name} #${operation.id} read in sector ${bad} of ${this.volume.name} what nobody wrote there`,
         )
       }
-    } else if (operation.kind === 'look') this.#world.tally.add('look answered')
-    else if (operation.kind === 'flush') judge.flushAcknowledged(operation)
-    else judge.writeAcknowledged(operation)
+    } else if (operation.kind === 'look') tally.add('look answered')
+    else if (operation.kind === 'flush') {
+      judge.flushAcknowledged(operation)
+      if (this.#hearsOfLosses) this.#host.flushed(operation, history.losses(this.volume.index))
+    } else judge.writeAcknowledged(operation)
+  }
+
+  /** By the answer to a flush: NBD by the end of its connection, and owners alone tell nobody here. */
+  get #hearsOfLosses(): boolean {
+    const { judge, shape } = this.#world
+    return shape.gateways && this.identity.protocol === 'iscsi' && judge.rolledBackAtMs === null
   }
 
   #toDaemon(session: Session, fn: () => void): void {
@@ -413,6 +430,20 @@ export class SimClient {
   #wireMs(): number {
     return this.#random.between(WIRE_MS_MIN, WIRE_MS_MAX)
   }
+}
+
+/**
+ * PROTOCOL rule 17: what came by another gateway ends before a change by this one begins, if the host had given it up by
+ * then. By the same gateway only a session of the same name ends the one before it.
+ */
+function isOverBefore(
+  unknown: Unknown,
+  client: SimClient,
+  session: Session,
+  { invokedMs }: ClientOperation,
+): boolean {
+  if (unknown.session === session || unknown.sinceMs > invokedMs) return false
+  return unknown.client === client || unknown.session.process !== session.process
 }
 
 /** Statuses that promise that nothing was touched. What has several steps promises less. */

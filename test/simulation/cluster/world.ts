@@ -84,9 +84,11 @@ export function shapeOf(seed: number, instead: Partial<Shape> = {}): Shape {
     absence: false,
   }
   const shape = { ...drawn, ...((instead.layout ?? drawn.layout) ? changingShape(seed) : {}), ...instead }
-  const reservations = shape.gateways && shape.reservations
+  const [reservations, sessions] = [shape.gateways && shape.reservations, shape.gateways && shape.sessions]
+  // Some daemons must be gateways and nothing else.
+  const beside = sessions && !shape.layout ? { peers: 5, homes: 3 } : {}
   // A backup of etcd brings back who was registered then.
-  return { ...shape, reservations, rollback: shape.rollback && !reservations }
+  return { ...shape, ...beside, reservations, sessions, rollback: shape.rollback && !reservations }
 }
 
 function switched(isOn: (name: Switch) => boolean): Switches {

@@ -12,6 +12,7 @@ import {
 } from './aimed-last.ts'
 import { LOOK_FAULT_KINDS, type LookFaultKind } from './aimed-looks.ts'
 import { LAYOUT_FAULT_KINDS, type LayoutFaultKind } from './aimed-moves.ts'
+import { PATH_FAULT_KINDS, type PathFaultKind } from './aimed-paths.ts'
 import { FAULT_KINDS, FAULTS, type FaultKind } from './faults.ts'
 import { STOP_FAULT_KINDS, type StopFaultKind } from './stops.ts'
 
@@ -33,6 +34,7 @@ export type AnyFaultKind =
   | LookFaultKind
   | AbsenceFaultKind
   | StopFaultKind
+  | PathFaultKind
 export const ALL_FAULT_KINDS: readonly AnyFaultKind[] = [
   ...FAULT_KINDS,
   ...AIMED_FAULT_KINDS,
@@ -44,6 +46,7 @@ export const ALL_FAULT_KINDS: readonly AnyFaultKind[] = [
   ...LOOK_FAULT_KINDS,
   ...ABSENCE_FAULT_KINDS,
   ...STOP_FAULT_KINDS,
+  ...PATH_FAULT_KINDS,
   ROLLBACK_KIND,
   DISKS_LOST_KIND,
 ]
