@@ -4,6 +4,7 @@ import { ABSENCE_FAULT_KINDS } from './faults/absence.ts'
 import { LAST_MEMBER_FAULT_KINDS, LAST_OWNER_FAULT_KINDS } from './faults/aimed-last.ts'
 import { LAYOUT_FAULT_KINDS } from './faults/aimed-moves.ts'
 import { PATH_FAULT_KINDS } from './faults/aimed-paths.ts'
+import { SANITIZE_FAULT_KINDS } from './faults/aimed-sanitizes.ts'
 import { ALL_FAULT_KINDS, DISKS_LOST_KIND, ROLLBACK_KIND } from './faults/nemesis.ts'
 import { STOP_FAULT_KINDS } from './faults/stops.ts'
 import { LAYOUT_KINDS } from './layout/operator.ts'
@@ -17,6 +18,7 @@ const FEW_SEEDS_KINDS: readonly string[] = [
   ...LAYOUT_FAULT_KINDS,
   ...ABSENCE_FAULT_KINDS,
   ...STOP_FAULT_KINDS,
+  ...SANITIZE_FAULT_KINDS,
   ROLLBACK_KIND,
   DISKS_LOST_KIND,
 ]
@@ -79,6 +81,9 @@ export const RARE_KINDS: readonly string[] = [
   'volume recovered by an operator',
   'redo record replayed',
   'stopped in doubt',
+  'sanitize ended',
+  'sanitize gone on with by another owner',
+  'operation refused sanitizing',
   'opened in no doubt after a reboot',
   'etcd applied after its deadline',
   'stamp page torn',

@@ -16,6 +16,7 @@ import { LAST_MEMBER_FAULTS, LAST_OWNER_FAULTS } from './faults/aimed-last.ts'
 import { LOOK_FAULTS } from './faults/aimed-looks.ts'
 import { LAYOUT_FAULTS } from './faults/aimed-moves.ts'
 import { PATH_FAULTS } from './faults/aimed-paths.ts'
+import { SANITIZE_FAULTS } from './faults/aimed-sanitizes.ts'
 import { type AnyFaultKind, DISKS_LOST_KIND, Nemesis, ROLLBACK_KIND } from './faults/nemesis.ts'
 import { recoverVolume } from './faults/operator.ts'
 import { STOP_FAULTS } from './faults/stops.ts'
@@ -56,6 +57,7 @@ const MANY_NBD_CHANCE = 0.2
 const EMPTIED_CHANCE = 0.15
 const LOOKS_PER_SEED = 3
 const STOPS_PER_SEED = 3
+const SANITIZES_PER_SEED = 3
 /** Of gateways that have nothing of the volume, where hosts have several sessions. */
 const LOST_PER_SEED = 3
 const EMPTIED_TRIES = 3
@@ -119,6 +121,7 @@ export function runSeed(options: SeedOptions): SeedResult {
       throw new Violation('I15', `the run never came to rest (${end})`)
     if (violation === null) {
       world.reservations?.closeWhatWasFenced()
+      world.sanitizes?.closeWhatWasErased()
       checkHistory(world)
     }
   } catch (error) {
@@ -190,6 +193,9 @@ class Run {
     const paths = new Random(world.seed, 'paths faults')
     if (world.shape.sessions)
       this.#plan(LOST_PER_SEED, paths, () => this.#nemesis.aimOneOf(PATH_FAULTS, paths))
+    const sanitizes = new Random(world.seed, 'sanitize faults')
+    if (world.shape.sanitizes)
+      this.#plan(SANITIZES_PER_SEED, sanitizes, () => this.#nemesis.aimOneOf(SANITIZE_FAULTS, sanitizes))
     const stops = new Random(world.seed, 'clean stops')
     if (world.shape.stops) this.#plan(STOPS_PER_SEED, stops, () => this.#nemesis.aimOneOf(STOP_FAULTS, stops))
     const emptied = new Random(world.seed, 'emptied disks')
@@ -227,6 +233,7 @@ class Run {
     const world = this.#world
     for (const peer of world.peers) peer.start()
     const numbers = new OperationNumbers()
+    if (world.sanitizes !== null) world.sanitizes.nextNumber = () => numbers.next()
     const workload: Workload = { take: () => this.#take(), thinkMs: this.#thinkMs() }
     // All of NBD is one writer: more of them take each other's streams away, again and again.
     const { gateways } = world.shape
@@ -338,6 +345,10 @@ class Run {
   #unsettled(): string | null {
     const world = this.#world
     if (world.shape.layout && this.#operator.isBusy) return 'a command of an operator has not succeeded'
+    const sanitizing = world.volumes.find(({ name }) =>
+      world.peers.some(({ daemon }) => daemon?.isSanitizing(name)),
+    )
+    if (sanitizing !== undefined) return `${sanitizing.name} is being sanitized`
     return world.judge.settled() ?? (world.shape.layout ? layoutAtRest(world) : null)
   }
 

@@ -1,8 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { BlockStatus } from '../../block/block-status.ts'
 import type { ClientIdentity } from '../client-identity.ts'
 import type { StateStorage } from '../state-storage.ts'
 import type { VolumeHandle } from '../volume.ts'
+import { realSanitizeClock, type SanitizeClock } from './sanitize-clock.ts'
 import { SanitizeRun } from './sanitize-run.ts'
 import { decodeSanitize, encodeSanitize, type SanitizeOrder, type SanitizeState } from './sanitize-state.ts'
 
@@ -15,6 +15,8 @@ export interface SanitizationOptions {
   readonly bytesPerSecond: number
   /** Between two tries of what was unavailable, or could not be stored: a second unless given. */
   readonly retryMs?: number
+  /** Node's unless given. */
+  readonly clock?: SanitizeClock
 }
 
 /** Of what a sanitize met that may pass: members that are away, metadata that do not answer. */
@@ -112,7 +114,8 @@ export class Sanitization {
   async #passes(handle: VolumeHandle): Promise<void> {
     while (this.#state !== null && !this.#state.hasFailed && !this.#isStopping) {
       const { order, passesDone } = this.#state
-      this.#run = new SanitizeRun(handle, order, passesDone, this.#options.bytesPerSecond)
+      const { bytesPerSecond, clock } = this.#options
+      this.#run = new SanitizeRun(handle, order, passesDone, bytesPerSecond, clock)
       let status = await this.#run.run()
       // Nobody else may use the volume until this has ended: it goes on by itself, from the piece that failed.
       while (mayPass(status) && !this.#isStopping) {
@@ -132,8 +135,8 @@ export class Sanitization {
   }
 
   #pause(): Promise<void> {
-    const { retryMs = RETRY_MS } = this.#options
-    return delay(retryMs, undefined, { signal: this.#stopping.signal }).catch(() => {})
+    const { retryMs = RETRY_MS, clock = realSanitizeClock } = this.#options
+    return clock.pause(retryMs, this.#stopping.signal)
   }
 
   /** As #become(), however long the storage fails, until this is stopped. */

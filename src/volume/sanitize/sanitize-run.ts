@@ -1,7 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { BlockKind, BlockOperation } from '../../block/block-operation.ts'
 import { BlockStatus } from '../../block/block-status.ts'
 import type { VolumeHandle } from '../volume.ts'
+import { realSanitizeClock, type SanitizeClock } from './sanitize-clock.ts'
 import { patternOfPass, type SanitizeOrder } from './sanitize-state.ts'
 
 /** Held in memory while an overwrite runs, and so how often it looks whether it is to stop. */
@@ -15,11 +15,19 @@ export class SanitizeRun {
   readonly #pieceBytes: number
   readonly #data: Buffer
   readonly #bytesPerSecond: number
+  readonly #clock: SanitizeClock
   readonly #stopping = new AbortController()
   #doneBytes = 0
 
-  constructor(handle: VolumeHandle, order: SanitizeOrder, pass: number, bytesPerSecond: number) {
+  constructor(
+    handle: VolumeHandle,
+    order: SanitizeOrder,
+    pass: number,
+    bytesPerSecond: number,
+    clock: SanitizeClock = realSanitizeClock,
+  ) {
     this.#handle = handle
+    this.#clock = clock
     const overwrites = order.method === 'overwrite'
     this.#kind = overwrites ? BlockKind.write : BlockKind.trim
     this.#pieceBytes = overwrites ? OVERWRITE_PIECE_BYTES : ERASE_PIECE_BYTES
@@ -38,7 +46,7 @@ export class SanitizeRun {
 
   /** Answers aborted when it was stopped, else how it ended; called again it goes on with what was not done. */
   async run(): Promise<BlockStatus> {
-    const startedAtMs = performance.now()
+    const startedAtMs = this.#clock.nowMs()
     const doneBefore = this.#doneBytes
     // The size may grow meanwhile.
     while (this.#doneBytes < this.#handle.sizeBytes) {
@@ -54,8 +62,8 @@ export class SanitizeRun {
 
   async #keepPace(startedAtMs: number, sinceBytes: number): Promise<void> {
     const dueAtMs = startedAtMs + (sinceBytes / this.#bytesPerSecond) * 1000
-    const waitMs = dueAtMs - performance.now()
-    if (waitMs > 0) await delay(waitMs, undefined, { signal: this.#stopping.signal }).catch(() => {})
+    const waitMs = dueAtMs - this.#clock.nowMs()
+    if (waitMs > 0) await this.#clock.pause(waitMs, this.#stopping.signal)
   }
 
   #perform(kind: BlockKind, offsetBytes: number, lengthBytes: number): Promise<BlockStatus> {

@@ -20,6 +20,7 @@ import {
   entryOf,
   REGION_BYTES,
   REGIONS_PER_SEGMENT,
+  SEGMENT_BYTES,
   STAMP_UNKNOWN,
   type VolumeImage,
   ZERO_BLOCK,
@@ -381,7 +382,10 @@ export class SimVolume implements ReplicaVolume {
 
   #clear(offsetBytes: number, lengthBytes: number, entry: number): void {
     this.#touch(offsetBytes, lengthBytes)
+    // Erasing a whole volume must not take as long as writing it.
+    const isVast = lengthBytes > SEGMENT_BYTES && entry === Entry.absent
     forBlocks(offsetBytes, lengthBytes, block => {
+      if (isVast && !this.image.wasTouched(block)) return
       this.image.setData(block, ZERO_BLOCK)
       this.image.setEntry(block, entry)
       this.#brick.witness.applied(this.#brick, this.uuid, block, ZERO_BLOCK)

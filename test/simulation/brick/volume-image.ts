@@ -206,6 +206,11 @@ export class VolumeImage {
     return entryOf(data) === entry ? data : null
   }
 
+  /** Else it is absent and always was. */
+  wasTouched(block: number): boolean {
+    return this.#pages.has(block) || this.entry(block) !== Entry.absent
+  }
+
   presentBlocks(): number[] {
     return [...this.#pages.keys()].filter(block => this.entry(block) >= Entry.firstPresent)
   }

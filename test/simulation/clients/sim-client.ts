@@ -30,6 +30,8 @@ const ABORT_CHANCE = 0.1
 const LOGIN_AGAIN_MS = 120
 const READER_THINKS_MS = 100
 const STAYS_CHANCE = 0.3
+/** It asks again this often whether a volume can be used that is being sanitized. */
+const SANITIZING_THINK_MS = 500
 
 /** A connection of a client to one run of a daemon. */
 export interface Session {
@@ -375,6 +377,7 @@ export class SimClient {
     }
     this.#maker.ended(operation)
     this.#world.reservations?.answered(operation, status)
+    this.#world.sanitizes?.answered(operation, status)
     this.registrant?.answered(status)
     this.#world.tally.add(
       status === BlockStatus.ok ? 'operation done' : `operation refused ${nameOf(status)}`,
@@ -384,7 +387,9 @@ export class SimClient {
       this.#close(session)
       this.#world.loop.after(this.#random.between(1, LOGIN_AGAIN_MS), () => this.#logIn())
     } else {
-      this.#later()
+      if (status === BlockStatus.sanitizing)
+        loop.after(this.#random.between(0, 2) * SANITIZING_THINK_MS, () => this.#next())
+      else this.#later()
       this.#leaveWhenIdle()
     }
   }
@@ -450,6 +455,7 @@ function isOverBefore(
 function isUntouched(operation: ClientOperation, status: BlockStatus): boolean {
   if (!isChange(operation.kind)) return true
   if (status === BlockStatus.aborted || status === BlockStatus.miscompare) return true
+  if (status === BlockStatus.sanitizing) return true
   if (status === BlockStatus.outOfRange || status === BlockStatus.reservationConflict) return true
   return status === BlockStatus.noSpace && (operation.kind === 'write' || operation.kind === 'writeAtomic')
 }

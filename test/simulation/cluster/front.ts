@@ -6,6 +6,7 @@ import type {
   ReservationAction,
   ReservationRefusal,
 } from '../../../src/volume/reservations/step-reservations.ts'
+import type { SanitizeOrder } from '../../../src/volume/sanitize/sanitize-state.ts'
 import type { VolumeHandle } from '../../../src/volume/volume.ts'
 import type { ClientConnection } from './sim-peer.ts'
 
@@ -20,6 +21,8 @@ export interface Front extends VolumeServer {
     client: ClientIdentity,
     action: ReservationAction,
   ): Promise<'done' | ReservationRefusal>
+  /** SANITIZE: false while one runs already. Rejects when whether it was begun is unknown. */
+  sanitize(volume: string, order: SanitizeOrder): Promise<boolean>
   /** What the catalogue says of a volume now. */
   follow(name: string, head: VolumeHead): void
   /** Null: it is not served here. */

@@ -9,10 +9,11 @@ import type {
   ReservationAction,
   ReservationRefusal,
 } from '../../../src/volume/reservations/step-reservations.ts'
+import type { SanitizeOrder } from '../../../src/volume/sanitize/sanitize-state.ts'
 import type { VolumeHandle } from '../../../src/volume/volume.ts'
 import type { Front } from './front.ts'
 import type { ClientConnection, DaemonParts } from './sim-peer.ts'
-import { plainVolumeState, reservedVolumeState } from './volume-state.ts'
+import { type StoredMetadata, storedVolumeState } from './volume-state.ts'
 
 interface Session {
   readonly volume: string
@@ -29,15 +30,15 @@ export class GatewayFront implements Front {
   /** By volume and client. */
   readonly #sessions = new Map<string, Session>()
 
-  constructor(parts: DaemonParts, log: ReplicationLog) {
+  constructor(stored: StoredMetadata, log: ReplicationLog) {
+    const { parts } = stored
     this.#parts = parts
     this.#gateway = new Gateway({
       network: parts.node,
       timers: parts.process,
       log,
       connections: { drop: (volume, client) => this.#drop(volume, client) },
-      openState: async owned =>
-        parts.world.shape.reservations ? reservedVolumeState(parts.etcd, owned) : plainVolumeState(),
+      openState: owned => storedVolumeState(stored, owned),
       otherGateways: () => parts.world.peers.filter(peer => peer !== parts.peer).map(peer => peer.number),
       rightsVersion: () => 0,
     })
@@ -79,6 +80,10 @@ export class GatewayFront implements Front {
     action: ReservationAction,
   ): Promise<'done' | ReservationRefusal> {
     return this.#volumes.get(name)!.reservations.change(client, action)
+  }
+
+  sanitize(name: string, order: SanitizeOrder): Promise<boolean> {
+    return this.#volumes.get(name)!.sanitization.start(order)
   }
 
   follow(name: string, head: VolumeHead): void {

@@ -2,9 +2,10 @@ import { HoldfastError } from '../../../src/errors/holdfast-error.ts'
 import type { OwnedHere, Replication } from '../../../src/replication/replication.ts'
 import type { ClientIdentity } from '../../../src/volume/client-identity.ts'
 import { OwnedVolume } from '../../../src/volume/owned-volume.ts'
+import type { SanitizeOrder } from '../../../src/volume/sanitize/sanitize-state.ts'
 import type { VolumeHandle } from '../../../src/volume/volume.ts'
 import type { Front } from './front.ts'
-import { plainVolumeState } from './volume-state.ts'
+import { plainVolumeState, type StoredMetadata, storedVolumeState } from './volume-state.ts'
 
 interface Served {
   readonly owned: OwnedHere
@@ -15,7 +16,12 @@ interface Served {
 /** Clients come to the owner of their volume and to nobody else: less happens, so that a seed is soon through. */
 export class OwnerFront implements Front {
   readonly #served = new Map<string, Served>()
+  readonly #stored: StoredMetadata
   #replication: Replication | null = null
+
+  constructor(stored: StoredMetadata) {
+    this.#stored = stored
+  }
 
   join(replication: Replication): Replication['handler'] {
     this.#replication = replication
@@ -41,13 +47,22 @@ export class OwnerFront implements Front {
     return Promise.reject(new HoldfastError('ERR_BLOCK_UNAVAILABLE'))
   }
 
+  sanitize(name: string, order: SanitizeOrder): Promise<boolean> {
+    const served = this.#served.get(name)
+    if (served === undefined) return Promise.reject(new HoldfastError('ERR_BLOCK_UNAVAILABLE'))
+    return served.volume.sanitization.start(order)
+  }
+
   ownedVolume(name: string): OwnedVolume | null {
     return this.#served.get(name)?.volume ?? null
   }
 
   async begin(owned: OwnedHere): Promise<void> {
     const description = { ...owned.head, sizeBytes: owned.sizeBytes, name: owned.name, naa: Buffer.alloc(16) }
-    const volume = new OwnedVolume(description, owned.extents, plainVolumeState(), owned.queue)
+    const { sanitizes } = this.#stored.parts.world.shape
+    const state = sanitizes ? await storedVolumeState(this.#stored, owned) : plainVolumeState()
+    const volume = new OwnedVolume(description, owned.extents, state, owned.queue)
+    state.sanitization.resume(client => volume.open(client))
     this.#served.set(owned.name, { owned, volume, handles: new Map() })
   }
 

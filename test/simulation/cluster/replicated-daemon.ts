@@ -1,3 +1,4 @@
+import { BlockStatus } from '../../../src/block/block-status.ts'
 import { rangesOf } from '../../../src/control/layout.ts'
 import { GroupedStore } from '../../../src/metadata/grouped-store.ts'
 import { openReplication } from '../../../src/replication/open-replication.ts'
@@ -14,8 +15,9 @@ import type {
   ReservationAction,
   ReservationRefusal,
 } from '../../../src/volume/reservations/step-reservations.ts'
+import type { SanitizeOrder } from '../../../src/volume/sanitize/sanitize-state.ts'
 import type { VolumeHandle } from '../../../src/volume/volume.ts'
-import { DaemonControl } from '../layout/daemon-control.ts'
+import { DaemonControl, settledStore } from '../layout/daemon-control.ts'
 import { SimRegistration } from '../layout/sim-registration.ts'
 import type { Front } from './front.ts'
 import { GatewayFront } from './gateway-front.ts'
@@ -53,7 +55,8 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
       if (world.trace.enabled) world.trace.say(process.name, `${message} ${brief(fields)}`)
     }
     const log = { info: say, warn: say, error: say }
-    this.#front = world.shape.gateways ? new GatewayFront(parts, log) : new OwnerFront()
+    const stored = { parts, metadata: world.shape.sanitizes ? settledStore(parts) : etcd }
+    this.#front = world.shape.gateways ? new GatewayFront(stored, log) : new OwnerFront(stored)
     this.control = world.shape.layout ? this.#openControl(log) : null
     this.#replication = openReplication({
       network: node,
@@ -106,6 +109,15 @@ class ReplicatedDaemon implements Daemon, VolumeServer {
     action: ReservationAction,
   ): Promise<'done' | ReservationRefusal> {
     return this.#front.reserve(name, client, action)
+  }
+
+  sanitize(name: string, order: SanitizeOrder): Promise<boolean> {
+    return this.#front.sanitize(name, order)
+  }
+
+  isSanitizing(name: string): boolean {
+    const volume = this.#front.ownedVolume(name)
+    return volume !== null && volume.sanitization.refusal !== BlockStatus.ok
   }
 
   async clearSegments(name: string, quietMs: number): Promise<void> {

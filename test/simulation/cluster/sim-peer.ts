@@ -4,6 +4,7 @@ import type {
   ReservationAction,
   ReservationRefusal,
 } from '../../../src/volume/reservations/step-reservations.ts'
+import type { SanitizeOrder } from '../../../src/volume/sanitize/sanitize-state.ts'
 import type { VolumeHandle } from '../../../src/volume/volume.ts'
 import { SimBrick } from '../brick/sim-brick.ts'
 import { healthy, SimDisk } from '../brick/sim-disk.ts'
@@ -44,6 +45,10 @@ export interface Daemon {
     client: ClientIdentity,
     action: ReservationAction,
   ): Promise<'done' | ReservationRefusal>
+  /** SANITIZE: false while one runs already. Rejects when whether it was begun is unknown. */
+  sanitize(volume: string, order: SanitizeOrder): Promise<boolean>
+  /** It owns the volume and refuses everybody meanwhile. */
+  isSanitizing(volume: string): boolean
   /** Orders segments without a write for so long to be cleared, where this daemon may. */
   clearSegments(volume: string, quietMs: number): Promise<void>
   /** Gives up what it owns, as before an upgrade. */

@@ -60,6 +60,14 @@ class SingleOwnerDaemon implements Daemon {
     return Promise.reject(new HoldfastError('ERR_BLOCK_UNAVAILABLE'))
   }
 
+  async sanitize(): Promise<boolean> {
+    return false
+  }
+
+  isSanitizing(): boolean {
+    return false
+  }
+
   async clearSegments(name: string, quietMs: number): Promise<void> {
     const volume = await this.#volumes.get(name)
     await volume?.segments.clearQuiet(this.#parts.process.bootMs() - quietMs)

@@ -12,6 +12,7 @@ import { BLOCK_BYTES, BLOCKS_PER_REGION, BLOCKS_PER_SEGMENT, VolumeImage } from 
 import { History } from '../checker/history.ts'
 import { Judge, type JudgedPeer, type TestedVolume } from '../checker/judge.ts'
 import { ReservationJudge } from '../checker/reservation-judge.ts'
+import { SanitizeJudge } from '../checker/sanitize-judge.ts'
 import type { SimClient } from '../clients/sim-client.ts'
 import { SimEtcd } from '../etcd/sim-etcd.ts'
 import { SimNetwork } from '../network/sim-network.ts'
@@ -87,8 +88,12 @@ export function shapeOf(seed: number, instead: Partial<Shape> = {}): Shape {
   const [reservations, sessions] = [shape.gateways && shape.reservations, shape.gateways && shape.sessions]
   // Some daemons must be gateways and nothing else.
   const beside = sessions && !shape.layout ? { peers: 5, homes: 3 } : {}
-  // A backup of etcd brings back who was registered then.
-  return { ...shape, ...beside, reservations, sessions, rollback: shape.rollback && !reservations }
+  // Its blocks are all erased, which is much work for a large one.
+  const sanitizes = shape.sanitizes && !shape.layout
+  const small = sanitizes ? { sizeBytes: 64 * MIB } : {}
+  // A backup of etcd brings back who was registered then, and what was sanitized.
+  const rollback = shape.rollback && !reservations && !sanitizes
+  return { ...shape, ...beside, ...small, reservations, sessions, sanitizes, rollback }
 }
 
 function switched(isOn: (name: Switch) => boolean): Switches {
@@ -117,6 +122,8 @@ export class World {
   readonly clusterId: string
   readonly history = new History()
   readonly judge: Judge
+  /** Null where nobody sanitizes. */
+  readonly sanitizes: SanitizeJudge | null
   /** Null where nobody reserves anything. */
   readonly reservations: ReservationJudge | null
   readonly peers: SimPeer[] = []
@@ -150,6 +157,7 @@ export class World {
     }
     this.judge = new Judge(judged, this.history)
     this.reservations = shape.reservations ? new ReservationJudge(this.loop, this.history) : null
+    this.sanitizes = shape.sanitizes ? new SanitizeJudge(this.loop, this.history, this.tally) : null
     for (let number = 1; number <= shape.peers; number++)
       this.#add(new SimPeer(this, number, number <= this.#founders, start))
     this.#writeMetadata()

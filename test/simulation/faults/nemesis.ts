@@ -13,6 +13,7 @@ import {
 import { LOOK_FAULT_KINDS, type LookFaultKind } from './aimed-looks.ts'
 import { LAYOUT_FAULT_KINDS, type LayoutFaultKind } from './aimed-moves.ts'
 import { PATH_FAULT_KINDS, type PathFaultKind } from './aimed-paths.ts'
+import { SANITIZE_FAULT_KINDS, type SanitizeFaultKind } from './aimed-sanitizes.ts'
 import { FAULT_KINDS, FAULTS, type FaultKind } from './faults.ts'
 import { STOP_FAULT_KINDS, type StopFaultKind } from './stops.ts'
 
@@ -34,6 +35,7 @@ export type AnyFaultKind =
   | LookFaultKind
   | AbsenceFaultKind
   | StopFaultKind
+  | SanitizeFaultKind
   | PathFaultKind
 export const ALL_FAULT_KINDS: readonly AnyFaultKind[] = [
   ...FAULT_KINDS,
@@ -46,6 +48,7 @@ export const ALL_FAULT_KINDS: readonly AnyFaultKind[] = [
   ...LOOK_FAULT_KINDS,
   ...ABSENCE_FAULT_KINDS,
   ...STOP_FAULT_KINDS,
+  ...SANITIZE_FAULT_KINDS,
   ...PATH_FAULT_KINDS,
   ROLLBACK_KIND,
   DISKS_LOST_KIND,

@@ -35,6 +35,17 @@ export interface DaemonControlOptions {
   readonly follow: (name: string, head: VolumeHead) => void
 }
 
+/** What was not answered is settled in it, as in the daemon. */
+export function settledStore({ etcd, process, peer }: DaemonParts): SettledStore {
+  return new SettledStore({
+    store: etcd,
+    attemptKey: keys.attempt(peer.peerId),
+    processId: process.name,
+    nowMs: () => process.bootMs(),
+    sleep: ms => new Promise(resolve => process.after(ms, resolve)),
+  })
+}
+
 /** What a daemon has of control, the production classes: what operators ask for, and what owners are to copy. */
 export class DaemonControl implements CopyPlanner {
   readonly #options: DaemonControlOptions
@@ -44,14 +55,7 @@ export class DaemonControl implements CopyPlanner {
 
   constructor(options: DaemonControlOptions) {
     this.#options = options
-    const { etcd, process, peer } = options.parts
-    this.#store = new SettledStore({
-      store: etcd,
-      attemptKey: keys.attempt(peer.peerId),
-      processId: process.name,
-      nowMs: () => process.bootMs(),
-      sleep: ms => new Promise(resolve => process.after(ms, resolve)),
-    })
+    this.#store = settledStore(options.parts)
   }
 
   /** An operator's commands are answered. */
