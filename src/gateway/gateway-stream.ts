@@ -35,9 +35,16 @@ export class GatewayStream {
     this.client = client
   }
 
-  /** Lost writes would concern its clients. PROTOCOL rule 16. */
+  /** Lost writes would concern its clients. What an initiator writes by other gateways nobody knows here. PROTOCOL rule 16. */
   get hasUnflushed(): boolean {
-    return this.writes > this.flushedWrites
+    const writesElsewhere = this.number === 0 && this.client.protocol === 'iscsi'
+    return writesElsewhere || this.writes > this.flushedWrites
+  }
+
+  /** From now on its clients write by this gateway alone; what they wrote by another may not be flushed. */
+  registered(number: number, epoch: number): void {
+    this.numbered(number, epoch)
+    this.writes++
   }
 
   numbered(number: number, epoch: number): void {

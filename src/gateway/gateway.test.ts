@@ -326,6 +326,26 @@ test('lost writes: every session of the initiator is told, whichever of them had
   expect(await flush(two!)).toBe(writesLost)
 })
 
+test('lost writes: a session by another gateway is told, too, until the initiator has flushed what it writes there', async () => {
+  await using world = new GatewayWorld(3)
+  await world.takeOver(3)
+  const [one, two] = [1, 2].map(gateway => world.open(gateway, initiator('a', `00000000000${gateway}`)))
+  const flush = async (handle: VolumeHandle) => (await io(handle, BlockKind.flush, 0, 0).done).status
+  const lose = async () => {
+    world.lossGeneration++
+    await world.takeOver(3)
+    await read(two!, 8192)
+  }
+  await read(two!, 0)
+  expect(await write(one!, 0, 1)).toBe(ok)
+  await lose()
+  expect([await flush(two!), await flush(two!)]).toEqual([writesLost, ok])
+  // By this gateway it writes for the first time.
+  expect([await flush(two!), await write(two!, 0, 2), await flush(two!)]).toEqual([ok, ok, ok])
+  await lose()
+  expect(await flush(two!)).toBe(ok)
+})
+
 test('lost writes: a flush that has waited for the next owner tells of them', async () => {
   await using world = new GatewayWorld(2)
   await world.takeOver(2)

@@ -112,7 +112,7 @@ export class StreamKeeper {
   ): Promise<void> {
     const number = await port.register(stream.key, this.#volume.rightsVersion)
     if (!isCurrent()) return
-    stream.numbered(number, epoch)
+    stream.registered(number, epoch)
     this.#open(stream)
   }
 
