@@ -154,7 +154,6 @@ class Run {
   readonly #random: Random
   readonly #operations: number
   readonly #roaming: Roaming
-  #paths: Paths | null = null
   readonly #operator: Operator
   readonly #strikes: Strike[] = []
   #taken = 0
@@ -259,11 +258,10 @@ class Run {
       world.clients.push(new SimClient(world, name, identity, volume, maker, workload, random, of))
     }
     if (world.shape.reservations) this.#letHostsFence()
-    if (sessions)
-      this.#paths = new Paths(
-        world,
-        PATHS.map(i => world.clients[i]!),
-      )
+    if (sessions) {
+      const paths = PATHS.map(i => world.clients[i]!)
+      world.paths = new Paths(world, paths)
+    }
     if (world.shape.aborts) {
       for (const client of world.clients.filter(isInitiator))
         client.aborts = new Random(world.seed, `aborts of ${client.name}`)
@@ -326,7 +324,7 @@ class Run {
     if (this.#mendedAtMs === 0) {
       this.#mendedAtMs = loop.nowMs
       this.#roaming.end()
-      this.#paths?.end()
+      this.#world.paths?.end()
       this.#nemesis.calm()
       return
     }

@@ -20,6 +20,7 @@ export class Paths {
   readonly #sessions: readonly SimClient[]
   #active: SimClient
   #isOver = false
+  #restsUntilMs = 0
 
   constructor(world: World, sessions: readonly SimClient[]) {
     this.#world = world
@@ -28,6 +29,12 @@ export class Paths {
     this.#active = sessions[0]!
     this.#use(this.#active)
     this.#switchLater()
+  }
+
+  /** For so long its sessions stay where they are, one by each of these daemons. */
+  rest(ms: number, at: readonly SimPeer[]): void {
+    this.#restsUntilMs = this.#world.loop.nowMs + ms
+    for (const [i, session] of this.#sessions.entries()) session.goTo(at[i % at.length]!)
   }
 
   /** Everything is mended: the path that is used stays. */
@@ -43,7 +50,7 @@ export class Paths {
   #switchLater(): void {
     this.#world.loop.after(this.#random.between(...SWITCHED_EVERY_MS), () => {
       if (this.#isOver) return
-      this.#switch()
+      if (this.#world.loop.nowMs >= this.#restsUntilMs) this.#switch()
       this.#switchLater()
     })
   }

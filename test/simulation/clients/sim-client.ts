@@ -30,6 +30,7 @@ const ABORT_CHANCE = 0.1
 const LOGIN_AGAIN_MS = 120
 const READER_THINKS_MS = 100
 const STAYS_CHANCE = 0.3
+const WANTED_MS = 2_000
 /** It asks again this often whether a volume can be used that is being sanitized. */
 const SANITIZING_THINK_MS = 500
 
@@ -73,10 +74,11 @@ export class SimClient {
   readonly #maker: OperationMaker
   readonly #workload: Workload
   readonly #depth: number
-  readonly #patienceMs: number
+  #patienceMs: number
   #session: Session | null = null
   #loggingIn = false
   #avoided: SimPeer | null = null
+  #wanted: SimPeer | null = null
   #readerThinksMs = READER_THINKS_MS
   #stopped = false
   /** It was asked to end this one. */
@@ -170,6 +172,16 @@ export class SimClient {
     this.#logIn()
   }
 
+  /** Its next login is there, if that daemon takes it soon; from now on it waits for answers for long. */
+  goTo(peer: SimPeer): void {
+    this.#wanted = peer
+    this.#patienceMs = PATIENT_MS
+    this.#world.loop.after(WANTED_MS, () => {
+      this.#wanted = null
+    })
+    this.move()
+  }
+
   /** It was asked to log out: it sends nothing more there, and goes elsewhere when everything is answered. Some do not. */
   leave(peer: SimPeer): void {
     if (this.#session?.peer !== peer || this.#random.chance(STAYS_CHANCE)) return
@@ -181,7 +193,7 @@ export class SimClient {
     const session = this.#session
     if (session === null || session !== this.#leaving || session.inFlight.size > 0) return
     this.#leaving = null
-    this.move(session.peer)
+    this.move()
   }
 
   daemonGone(peer: SimPeer): void {
@@ -202,10 +214,10 @@ export class SimClient {
       this.#loggingIn = false
       loop.after(this.#random.between(0.2, 1.5) * LOGIN_AGAIN_MS, () => this.#logIn())
     }
-    const peer = this.#random.pick(this.#world.peers.filter(one => one !== this.#avoided))
+    const peer = this.#wanted ?? this.#random.pick(this.#world.peers.filter(one => one !== this.#avoided))
     if (peer === this.avoids) return again()
     const { parts, daemon } = peer
-    if (parts === null || daemon === null) return again()
+    if (parts === null || daemon === null || peer.isStopping) return again()
     const { process } = parts
     const identity = throughPeer(this.identity, peer)
     const session: Session = {

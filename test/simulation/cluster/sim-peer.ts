@@ -93,7 +93,8 @@ export class SimPeer {
   readonly #world: World
   readonly #start: StartDaemon
   #incarnation = 0
-  #isStopping = false
+  /** Nobody logs in there any more. */
+  isStopping = false
 
   constructor(world: World, number: number, isOfCluster: boolean, start: StartDaemon) {
     this.#world = world
@@ -116,7 +117,7 @@ export class SimPeer {
 
   /** Its process runs, and nothing is cut between it and the others. */
   get isReachable(): boolean {
-    if (!this.isRunning || this.#isStopping || this.process!.paused || this.parts!.etcd.trouble.cut)
+    if (!this.isRunning || this.isStopping || this.process!.paused || this.parts!.etcd.trouble.cut)
       return false
     const { network } = this.#world
     return this.#world.peers.every(
@@ -130,7 +131,7 @@ export class SimPeer {
     const name = `p${this.number}.${++this.#incarnation}`
     const random = new Random(seed, name)
     const process = new SimProcess(name, this.machine, loop, random)
-    this.#isStopping = false
+    this.isStopping = false
     this.disk.openCounter++
     const brick = new SimBrick(this.disk, process, tally, judge)
     const self: PeerIdentity = {
@@ -165,9 +166,9 @@ export class SimPeer {
   /** SIGTERM: clients log out or are cut off, what is owned is let go, links and brick are closed, in this order. */
   stop({ downMs, reboots, ended = () => {} }: StopOptions): void {
     const { parts } = this
-    if (parts === null || !parts.process.alive || this.#isStopping) return
+    if (parts === null || !parts.process.alive || this.isStopping) return
     const { loop, tally, trace } = this.#world
-    this.#isStopping = true
+    this.isStopping = true
     trace.say(parts.process.name, 'is asked to stop')
     const again = () => void loop.after(downMs, () => (reboots ? this.powerOn() : this.start()))
     void this.#stop(parts).then(() => {

@@ -13,6 +13,7 @@ import { History } from '../checker/history.ts'
 import { Judge, type JudgedPeer, type TestedVolume } from '../checker/judge.ts'
 import { ReservationJudge } from '../checker/reservation-judge.ts'
 import { SanitizeJudge } from '../checker/sanitize-judge.ts'
+import type { Paths } from '../clients/paths.ts'
 import type { SimClient } from '../clients/sim-client.ts'
 import { SimEtcd } from '../etcd/sim-etcd.ts'
 import { SimNetwork } from '../network/sim-network.ts'
@@ -129,6 +130,8 @@ export class World {
   readonly peers: SimPeer[] = []
   readonly volumes: TestedVolume[] = []
   readonly clients: SimClient[] = []
+  /** The sessions of one host, where one has several. */
+  paths: Paths | null = null
   readonly #judged: JudgedPeer[] = []
   readonly epochListeners = new Set<(volume: string) => void>()
   /** An operator takes replicas of the volume away, one unless told how many remain. */
