@@ -6,8 +6,9 @@ class Outlet {
   takes = true
   readonly written: string[] = []
 
-  write(bytes: Buffer): boolean {
-    this.written.push(bytes.toString('latin1'))
+  write(bytes: Buffer, behind: Buffer | null): boolean {
+    const texts = [bytes, behind].flatMap(each => each?.toString('latin1') ?? [])
+    this.written.push(texts.join('|'))
     return this.takes
   }
 }
@@ -40,15 +41,37 @@ test('output: what is gathered in a pass leaves in one write', () => {
   expect(outlet.written).toEqual(['one two'])
 })
 
-test('output: of an appended buffer the named part leaves, behind what was gathered before', () => {
+test('output: of an appended buffer the named part leaves, in one write with what was gathered before', () => {
   const outlet = new Outlet()
   const output = outputWith(outlet)
   const given: Buffer[] = []
   const buffer = Buffer.from('....payload....')
   put(output, 'header ')
   output.append(buffer, 7, { give: each => given.push(each) }, 4)
-  expect(outlet.written).toEqual(['header ', 'payload'])
+  expect(outlet.written).toEqual(['header |payload'])
   expect(given).toEqual([buffer])
+})
+
+test('output: a header and a payload that the socket keeps are given back together, when it has taken both', () => {
+  const outlet = new Outlet()
+  const pool = new SlabPool(64, 4)
+  const output = new SlabOutput(pool, outlet)
+  const given: Buffer[] = []
+  const payload = Buffer.from('payload')
+  outlet.takes = false
+  put(output, 'header ')
+  const { slab } = output
+  output.append(payload, 7, { give: each => given.push(each) })
+  put(output, 'next')
+  expect(output.pendingBytes).toBe(18)
+  expect(output.slab).not.toBe(slab)
+  expect(given).toEqual([])
+  outlet.takes = true
+  output.taken()
+  expect(outlet.written).toEqual(['header |payload', 'next'])
+  expect(given).toEqual([payload])
+  expect([pool.take(), pool.take()]).toContain(slab)
+  expect(output.pendingBytes).toBe(0)
 })
 
 test('output: while the socket keeps one write, the parts of others wait in order and are given back when sent', () => {

@@ -37,8 +37,11 @@ export class SlabPool implements BufferOwner {
 
 /** A socket's write side. */
 export interface ByteOutlet {
-  /** True: the bytes are gone and may be overwritten. False: they must stay until SlabOutput.taken() is called. */
-  write(bytes: Buffer): boolean
+  /**
+   * Sends `bytes` and, in the same system call, `behind` where there is one. True: both are gone and may be
+   * overwritten. False: they must stay until SlabOutput.taken() is called.
+   */
+  write(bytes: Buffer, behind: Buffer | null): boolean
 }
 
 const NO_SLAB = Buffer.alloc(0)
@@ -56,6 +59,8 @@ export class SlabOutput {
   readonly #outlet: ByteOutlet
   #fill = 0
   #sending: Buffer | null = null
+  /** What goes before it in the same write. */
+  #sendingSlab: Buffer | null = null
   #sendingOwner: BufferOwner | null = null
   #sendingBytes = 0
   readonly #waiting: Buffer[] = []
@@ -105,6 +110,7 @@ export class SlabOutput {
   /** Sends `buffer[from, from + lengthBytes)` after what was gathered, without copying; then `owner` gets it. */
   append(buffer: Buffer, lengthBytes: number, owner: BufferOwner, from = 0): void {
     this.gatheredBytes += lengthBytes
+    if (this.canFlush) return this.#sendBehindSlab(buffer, from, lengthBytes, owner)
     this.#rotate()
     this.#sendOrQueue(buffer, from, lengthBytes, owner)
   }
@@ -123,7 +129,9 @@ export class SlabOutput {
   /** The socket took the write that it had kept. */
   taken(): void {
     if (this.#sending !== null) this.#sendingOwner!.give(this.#sending)
+    if (this.#sendingSlab !== null) this.#pool.give(this.#sendingSlab)
     this.#sending = null
+    this.#sendingSlab = null
     this.#sendingOwner = null
     this.#sendingBytes = 0
     while (this.#sending === null && this.#waiting.length > 0) {
@@ -150,6 +158,7 @@ export class SlabOutput {
     this.#fill = 0
     this.#waitingTotal = 0
     this.#sending = null
+    this.#sendingSlab = null
     this.#sendingOwner = null
     this.#sendingBytes = 0
   }
@@ -173,8 +182,25 @@ export class SlabOutput {
     this.#waitingTotal += lengthBytes
   }
 
+  /** A header of its own would cost a system call, and wake the peer for a few bytes. */
+  #sendBehindSlab(buffer: Buffer, from: number, lengthBytes: number, owner: BufferOwner): void {
+    const slab = this.slab
+    const fill = this.#fill
+    this.#fill = 0
+    this.slab = NO_SLAB
+    if (this.#outlet.write(slab.subarray(0, fill), buffer.subarray(from, from + lengthBytes))) {
+      this.#pool.give(slab)
+      owner.give(buffer)
+    } else {
+      this.#sending = buffer
+      this.#sendingSlab = slab
+      this.#sendingOwner = owner
+      this.#sendingBytes = fill + lengthBytes
+    }
+  }
+
   #send(buffer: Buffer, from: number, lengthBytes: number, owner: BufferOwner): void {
-    if (this.#outlet.write(buffer.subarray(from, from + lengthBytes))) {
+    if (this.#outlet.write(buffer.subarray(from, from + lengthBytes), null)) {
       owner.give(buffer)
     } else {
       this.#sending = buffer

@@ -32,17 +32,26 @@ export class SocketOutlet implements ByteOutlet {
     this.#socket = null
   }
 
-  write(bytes: Buffer): boolean {
+  write(bytes: Buffer, behind: Buffer | null): boolean {
     const socket = this.#socket
     if (socket === null) return true
     this.sentBytes += bytes.length
-    socket.write(bytes, this.#written)
+    if (behind === null) socket.write(bytes, this.#written)
+    else this.#writeBoth(socket, bytes, behind)
     if (socket.writableLength > 0) {
       this.takenAtMs = this.#clock.nowMs()
       return false
     }
     this.#takenEarly++
     return true
+  }
+
+  #writeBoth(socket: net.Socket, bytes: Buffer, behind: Buffer): void {
+    this.sentBytes += behind.length
+    socket.cork()
+    socket.write(bytes)
+    socket.write(behind, this.#written)
+    socket.uncork()
   }
 
   #writeEnded(): void {

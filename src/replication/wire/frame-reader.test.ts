@@ -71,7 +71,10 @@ interface Given {
 /** The bytes of these frames, and what a reader must say of them. */
 function write(frames: readonly Given[]): { bytes: Buffer; said: Said[] } {
   const written: Buffer[] = []
-  const outlet = { write: (bytes: Buffer) => written.push(Buffer.from(bytes)) > 0 }
+  const outlet = {
+    write: (bytes: Buffer, behind: Buffer | null) =>
+      written.push(Buffer.concat(behind === null ? [bytes] : [bytes, behind])) > 0,
+  }
   const output = new SlabOutput(new SlabPool(TRANSMIT_SLAB_BYTES, 4), outlet)
   const writer = new FrameWriter(output)
   const said = frames.map(({ isRequest, body, payloadBytes }, id): Said => {
