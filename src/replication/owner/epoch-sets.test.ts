@@ -19,7 +19,7 @@ class World {
   readonly ejected: number[] = []
   readonly sets: EpochSets
 
-  constructor() {
+  constructor(placement = [[1, 2]]) {
     const members = new Map<number, Member>()
     const keeper = {
       change: async (wanted: (head: VolumeHead) => HeadChange | null) => {
@@ -34,7 +34,7 @@ class World {
     const options = {
       name: 'demo',
       keeper,
-      placement: [[1, 2]],
+      placement,
       names,
       extents: {
         reserved: new Set(),
@@ -72,6 +72,16 @@ test('sets: one gives up its place when R has fallen, and nothing is made alike 
   expect([await world.leave(), world.sets.current]).toEqual(['unchanged', [[1, 2]]])
   world.reconciling = false
   expect([await world.leave(), world.sets.current, world.sets.placement]).toEqual(['changed', [[1]], [[1]]])
+})
+
+test('sets: nobody gives up its place where the next owner would miss one that it has to fence', async () => {
+  const world = new World([[1, 2, 3]])
+  world.head = { ...world.head, minReplicasBefore: 2 }
+  world.unreachable.add(3)
+  world.sets.serve([0])
+  expect([await world.leave(), world.sets.current]).toEqual(['unchanged', [[1, 2, 3]]])
+  expect(await world.sets.forgetFormerMinimum()).toBe('changed')
+  expect([await world.leave(), world.sets.current]).toEqual(['changed', [[1, 3]]])
 })
 
 test('sets: who gives up its place as it was to is not one that was ejected', async () => {

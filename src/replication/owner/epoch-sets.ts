@@ -1,6 +1,7 @@
 import { BlockStatus } from '../../block/block-status.ts'
 import {
   encodeValue,
+  fencesNeeded,
   keys,
   type OutBrick,
   type PlacementPage,
@@ -211,7 +212,7 @@ export class EpochSets {
   }
 
   /**
-   * Where somebody leaves with it, M within reach must remain, somebody must know what the others have yet to be given, and
+   * Where somebody leaves with it, as many as the next owner has to fence must remain within reach, somebody must know what the others have yet to be given, and
    * nobody may be in the middle of being given it: what a brick is not placed on any more is freed. Of ranges that are not
    * served yet nobody knows who is needed. Nor may the pages be written by who has not heard that the volume has more ranges.
    */
@@ -221,7 +222,7 @@ export class EpochSets {
     const { isReconciling, losesSource, member } = this.#options
     const isLeft = (set: readonly number[], range: number) => before[range]!.some(peer => !set.includes(peer))
     const isShort = (set: readonly number[]) =>
-      set.filter(peer => member(peer).reachable).length < head.minReplicas
+      set.filter(peer => member(peer).reachable).length < fencesNeeded(head, set.length)
     const isWrong = (set: readonly number[], range: number) =>
       isLeft(set, range) && (isShort(set) || isReconciling(range) || !this.isServed(range))
     return !after.some(isWrong) && !losesSource(before, after)
@@ -268,8 +269,12 @@ export class EpochSets {
   }
 
   #removed(head: VolumeHead, leavers: readonly Leaver[]): Removal | null {
-    const isServed = (range: number) => this.isServed(range)
-    return removeMembers(head, this.#placement, this.#options.names, leavers, isServed)
+    const { names, member } = this.#options
+    const view = {
+      isServed: (range: number) => this.isServed(range),
+      isReachable: (peer: number) => member(peer).reachable,
+    }
+    return removeMembers(head, this.#placement, names, leavers, view)
   }
 
   /** For a new epoch: members that are out must find what they miss by its stamps. */

@@ -15,7 +15,7 @@ const head = {
   sizeBytes: 1,
 } as unknown as VolumeHead
 
-const served = () => true
+const served = { isServed: () => true, isReachable: () => true }
 const leaver = (peer: number, full = false) => ({ peer, full })
 
 test('sets: nobody is out of a new volume', () => {
@@ -144,7 +144,21 @@ test('sets: where a former owner may read yet by what M was, as many stay as it 
     [1, 3],
   ]
   const fallen = { ...head, minReplicas: 1, minReplicasBefore: 2 }
-  const isServed = (range: number) => range === 2
-  const removal = removeMembers(fallen, placement, names, [leaver(1), leaver(2)], isServed)!
+  const view = { ...served, isServed: (range: number) => range === 2 }
+  const removal = removeMembers(fallen, placement, names, [leaver(1), leaver(2)], view)!
   expect(inSyncSets(removal.head, placement, names)).toEqual([[2, 3], [1, 3], [3]])
+})
+
+test('sets: nobody leaves a range that is not served yet to one that may never answer', () => {
+  const placement = [
+    [1, 2, 3],
+    [1, 2, 3],
+  ]
+  const view = { isServed: (range: number) => range === 1, isReachable: (peer: number) => peer !== 2 }
+  const removal = removeMembers(head, placement, names, [leaver(1)], view)!
+  expect(inSyncSets(removal.head, placement, names)).toEqual([
+    [1, 2, 3],
+    [2, 3],
+  ])
+  expect(removeMembers(head, [[1, 2, 3]], names, [leaver(1)], { ...view, isServed: () => false })).toBeNull()
 })

@@ -35,12 +35,26 @@ export interface Removal {
   readonly left: readonly number[]
 }
 
+/** What is known of ranges and members in the present epoch. */
+export interface EpochView {
+  readonly isServed: (range: number) => boolean
+  readonly isReachable: (peer: number) => boolean
+}
+
 /**
- * How many of a set of `members` have to stay. Where this epoch does not serve yet, a former owner may read by what M was
- * before it fell: a set of fewer would be served with a fence of none that it counts on.
+ * Whether `rest` are enough to go on with, of a set of `members`. Where this epoch does not serve yet, a former owner may
+ * read by what M was before it fell: a set of fewer would be served with a fence of none that it counts on. Nor does it count
+ * there who may never answer: without the one that leaves, whatever became of its disk, nobody could serve again.
  */
-export function leftAtLeast(head: VolumeHead, isServed: boolean, members: number): number {
-  return isServed ? head.minReplicas : fencesNeeded(head, members)
+export function isEnough(
+  head: VolumeHead,
+  range: number,
+  rest: readonly number[],
+  members: number,
+  { isServed, isReachable }: EpochView,
+): boolean {
+  if (isServed(range)) return rest.length >= head.minReplicas
+  return rest.filter(isReachable).length >= fencesNeeded(head, members)
 }
 
 /**
@@ -53,7 +67,7 @@ export function removeMembers(
   placement: Placement,
   names: BrickNames,
   leavers: readonly Leaver[],
-  isServed: (range: number) => boolean,
+  view: EpochView,
 ): Removal | null {
   const sets = inSyncSets(head, placement, names)
   const since = head.generation + 1
@@ -64,8 +78,9 @@ export function removeMembers(
     if (uuid === null) continue
     const gone = new Set<number>()
     for (const [range, set] of sets.entries()) {
-      if (!set.includes(peer) || set.length - 1 < leftAtLeast(head, isServed(range), set.length)) continue
-      sets[range] = set.filter(member => member !== peer)
+      const rest = set.filter(member => member !== peer)
+      if (rest.length === set.length || !isEnough(head, range, rest, set.length, view)) continue
+      sets[range] = rest
       gone.add(range)
     }
     if (gone.size === 0) continue
